@@ -1,0 +1,114 @@
+/**
+ * What an option table is: the row type, the kinds of value, and how a table becomes a typed configuration.
+ * `serve` and `load` each own one table; flags, environment names, file keys, help, README rows and types derive from it.
+ * Runs in the supervisor and the command line only (zod stays out of workers: 25 MB and 60 ms each, DEPENDENCIES trap 7).
+ */
+import { z } from "zod";
+
+export interface Option<T = unknown> {
+  readonly schema: z.ZodType<T, unknown>;
+  readonly default: T;
+  /** Shown in help and README: "seconds", "bytes", "path", … */
+  readonly unit: string;
+  /** The allowed values in words: "1–65,535". */
+  readonly range: string;
+  readonly explanation: string;
+}
+
+export type OptionTable = Readonly<Record<string, Option>>;
+export type ConfigOf<T extends OptionTable> = { readonly [K in keyof T]: T[K] extends Option<infer V> ? V : never };
+
+const grouped = (n: number): string => n.toLocaleString("en-US");
+
+/** A whole number within [min, max], both included; `also` names lone values outside that range. */
+export function whole(row: {
+  default: number;
+  min: number;
+  max: number;
+  also?: readonly number[];
+  unit: string;
+  explanation: string;
+}): Option<number> {
+  const also = row.also ?? [];
+  const range = [...also.map(grouped), `${grouped(row.min)}–${grouped(row.max)}`].join(", ");
+  const schema = z.preprocess(
+    (raw) => (typeof raw === "string" && /^-?\d[\d_,]*$/.test(raw) ? Number(raw.replace(/[_,]/g, "")) : raw),
+    z
+      .number({ error: `must be a whole number (${range} ${row.unit})` })
+      .refine((n) => Number.isInteger(n) && (also.includes(n) || (n >= row.min && n <= row.max)), {
+        error: `must be a whole number in ${range} (${row.unit})`,
+      }),
+  );
+  return { schema, default: row.default, unit: row.unit, range, explanation: row.explanation };
+}
+
+const BYTE_UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  m: 1e6,
+  g: 1e9,
+  ki: 2 ** 10,
+  mi: 2 ** 20,
+  gi: 2 ** 30,
+};
+
+/** "1GB" → 1e9, "16KiB" → 16384, "512" → 512; undefined when it is no size. */
+export function parseBytes(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg]?i?)b?$/i.exec(text.trim());
+  const factor = match && BYTE_UNITS[match[2]!.toLowerCase()];
+  return match && factor ? Math.round(Number(match[1]) * factor) : undefined;
+}
+
+/** A size in bytes; text may carry KB, MB, GB, KiB, MiB, GiB. */
+export function bytes(row: { default: number; min: number; max: number; explanation: string }): Option<number> {
+  const range = `${grouped(row.min)}–${grouped(row.max)}`;
+  const schema = z.preprocess(
+    (raw) => (typeof raw === "string" ? (parseBytes(raw) ?? raw) : raw),
+    z
+      .number({ error: `must be a size in bytes (${range}; 16KiB or 1GB are understood)` })
+      .refine((n) => Number.isInteger(n) && n >= row.min && n <= row.max, { error: `must be ${range} bytes` }),
+  );
+  return { schema, default: row.default, unit: "bytes", range, explanation: row.explanation };
+}
+
+/** Free text, optionally held to a pattern that `range` describes. */
+export function text(row: {
+  default: string;
+  unit: string;
+  range: string;
+  pattern?: RegExp;
+  explanation: string;
+}): Option<string> {
+  const schema = z
+    .string({ error: `must be text (${row.range})` })
+    .refine((s) => s === row.default || !row.pattern || row.pattern.test(s), { error: `must be ${row.range}` });
+  return { schema, default: row.default, unit: row.unit, range: row.range, explanation: row.explanation };
+}
+
+export function choice<const C extends readonly [string, ...string[]]>(row: {
+  default: C[number];
+  choices: C;
+  explanation: string;
+}): Option<C[number]> {
+  const range = row.choices.join(" | ");
+  return {
+    schema: z.enum(row.choices, { error: `must be one of ${range}` }) as z.ZodType<C[number], unknown>,
+    default: row.default,
+    unit: "",
+    range,
+    explanation: row.explanation,
+  };
+}
+
+export function flag(row: { default: boolean; explanation: string }): Option<boolean> {
+  const schema = z.preprocess(
+    (raw) => (raw === "true" || raw === "1" ? true : raw === "false" || raw === "0" ? false : raw),
+    z.boolean({ error: "must be true or false" }),
+  );
+  return { schema, default: row.default, unit: "", range: "true | false", explanation: row.explanation };
+}
+
+/** idleTimeoutSeconds → idle-timeout-seconds */
+export const flagName = (key: string): string => key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+/** idleTimeoutSeconds → MEGAGATE_IDLE_TIMEOUT_SECONDS */
+export const envName = (key: string): string => `MEGAGATE_${key.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;

@@ -1,0 +1,76 @@
+/**
+ * The one table of everything that can be refused, answered or closed with, and the one error class.
+ * A reply to a client, an HTTP refusal, a close frame and an exit status are four columns of one row, so that a fault
+ * has the same name wherever it surfaces. Runs in every process; imports nothing.
+ *
+ * Code ranges tell a peer what to do next without knowing the row:
+ *   4000–4099 answered, the connection stays        4100–4199 closed: come back at once
+ *   4200–4299 closed: come back within the window   4300–4399 closed: do not come back
+ * Close codes below 3000 are RFC 6455's own (§7.4.1) and keep their meaning.
+ */
+
+/** What a client should do after this fault: nothing, reconnect now, reconnect in the given window, or stay away. */
+export type Retry = "stay" | "now" | "window" | "never";
+
+interface Row {
+  /** Code in a JSON reply: `{"code":4002,"error":"…"}`. */
+  readonly code: number;
+  /** HTTP status where the fault meets an HTTP request. */
+  readonly http: number;
+  /** WebSocket close code; absent where the connection stays open or uWebSockets cuts it without a frame. */
+  readonly close?: number;
+  /** Exit status of the command line, where the fault ends a command. */
+  readonly exit?: number;
+  readonly retry: Retry;
+  readonly text: string;
+}
+
+export const ERRORS = {
+  badJson: { code: 4000, http: 400, retry: "stay", text: "not a JSON object" },
+  badRequest: { code: 4001, http: 400, retry: "stay", text: "not a request of megagate.v1" },
+  badTopic: { code: 4002, http: 400, retry: "stay", text: "not a topic name" },
+  tooManyTopics: { code: 4003, http: 400, retry: "stay", text: "too many topics on one connection" },
+  binaryMessage: { code: 4004, http: 400, retry: "stay", text: "binary messages are not part of megagate.v1" },
+  notSubscribed: { code: 4005, http: 400, retry: "stay", text: "not subscribed to this topic" },
+  hubUnavailable: { code: 4006, http: 503, retry: "stay", text: "the hub is away; ask again in a few seconds" },
+  publicationTooBig: { code: 4007, http: 413, retry: "stay", text: "publication too big" },
+  upgradeRequired: { code: 4010, http: 426, retry: "stay", text: "this path speaks WebSocket only" },
+  badHandshake: { code: 4011, http: 400, retry: "stay", text: "malformed WebSocket handshake" },
+  badVersion: { code: 4012, http: 426, retry: "stay", text: "only WebSocket version 13 is spoken here" },
+  notFound: { code: 4013, http: 404, retry: "stay", text: "no such path" },
+  badMethod: { code: 4014, http: 405, retry: "stay", text: "method not allowed" },
+  full: { code: 4200, http: 503, close: 1013, retry: "window", text: "every worker is at its connection cap" },
+  draining: { code: 4201, http: 503, close: 1012, retry: "window", text: "the gateway is stopping" },
+  slowReader: { code: 4202, http: 503, retry: "window", text: "reads slower than it is sent to" },
+  messageTooBig: { code: 4300, http: 413, close: 1009, retry: "never", text: "message too big" },
+  usage: { code: 4020, http: 400, exit: 2, retry: "never", text: "bad usage" },
+  config: { code: 4021, http: 400, exit: 2, retry: "never", text: "bad configuration" },
+  platform: { code: 4022, http: 500, exit: 2, retry: "never", text: "this machine cannot run megagate" },
+  refused: { code: 4023, http: 500, exit: 3, retry: "never", text: "cannot succeed on this machine" },
+  unreachable: { code: 4024, http: 502, exit: 1, retry: "never", text: "target unreachable" },
+  failed: { code: 4025, http: 500, exit: 1, retry: "never", text: "did not hold" },
+} as const satisfies Record<string, Row>;
+
+export type ErrorName = keyof typeof ERRORS;
+
+/** A fault of a peer, a user or the machine, by its row. Programmer mistakes throw plain errors instead. */
+export class GatewayError extends Error {
+  override readonly name = "GatewayError";
+
+  constructor(
+    readonly kind: ErrorName,
+    /** Plain words: what is wrong and the remedy. */
+    readonly detail: string = ERRORS[kind].text,
+  ) {
+    super(detail);
+  }
+
+  get row(): Row {
+    return ERRORS[this.kind];
+  }
+
+  /** The JSON text that answers a client or an HTTP request. */
+  toJSON(): { code: number; error: string } {
+    return { code: this.row.code, error: this.detail };
+  }
+}

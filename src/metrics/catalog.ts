@@ -1,0 +1,165 @@
+/**
+ * Every metric once: name, type, help and labels. The scrape, the dashboards' test and the README derive from it.
+ * Rows with `slot` come from workers: each worker counts in a flat Float64Array at that index and pushes the array to
+ * the hub once a second; the hub adds them up. Runs in the hub (rows) and in workers (slots only).
+ */
+
+/** How a worker's number combines with the others': counters and gauges add up, `max` keeps the worst. */
+export type Combine = "sum" | "max";
+
+export interface Metric {
+  readonly name: string;
+  readonly type: "counter" | "gauge";
+  readonly help: string;
+  readonly labels?: readonly string[];
+}
+
+export interface WorkerMetric extends Metric {
+  readonly combine: Combine;
+  /** Label values of this slot, where the metric has labels. */
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+/** Why a connection closed, as `megagate_closed_total{reason}`. */
+export const CLOSE_REASONS = {
+  client: "the client sent a close frame",
+  eof: "the client's TCP connection ended without a close frame",
+  idle: "nothing was received for the idle timeout, not even a pong",
+  protocol: "RFC 6455 violation, cut by uWebSockets without a close frame",
+  too_big: "a message over the limit (1009), or over the native limit (cut)",
+  slow: "read slower than it was sent to",
+  drain: "the gateway was stopping (1012)",
+  worker_lost: "its worker process died",
+} as const;
+export type CloseReason = keyof typeof CLOSE_REASONS;
+
+/** Why a handshake was refused, as `megagate_refused_total{reason}`. */
+export const REFUSE_REASONS = {
+  not_upgrade: "plain HTTP on the WebSocket path (426)",
+  bad_handshake: "malformed handshake (400)",
+  bad_version: "WebSocket version other than 13 (426)",
+  not_found: "unknown path (404)",
+  bad_topic: "topics in the URL malformed or too many (400)",
+  full: "every worker at its cap (503)",
+  draining: "the gateway was stopping (503)",
+} as const;
+export type RefuseReason = keyof typeof REFUSE_REASONS;
+
+const counter = (name: string, help: string): WorkerMetric => ({ name, type: "counter", help, combine: "sum" });
+const gauge = (name: string, help: string, combine: Combine = "sum"): WorkerMetric => ({
+  name,
+  type: "gauge",
+  help,
+  combine,
+});
+
+function labelled<R extends string, P extends string>(
+  prefix: P,
+  name: string,
+  help: string,
+  reasons: Readonly<Record<R, string>>,
+): Record<`${P}_${R}`, WorkerMetric> {
+  const rows = Object.keys(reasons).map((reason) => [
+    `${prefix}_${reason}`,
+    { name, type: "counter", help, labels: ["reason"], values: { reason }, combine: "sum" },
+  ]);
+  return Object.fromEntries(rows) as Record<`${P}_${R}`, WorkerMetric>;
+}
+
+/** Slot name → metric. The order is the order of the flat array, the same in every process of one build. */
+export const WORKER_METRICS = {
+  connections: gauge("megagate_connections", "Live WebSocket connections."),
+  handshakes: gauge("megagate_handshakes_in_flight", "TCP connections accepted and not yet upgraded or refused."),
+  listening: gauge("megagate_workers_listening", "Workers that accept connections now (one at its cap does not)."),
+  accepted: counter("megagate_accepted_total", "WebSocket connections opened."),
+  ...labelled("closed", "megagate_closed_total", "WebSocket connections closed, by reason.", CLOSE_REASONS),
+  ...labelled("refused", "megagate_refused_total", "Handshakes refused, by reason.", REFUSE_REASONS),
+  messagesIn: counter("megagate_messages_in_total", "Messages received from clients."),
+  bytesIn: counter("megagate_bytes_in_total", "Payload bytes received from clients."),
+  messagesOut: counter("megagate_messages_out_total", "Messages handed to sockets: answers and pushes."),
+  bytesOut: counter("megagate_bytes_out_total", "Payload bytes handed to sockets: answers and pushes."),
+  pushes: counter(
+    "megagate_pushes_total",
+    "Pushes handed to sockets: one publication to a thousand subscribers is a thousand.",
+  ),
+  dropped: counter(
+    "megagate_dropped_messages_total",
+    "Messages uWebSockets reported as dropped for a full socket (a lower bound).",
+  ),
+  droppedBytes: counter("megagate_dropped_bytes_total", "Payload bytes of those."),
+  heartbeats: counter("megagate_heartbeats_total", "Heartbeats answered."),
+  errorsAnswered: counter("megagate_errors_answered_total", "Client requests answered with an error code."),
+  subscriptions: gauge("megagate_subscriptions", "Live subscriptions: one socket on two topics is two."),
+  workerTopics: gauge("megagate_worker_topics", "Topic replicas held, summed over workers."),
+  linkLost: counter("megagate_hub_link_lost_total", "Times that a worker lost its link to the hub."),
+  unknownFrames: counter("megagate_unknown_frames_total", "Frames between processes that were not understood."),
+  loopLagMax: gauge(
+    "megagate_worker_event_loop_lag_seconds",
+    "Worst event-loop delay of any worker in its last second.",
+    "max",
+  ),
+} as const satisfies Record<string, WorkerMetric>;
+
+export type SlotName = keyof typeof WORKER_METRICS;
+export const SLOT_NAMES = Object.keys(WORKER_METRICS) as SlotName[];
+/** Slot name → index in the flat array. */
+export const SLOT = Object.fromEntries(SLOT_NAMES.map((name, i) => [name, i])) as Readonly<Record<SlotName, number>>;
+
+/** What the hub process knows by itself. */
+export const HUB_METRICS = {
+  workerConnections: {
+    name: "megagate_worker_connections",
+    type: "gauge",
+    help: "Live WebSocket connections of one worker.",
+    labels: ["worker"],
+  },
+  workers: { name: "megagate_workers", type: "gauge", help: "Workers linked to the hub." },
+  workersExpected: {
+    name: "megagate_workers_expected",
+    type: "gauge",
+    help: "Workers that the configuration asks for.",
+  },
+  workerRestarts: {
+    name: "megagate_worker_restarts_total",
+    type: "counter",
+    help: "Workers restarted after they died.",
+  },
+  topics: { name: "megagate_topics", type: "gauge", help: "Topics that the hub numbers." },
+  publications: { name: "megagate_publications_total", type: "counter", help: "Publications accepted and numbered." },
+  publicationBytes: { name: "megagate_publication_bytes_total", type: "counter", help: "Encoded bytes of those." },
+  publishRefused: { name: "megagate_publish_refused_total", type: "counter", help: "Publish requests refused." },
+  queueBytes: {
+    name: "megagate_hub_queue_bytes",
+    type: "gauge",
+    help: "Bytes queued in the hub towards one worker.",
+    labels: ["worker"],
+  },
+  queueOverflows: {
+    name: "megagate_hub_queue_overflows_total",
+    type: "counter",
+    help: "Worker links cut because their queue was full.",
+  },
+  memory: {
+    name: "megagate_memory_bytes",
+    type: "gauge",
+    help: "Memory of the gateway: user = private memory of its processes, kernel = its sockets by the model of 4,040 bytes each.",
+    labels: ["kind"],
+  },
+  memoryPerConnection: {
+    name: "megagate_memory_per_connection_bytes",
+    type: "gauge",
+    help: "The same over the idle base, for each connection.",
+    labels: ["kind"],
+  },
+  buildInfo: {
+    name: "megagate_build_info",
+    type: "gauge",
+    help: "Constant 1, with versions as labels.",
+    labels: ["version", "node", "uws"],
+  },
+} as const satisfies Record<string, Metric>;
+
+/** Every distinct metric of ours, by name: a labelled one has many slots and one name. */
+export const METRICS: ReadonlyMap<string, Metric> = new Map(
+  [...Object.values(WORKER_METRICS), ...Object.values(HUB_METRICS)].map((metric) => [metric.name, metric]),
+);
