@@ -23,9 +23,9 @@ export interface WorkerMetric extends Metric {
 /** Why a connection closed, as `megagate_closed_total{reason}`. */
 export const CLOSE_REASONS = {
   client: "the client sent a close frame",
-  eof: "the client's TCP connection ended without a close frame",
+  abnormal: "ended without a close frame: the client vanished, or broke framing rules and uWebSockets cut it",
   idle: "nothing was received for the idle timeout, not even a pong",
-  protocol: "RFC 6455 violation, cut by uWebSockets without a close frame",
+  protocol: "invalid UTF-8 or another violation that uWebSockets names, cut without a close frame",
   too_big: "a message over the limit (1009), or over the native limit (cut)",
   slow: "read slower than it was sent to",
   drain: "the gateway was stopping (1012)",
@@ -39,6 +39,7 @@ export const REFUSE_REASONS = {
   bad_handshake: "malformed handshake (400)",
   bad_version: "WebSocket version other than 13 (426)",
   not_found: "unknown path (404)",
+  broken: "garbage, half a handshake or a silent peer, answered 505 or cut by uWebSockets itself",
   bad_topic: "topics in the URL malformed or too many (400)",
   full: "every worker at its cap (503)",
   draining: "the gateway was stopping (503)",

@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/**
+ * argv to command to exit status; nothing else decides exit codes. Checks the machine before it loads anything heavy or
+ * native, so that a wrong Node or processor gets one plain sentence instead of a stack trace.
+ */
+import { thisMachine, unsupported } from "./platform.js";
+
+const why = unsupported(thisMachine());
+if (why !== undefined) {
+  process.stderr.write(`${why}\n`);
+  process.exitCode = 2;
+} else {
+  const { run } = await import("./commands.js");
+  process.exitCode = await run(process.argv);
+}

@@ -1,0 +1,90 @@
+/** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
+import { Command, CommanderError } from "commander";
+import { addOptions, renderConfig } from "./config/help.js";
+import { SERVE_OPTIONS } from "./config/options.js";
+import { readConfigFile, resolve } from "./config/resolve.js";
+import type { OptionTable } from "./config/table.js";
+import { GatewayError } from "./errors.js";
+import { VERSION } from "./platform.js";
+
+/** Runs argv; resolves with the exit status. */
+export async function run(argv: readonly string[]): Promise<number> {
+  let status = 0;
+  const done = (code: number): void => {
+    status = code;
+  };
+  const program = new Command("megagate")
+    .description("Real-time data push gateway: a million live WebSockets on one ordinary machine.")
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError("(--help lists the options)");
+  addServe(program, done);
+  addPublish(program, done);
+  try {
+    await program.parseAsync([...argv]);
+    return status;
+  } catch (error) {
+    return explain(error);
+  }
+}
+
+function explain(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof GatewayError) {
+    const lines = error.detail.split("\n");
+    process.stderr.write(
+      lines.length === 1 ? `megagate: ${error.detail}\n` : `megagate: ${error.row.text}:\n  ${lines.join("\n  ")}\n`,
+    );
+    return error.row.exit ?? 1;
+  }
+  process.stderr.write(
+    `megagate: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  return 1;
+}
+
+interface FileFlags {
+  config?: string;
+  printConfig?: true;
+}
+
+/** Resolves a command's table from its flags, the environment and `--config`. */
+function resolveFlags<T extends OptionTable>(table: T, flags: FileFlags): ReturnType<typeof resolve<T>> {
+  const path = flags.config ?? process.env.MEGAGATE_CONFIG;
+  return resolve(table, {
+    flags: { ...flags },
+    env: process.env,
+    ...(path !== undefined && { file: readConfigFile(path) }),
+  });
+}
+
+function addServe(program: Command, done: (status: number) => void): void {
+  const serve = program
+    .command("serve")
+    .description("Run the gateway in the foreground until SIGTERM or Ctrl-C.")
+    .option("--config <path>", "YAML file of options, named as in --print-config (env MEGAGATE_CONFIG)")
+    .option("--print-config", "print the effective configuration with its sources, and exit");
+  addOptions(serve, SERVE_OPTIONS).action(async (flags: FileFlags) => {
+    const resolved = resolveFlags(SERVE_OPTIONS, flags);
+    if (flags.printConfig) {
+      process.stdout.write(`${renderConfig(resolved)}\n`);
+      return;
+    }
+    const { serve: runServe } = await import("./process/serve.js");
+    done(await runServe(resolved.config));
+  });
+}
+
+function addPublish(program: Command, done: (status: number) => void): void {
+  program
+    .command("publish")
+    .description("Publish one message through a running gateway's admin port.")
+    .argument("<topic>", "topic name")
+    .argument("<data>", "JSON, or plain text, which is sent as a JSON string")
+    .option("--admin-url <url>", "admin address of the gateway", "http://127.0.0.1:8081")
+    .action(async (topic: string, data: string, { adminUrl }: { adminUrl: string }) => {
+      const { publishOnce } = await import("./publish/command.js");
+      process.stdout.write(`${await publishOnce({ adminUrl, topic, data })}\n`);
+      done(0);
+    });
+}

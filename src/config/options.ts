@@ -1,0 +1,160 @@
+/**
+ * Every option of `megagate serve`, once. Flags, MEGAGATE_* names, file keys, help, the README's table and the types of
+ * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
+ */
+import { bytes, type ConfigOf, choice, text, whole } from "./table.js";
+
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
+export const SERVE_OPTIONS = {
+  host: text({
+    default: "127.0.0.1",
+    unit: "IPv4",
+    range: "an IPv4 address; 0.0.0.0 for every interface",
+    pattern: IPV4,
+    explanation: "Address that clients connect to. Nothing is authenticated yet, so the default is this machine only",
+  }),
+  port: whole({
+    default: 8080,
+    min: 0,
+    max: 65_535,
+    unit: "port",
+    explanation: "Public port; 0 takes a free one and prints it",
+  }),
+  adminHost: text({
+    default: "127.0.0.1",
+    unit: "IPv4",
+    range: "an IPv4 address",
+    pattern: IPV4,
+    explanation: "Address of the private admin port. Who reaches it may publish: never open it to the world",
+  }),
+  adminPort: whole({
+    default: 8081,
+    min: 0,
+    max: 65_535,
+    unit: "port",
+    explanation: "Private port for publishing, metrics and health; 0 takes a free one and prints it",
+  }),
+  publicUrl: text({
+    default: "",
+    unit: "URL",
+    range: "a ws:// or wss:// URL",
+    pattern: /^wss?:\/\/[^\s"]+$/,
+    explanation: "WebSocket address that GET /bcall/url answers; none builds it from the Host header",
+  }),
+  connections: whole({
+    default: 1_000_000,
+    min: 1,
+    max: 100_000_000,
+    unit: "connections",
+    explanation: "Connections to provide for; decides the number of workers where descriptors are short",
+  }),
+  workers: whole({
+    default: 0,
+    min: 0,
+    max: 4096,
+    unit: "processes",
+    explanation: "Worker processes; 0 computes them from the connections, the cores and the descriptor limit",
+  }),
+  workerConnections: whole({
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    unit: "connections",
+    explanation:
+      "Cap of one worker, at which it stops listening until it has room; 0 takes the descriptor limit less a reserve",
+  }),
+  backlog: whole({
+    default: 65_535,
+    min: 1,
+    max: 65_535,
+    unit: "connections",
+    explanation: "Accept queue of each worker; the kernel cuts it to net.core.somaxconn",
+  }),
+  idleTimeoutSeconds: whole({
+    default: 120,
+    min: 32,
+    max: 960,
+    also: [0],
+    unit: "seconds",
+    explanation:
+      "A connection that sends nothing for so long is closed; it is pinged 16 s before. 0 never pings and never closes",
+  }),
+  maxMessageBytes: bytes({
+    default: 2048,
+    min: 64,
+    max: 8192,
+    explanation: "Greatest message from a client; a longer one closes its connection with 1009",
+  }),
+  maxTopicsPerConnection: whole({
+    default: 32,
+    min: 1,
+    max: 1000,
+    unit: "topics",
+    explanation: "Greatest number of topics of one connection",
+  }),
+  heartbeatText: text({
+    default: "ping",
+    unit: "text",
+    range: "1–64 characters",
+    pattern: /^.{1,64}$/su,
+    explanation: "A message with exactly this text is a heartbeat, beside the JSON one",
+  }),
+  heartbeatAnswer: text({
+    default: "pong",
+    unit: "text",
+    range: "1–64 characters",
+    pattern: /^.{1,64}$/su,
+    explanation: "The answer to it",
+  }),
+  maxBackpressureBytes: bytes({
+    default: 32_768,
+    min: 1024,
+    max: 1_048_576,
+    explanation: "Unsent bytes that one connection may pile up in the worker before it is closed as a slow reader",
+  }),
+  maxPublicationBytes: bytes({
+    default: 12_288,
+    min: 64,
+    max: 15_000,
+    explanation: "Greatest publication, as JSON text of its data; under the 16 KiB to which uWebSockets batches",
+  }),
+  hubQueueBytes: bytes({
+    default: 16_777_216,
+    min: 65_536,
+    max: 1_073_741_824,
+    explanation: "Bytes that the hub queues towards one worker before it cuts the link and lets the worker resync",
+  }),
+  topicLingerSeconds: whole({
+    default: 30,
+    min: 0,
+    max: 86_400,
+    unit: "seconds",
+    explanation: "How long a worker keeps following a topic after its last subscriber left",
+  }),
+  stopSeconds: whole({
+    default: 30,
+    min: 1,
+    max: 3600,
+    unit: "seconds",
+    explanation: "After SIGTERM everybody is told to go; what is still open after so long is cut",
+  }),
+  runDir: text({
+    default: "",
+    unit: "path",
+    range: "a folder",
+    explanation: "Folder for the private socket between hub and workers; none makes a temporary one",
+  }),
+  logLevel: choice({
+    default: "info",
+    choices: ["debug", "info", "warn", "error", "silent"],
+    explanation: "Least serious log lines that are written, to stderr",
+  }),
+  logFormat: choice({
+    default: "auto",
+    choices: ["auto", "text", "json"],
+    explanation: "auto writes text to a terminal and JSON lines elsewhere",
+  }),
+} as const;
+
+export type ServeConfig = ConfigOf<typeof SERVE_OPTIONS>;

@@ -1,0 +1,133 @@
+/**
+ * The hub's listening end: one unix socket in a private run directory, one peer per worker. Frames are decoded here,
+ * writes of one tick leave together, and a worker whose queue is full is cut off: it dials in again and resyncs, which
+ * is cheaper and more honest than memory without a bound. Hub process only.
+ */
+import { createServer, type Server, type Socket } from "node:net";
+import type { Log } from "../log.js";
+import type { Hub, Peer } from "./hub.js";
+import { FrameReader, type ToHub } from "./wire.js";
+
+export interface AcceptorOptions {
+  readonly path: string;
+  readonly queueBytes: number;
+  readonly log: Log;
+  /** A worker's counters, as it pushes them once a second. */
+  readonly onCounters: (worker: number, values: Float64Array) => void;
+  readonly onLinked: (worker: number, pid: number) => void;
+  readonly onLeft: (worker: number, pid: number) => void;
+}
+
+/** One linked worker. */
+class WorkerPeer implements Peer {
+  worker = -1;
+  pid = 0;
+  readonly wanted = new Set<string>();
+  #corked = false;
+
+  constructor(
+    readonly socket: Socket,
+    private readonly queueBytes: number,
+    private readonly onOverflow: (peer: WorkerPeer) => void,
+  ) {}
+
+  /** Queues a frame; the frames of one tick leave in one writev. */
+  write(frame: Buffer): void {
+    if (this.socket.destroyed) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.socket.cork();
+      setImmediate(() => this.#flush());
+    }
+    this.socket.write(frame);
+    if (this.socket.writableLength > this.queueBytes) this.onOverflow(this);
+  }
+
+  #flush(): void {
+    this.#corked = false;
+    this.socket.uncork();
+  }
+}
+
+export class Acceptor {
+  readonly #server: Server;
+  readonly #peers = new Set<WorkerPeer>();
+  overflows = 0;
+
+  constructor(
+    private readonly hub: Hub,
+    private readonly options: AcceptorOptions,
+  ) {
+    this.#server = createServer((socket) => this.#accepted(socket));
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(this.options.path, resolve);
+    });
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const peer of this.#peers) peer.socket.destroy();
+  }
+
+  /** Bytes that wait towards each worker. */
+  queues(): { worker: number; bytes: number }[] {
+    return [...this.#peers].map((peer) => ({ worker: peer.worker, bytes: peer.socket.writableLength }));
+  }
+
+  #accepted(socket: Socket): void {
+    const peer = new WorkerPeer(socket, this.options.queueBytes, (full) => this.#overflow(full));
+    const reader = new FrameReader();
+    this.#peers.add(peer);
+    socket.on("data", (chunk) => {
+      try {
+        for (const frame of reader.read(chunk)) this.#received(peer, frame as ToHub);
+      } catch (error) {
+        this.options.log("error", "broken frame from a worker; link cut", {
+          worker: peer.worker,
+          error: String(error),
+        });
+        socket.destroy();
+      }
+    });
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      this.#peers.delete(peer);
+      this.hub.left(peer, peer.wanted);
+      if (peer.worker >= 0) this.options.onLeft(peer.worker, peer.pid);
+    });
+  }
+
+  #received(peer: WorkerPeer, frame: ToHub): void {
+    switch (frame.type) {
+      case "hello":
+        peer.worker = frame.worker;
+        peer.pid = frame.pid;
+        this.options.onLinked(frame.worker, frame.pid);
+        break;
+      case "want":
+        peer.wanted.add(frame.topic);
+        this.hub.want(peer, frame.topic);
+        break;
+      case "unwant":
+        peer.wanted.delete(frame.topic);
+        this.hub.unwant(peer, frame.topic);
+        break;
+      case "counters":
+        this.options.onCounters(peer.worker, frame.values);
+        break;
+    }
+  }
+
+  #overflow(peer: WorkerPeer): void {
+    this.overflows += 1;
+    this.options.log("warn", "hub queue towards a worker is full; link cut, it will resync", {
+      worker: peer.worker,
+      bytes: peer.socket.writableLength,
+    });
+    peer.socket.destroy();
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * All workers' numbers as the hub knows them: the last counters that each pushed, added up. Counters of a worker that
+ * went away are kept, so that totals never fall; its live connections are counted as closed by its death. Pure state.
+ */
+import { SLOT, SLOT_NAMES, type SlotName, WORKER_METRICS } from "./catalog.js";
+
+interface Member {
+  readonly pid: number;
+  values: Float64Array;
+}
+
+export class Fleet {
+  readonly #members = new Map<number, Member>();
+  /** Sums of the counters of workers that are gone. */
+  readonly #retired = new Float64Array(SLOT_NAMES.length);
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  joined(worker: number, pid: number): void {
+    const known = this.#members.get(worker);
+    // The same process on a new link goes on with its own totals.
+    if (known?.pid === pid) return;
+    if (known) this.#retire(known);
+    this.#members.set(worker, { pid, values: new Float64Array(SLOT_NAMES.length) });
+  }
+
+  update(worker: number, values: Float64Array): void {
+    const member = this.#members.get(worker);
+    if (member && values.length === SLOT_NAMES.length) member.values = values;
+  }
+
+  /** The worker's process is gone (not only its link). */
+  gone(worker: number, pid: number): void {
+    const member = this.#members.get(worker);
+    if (member?.pid !== pid) return;
+    this.#members.delete(worker);
+    this.#retire(member);
+  }
+
+  #retire({ values }: Member): void {
+    SLOT_NAMES.forEach((name, i) => {
+      if (WORKER_METRICS[name].type === "counter") this.#retired[i]! += values[i]!;
+    });
+    this.#retired[SLOT.closed_worker_lost]! += values[SLOT.connections]!;
+  }
+
+  /** One metric over all workers. */
+  total(name: SlotName): number {
+    const slot = SLOT[name];
+    const each = [...this.#members.values()].map((member) => member.values[slot]!);
+    if (WORKER_METRICS[name].combine === "max") return Math.max(0, ...each);
+    return each.reduce((sum, value) => sum + value, this.#retired[slot]!);
+  }
+
+  /** Worker index → its process and live connections. */
+  members(): { worker: number; pid: number; connections: number }[] {
+    return [...this.#members]
+      .map(([worker, { pid, values }]) => ({ worker, pid, connections: values[SLOT.connections]! }))
+      .sort((a, b) => a.worker - b.worker);
+  }
+}

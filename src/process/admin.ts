@@ -1,0 +1,64 @@
+/**
+ * The private HTTP listener of the hub process: publish, metrics, health, readiness, processes. Thin: each route asks
+ * the room that owns the matter. Answers are JSON (metrics: Prometheus text); faults are the rows of errors.ts.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { GatewayError } from "../errors.js";
+
+/** An answer: an object becomes JSON; text is sent as it is. */
+export interface Answer {
+  readonly status?: number;
+  readonly body: object | string;
+  readonly contentType?: string;
+}
+
+export type Route = (request: IncomingMessage) => Promise<Answer> | Answer;
+/** "GET /metrics" → what answers it. */
+export type Routes = Readonly<Record<string, Route>>;
+
+export function createAdmin(routes: Routes): Server {
+  const server = createServer((request, response) => void respond(routes, request, response));
+  // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests.
+  server.requestTimeout = 30_000;
+  server.keepAliveTimeout = 75_000;
+  server.on("clientError", (_error, socket) => {
+    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+  });
+  return server;
+}
+
+async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    send(response, await find(routes, request)(request));
+  } catch (error) {
+    if (response.destroyed || response.headersSent) return;
+    if (error instanceof GatewayError) {
+      // The rest of a body that we refuse to read must not be taken for the next request.
+      if (!request.complete) response.setHeader("Connection", "close");
+      send(response, { status: error.row.http, body: error.toJSON() });
+    } else if (request.destroyed) {
+      response.destroy();
+    } else {
+      send(response, { status: 500, body: { code: 5000, error: String(error) } });
+    }
+  }
+}
+
+function find(routes: Routes, request: IncomingMessage): Route {
+  const path = (request.url ?? "/").split("?", 1)[0]!;
+  const route = routes[`${request.method ?? ""} ${path}`];
+  if (route) return route;
+  const methods = Object.keys(routes).filter((key) => key.endsWith(` ${path}`));
+  if (methods.length === 0)
+    throw new GatewayError("notFound", `no such path; there are ${Object.keys(routes).join(", ")}`);
+  throw new GatewayError("badMethod", `use ${methods.join(" or ")}`);
+}
+
+function send(response: ServerResponse, { status = 200, body, contentType }: Answer): void {
+  const payload = typeof body === "string" ? body : `${JSON.stringify(body)}\n`;
+  response.writeHead(status, {
+    "Content-Type": contentType ?? (typeof body === "string" ? "text/plain; charset=utf-8" : "application/json"),
+    "Content-Length": Buffer.byteLength(payload),
+  });
+  response.end(payload);
+}

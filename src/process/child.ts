@@ -1,0 +1,52 @@
+/**
+ * What hub and workers have in common as children of the supervisor: they ignore terminal signals (the supervisor
+ * decides), survive a broken stdout or stderr, start when told, and stop by themselves when the supervisor is gone, so
+ * that nothing listens without an owner.
+ */
+import type { Log } from "../log.js";
+import { type StartHub, type StartWorker, type ToChild, tell } from "./messages.js";
+
+export interface Running {
+  handle(message: ToChild): void;
+  /** Orderly and bounded; the process exits afterwards. */
+  stop(): Promise<void>;
+}
+
+/** A reason not to start that a user can act on, in plain words. */
+export class CannotStart extends Error {}
+
+export function runChild<T extends StartHub | StartWorker>(
+  type: T["type"],
+  log: Log,
+  start: (given: T) => Promise<Running>,
+): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+  process.stdout.on("error", () => undefined);
+  process.stderr.on("error", () => undefined);
+  let running: Running | undefined;
+  let stopping = false;
+
+  const stop = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    await running?.stop();
+    process.exit(0);
+  };
+
+  process.on("message", (message: ToChild) => {
+    if (message.type === type) {
+      start(message as T)
+        .then((started) => {
+          running = started;
+        })
+        .catch((error: unknown) => {
+          if (error instanceof CannotStart) tell({ type: "fatal", kind: "config", detail: error.message });
+          else log("error", "could not start", { error: String(error) });
+          process.exitCode = 1;
+          process.disconnect();
+        });
+    } else if (message.type === "stop") void stop();
+    else running?.handle(message);
+  });
+  process.on("disconnect", () => void stop());
+}

@@ -1,0 +1,106 @@
+/**
+ * One child process that is to be kept alive: forked on its own entry file, started, watched, forked again with growing
+ * delay when it dies. Knows nothing of what the child does. Supervisor only.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { Log } from "../log.js";
+import type { FromChild, ToChild } from "./messages.js";
+
+const RESTART_MS = { first: 100, most: 10_000 };
+/** A child that lived so long starts again without delay. */
+const STABLE_MS = 30_000;
+
+export interface ChildOptions {
+  readonly name: string;
+  /** Entry file, relative to this one. */
+  readonly entry: string;
+  readonly startMessage: () => ToChild;
+  readonly onMessage: (message: FromChild) => void;
+  /** It ended without having been told to. */
+  readonly onDied: (pid: number, restarts: number) => void;
+  readonly log: Log;
+}
+
+export class Child {
+  #process: ChildProcess | undefined;
+  #stopping = false;
+  #startedMs = 0;
+  #delayMs = RESTART_MS.first;
+  #timer: NodeJS.Timeout | undefined;
+  restarts = 0;
+  /** Cleared at each death; set by the child's `ready`. */
+  ready = false;
+
+  constructor(private readonly options: ChildOptions) {}
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  get alive(): boolean {
+    return this.#process !== undefined;
+  }
+
+  start(): void {
+    this.#startedMs = Date.now();
+    const child = fork(fileURLToPath(new URL(this.options.entry, import.meta.url)), [], {
+      // The native HTTP parser would refuse headers over 4 KiB, but only when they come in pieces (KERNEL.md §3.6).
+      env: { ...process.env, UWS_HTTP_MAX_HEADERS_SIZE: "16384" },
+      // Node gives each process a pool for file I/O; a worker hardly reads files.
+      execArgv: ["--max-semi-space-size=4"],
+    });
+    this.#process = child;
+    child.on("message", (message: FromChild) => {
+      if (message.type === "ready") this.ready = true;
+      this.options.onMessage(message);
+    });
+    child.on("error", (error) => this.options.log("error", `${this.options.name}: ${error.message}`));
+    child.on("exit", (code, signal) => this.#ended(child, code, signal));
+    this.tell(this.options.startMessage());
+  }
+
+  tell(message: ToChild): void {
+    if (this.#process?.connected) this.#process.send(message, () => undefined);
+  }
+
+  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    this.#process = undefined;
+    this.ready = false;
+    if (this.#stopping) return;
+    this.restarts += 1;
+    if (Date.now() - this.#startedMs > STABLE_MS) this.#delayMs = RESTART_MS.first;
+    const how = signal ?? `exit status ${code ?? "unknown"}`;
+    this.options.log("error", `${this.options.name} died; restarting`, { how, pid: child.pid, afterMs: this.#delayMs });
+    this.options.onDied(child.pid ?? 0, this.restarts);
+    this.#timer = setTimeout(() => this.start(), this.#delayMs);
+    this.#delayMs = Math.min(this.#delayMs * 2, RESTART_MS.most);
+  }
+
+  /** Asks it to stop; resolves when it has ended. True if it had to be cut at the deadline. */
+  stop(deadlineMs: number): Promise<boolean> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const child = this.#process;
+    if (!child) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      let cut = false;
+      const deadline = setTimeout(() => {
+        cut = true;
+        child.kill("SIGKILL");
+      }, deadlineMs);
+      child.once("exit", () => {
+        clearTimeout(deadline);
+        resolve(cut);
+      });
+      this.tell({ type: "stop" });
+    });
+  }
+
+  /** At once. */
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#process?.kill("SIGKILL");
+  }
+}

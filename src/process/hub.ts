@@ -1,0 +1,126 @@
+/**
+ * Entry file of the hub process: numbers and fans out publications, answers the admin port, adds up the workers'
+ * counters. Forked by the supervisor; it may die and be forked again while every client stays connected.
+ *
+ *   publisher ─HTTP─► admin ─► publish ─► Hub ─► Acceptor ─unix socket─► workers
+ *   Prometheus ─HTTP─► admin ─► registry ◄─ Fleet ◄────── counters ──────────┘
+ */
+import type { Server } from "node:http";
+import { GatewayError } from "../errors.js";
+import { Acceptor } from "../hub/acceptor.js";
+import { Hub } from "../hub/hub.js";
+import { forwardedLog } from "../log.js";
+import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
+import { Fleet } from "../metrics/fleet.js";
+import { MemoryGauge } from "../metrics/memory.js";
+import { UWS_VERSION, VERSION } from "../platform.js";
+import { PublishApi } from "../publish/api.js";
+import { createAdmin, type Routes } from "./admin.js";
+import { CannotStart, type Running, runChild } from "./child.js";
+import { type StartHub, type ToChild, tell } from "./messages.js";
+import { whyNotListening } from "./ports.js";
+
+const MEMORY_EVERY_MS = 5000;
+const log = forwardedLog({ process: "hub" });
+
+runChild<StartHub>("startHub", log, start);
+
+async function start(given: StartHub): Promise<Running> {
+  const { config } = given;
+  const fleet = new Fleet();
+  const hub = new Hub();
+  const memory = new MemoryGauge();
+  const publishApi = new PublishApi(hub, config.maxPublicationBytes);
+  let stopping = false;
+  let restarts = given.restarts;
+  const acceptor = new Acceptor(hub, {
+    path: given.path,
+    queueBytes: config.hubQueueBytes,
+    log,
+    onCounters: (worker, values) => fleet.update(worker, values),
+    onLinked: (worker, pid) => fleet.joined(worker, pid),
+    // The process may still live and dial again; the supervisor tells when it died.
+    onLeft: () => undefined,
+  });
+  const pids = (): number[] => [process.ppid, process.pid, ...fleet.members().map(({ pid }) => pid)];
+  const connections = (): number => fleet.total("connections");
+  const registry = createRegistry(fleet, {
+    workerConnections: () => fleet.members().map((m) => labelled(m.worker, m.connections)),
+    workers: () => fleet.size,
+    workersExpected: () => given.workers,
+    workerRestarts: () => restarts,
+    topics: () => hub.topics,
+    publications: () => hub.publications,
+    publicationBytes: () => hub.publicationBytes,
+    publishRefused: () => publishApi.refused,
+    queueBytes: () => acceptor.queues().map((queue) => labelled(queue.worker, queue.bytes)),
+    queueOverflows: () => acceptor.overflows,
+    memory: () => memorySamples(memory, connections()).total,
+    memoryPerConnection: () => memorySamples(memory, connections()).each,
+    buildInfo: () => [{ labels: { version: VERSION, node: process.version, uws: UWS_VERSION }, value: 1 }],
+  });
+  const missing = (): string[] => {
+    const reasons = stopping ? ["stopping"] : [];
+    if (fleet.size < given.workers) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
+    if (fleet.total("listening") === 0) reasons.push("no worker listens");
+    return reasons;
+  };
+  const routes: Routes = {
+    "POST /publish": async (request) => {
+      if (stopping) throw new GatewayError("draining");
+      return { body: await publishApi.publish(request) };
+    },
+    "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
+    "GET /healthz": () => ({ body: { status: "alive" } }),
+    "GET /readyz": () => {
+      const reasons = missing();
+      return reasons.length === 0
+        ? { body: { status: "ready" } }
+        : { status: 503, body: { status: "not ready", reasons } };
+    },
+    "GET /processes": () => ({
+      body: {
+        processes: [
+          { role: "supervisor", pid: process.ppid },
+          { role: "hub", pid: process.pid },
+          ...fleet.members().map((member) => ({ role: "worker", ...member })),
+        ],
+        connections: connections(),
+      },
+    }),
+  };
+  const admin = createAdmin(routes);
+  await acceptor.listen();
+  await listen(admin, config.adminHost, config.adminPort);
+  const measuring = setInterval(() => void memory.measure(pids(), connections()), MEMORY_EVERY_MS);
+  tell({ type: "ready" });
+
+  function handle(message: ToChild): void {
+    if (message.type === "notReady") stopping = true;
+    if (message.type === "workerDied") {
+      fleet.gone(message.worker, message.pid);
+      restarts = message.restarts;
+    }
+  }
+  async function stop(): Promise<void> {
+    clearInterval(measuring);
+    acceptor.close();
+    admin.close();
+    admin.closeAllConnections();
+    await Promise.resolve();
+  }
+  return { handle, stop };
+}
+
+async function listen(admin: Server, host: string, port: number): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      admin.once("error", reject);
+      admin.listen(port, host, resolve);
+    });
+  } catch (error) {
+    throw new CannotStart(whyNotListening("admin", host, port, error as NodeJS.ErrnoException));
+  }
+}
+
+const labelled = (worker: number, value: number): Sample => ({ labels: { worker: String(worker) }, value });

@@ -1,0 +1,44 @@
+/** What supervisor and children say to each other over the control channel (node's IPC; JSON). Data never goes here. */
+import type { ServeConfig } from "../config/options.js";
+import type { LogMessage } from "../log.js";
+
+export interface StartHub {
+  readonly type: "startHub";
+  readonly config: ServeConfig;
+  readonly path: string;
+  readonly workers: number;
+  readonly restarts: number;
+}
+export interface StartWorker {
+  readonly type: "startWorker";
+  readonly config: ServeConfig;
+  readonly path: string;
+  readonly index: number;
+  readonly port: number;
+  readonly cap: number;
+  readonly nofile: number;
+  /** A client that is sent away should come back within this time, in milliseconds. */
+  readonly windowMs: number;
+}
+
+export type ToChild =
+  | StartHub
+  | StartWorker
+  | { readonly type: "stop" }
+  /** To the hub: the gateway is stopping; not ready any more. */
+  | { readonly type: "notReady" }
+  /** To the hub: a worker process ended by itself. */
+  | { readonly type: "workerDied"; readonly worker: number; readonly pid: number; readonly restarts: number }
+  /** To workers: all of them are (not) at their cap. */
+  | { readonly type: "overflow"; readonly on: boolean };
+
+export type FromChild =
+  | LogMessage
+  | { readonly type: "ready" }
+  | { readonly type: "full"; readonly full: boolean }
+  /** It cannot work here at all: a plain sentence for the user. */
+  | { readonly type: "fatal"; readonly kind: "config" | "refused"; readonly detail: string };
+
+export function tell(message: FromChild): void {
+  if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
+}

@@ -1,0 +1,64 @@
+/** The `serve` command: a supervisor from start to stop, its banner on stdout, and the signals that end it. */
+import type { ServeConfig } from "../config/options.js";
+import { stderrLog } from "../log.js";
+import { VERSION } from "../platform.js";
+import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
+import { makePlan, Supervisor } from "./supervisor.js";
+
+/** Resolves with the exit status when the gateway has stopped. */
+export async function serve(config: ServeConfig): Promise<number> {
+  const log = await stderrLog(config.logLevel, config.logFormat);
+  process.stdout.on("error", () => undefined);
+  const plan = await makePlan(config);
+  const supervisor = new Supervisor(config, plan, log);
+  const stopped = onSignals(supervisor, log);
+  const most = plan.cap * plan.workers;
+  log("info", "starting", { version: VERSION, workers: plan.workers, nofile: plan.nofile, mostConnections: most });
+  let addresses: Awaited<ReturnType<Supervisor["start"]>>;
+  try {
+    addresses = (await Promise.race([supervisor.start(), stopped.then((): undefined => undefined)])) ?? {
+      port: 0,
+      adminPort: 0,
+    };
+  } catch (error) {
+    supervisor.kill();
+    throw error;
+  }
+  if (addresses.port !== 0) announce(config, plan.workers, addresses);
+  return await stopped;
+}
+
+function announce(
+  config: ServeConfig,
+  workers: number,
+  { port, adminPort }: { port: number; adminPort: number },
+): void {
+  const lines = [
+    `megagate ${VERSION} is ready: ${workers} workers`,
+    `  clients   ws://${config.host}:${port}${WEBSOCKET_PATH}   (address for browsers: http://${config.host}:${port}${ADDRESS_PATH})`,
+    `  private   http://${config.adminHost}:${adminPort}   /publish /metrics /healthz /readyz /processes`,
+  ];
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function onSignals(supervisor: Supervisor, log: (level: "info" | "warn", message: string) => void): Promise<number> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const stop = (): void => {
+      if (asked) {
+        log("warn", "asked twice: stopping at once");
+        supervisor.kill();
+        resolve(130);
+        return;
+      }
+      asked = true;
+      log("info", "stopping: clients are told to come back later");
+      void supervisor.stop().then(() => {
+        log("info", "stopped");
+        resolve(0);
+      });
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+}

@@ -1,0 +1,121 @@
+/**
+ * When this worker listens. It shares the public port with its siblings (SO_REUSEPORT); at its cap it leaves the group,
+ * so that the kernel sends new connections to workers with room, and comes back when it has room again. When all
+ * are at their cap the supervisor lets it listen a little beyond (`overflow`), so that clients are told 503 instead of
+ * being refused by the kernel. Counts every accepted descriptor, upgraded or not: at the descriptor limit uWebSockets
+ * would spin at 100 % (KERNEL.md §3.2).
+ */
+import { DESCRIPTOR_RESERVE } from "../config/capacity.js";
+import type { Log } from "../log.js";
+import { setBacklog } from "./backlog.js";
+import { closeListenSocket, type TemplatedApp, type us_listen_socket } from "./native.js";
+
+export interface ListenerOptions {
+  readonly host: string;
+  readonly backlog: number;
+  /** Connections at which it stops listening. */
+  readonly cap: number;
+  readonly nofile: number;
+  /** Told when the worker reaches its cap (true) and when it has room again (false). */
+  readonly onFull: (full: boolean) => void;
+  readonly log: Log;
+}
+
+export class Listener {
+  #token: us_listen_socket | undefined;
+  #port = 0;
+  #held = 0;
+  #full = false;
+  #overflow = false;
+  #stopped = false;
+  #checkQueued = false;
+  /** Some room below the cap before it listens again, so that it does not flap at every close. */
+  readonly #resumeAt: number;
+
+  constructor(
+    private readonly app: TemplatedApp,
+    private readonly options: ListenerOptions,
+  ) {
+    this.#resumeAt = Math.max(0, options.cap - Math.max(1, Math.min(64, Math.floor(options.cap / 50))));
+  }
+
+  get listening(): boolean {
+    return this.#token !== undefined;
+  }
+
+  get cap(): number {
+    return this.options.cap;
+  }
+
+  /** Listens on `port`, beside its siblings. False when the kernel refuses. */
+  open(port: number): boolean {
+    this.#port = port;
+    this.app.listen(this.options.host, port, (token) => {
+      if (token !== false) this.#token = token;
+    });
+    if (this.#token === undefined) return false;
+    try {
+      if (!setBacklog(this.#port, this.options.backlog, this.options.nofile)) {
+        this.options.log("warn", "could not enlarge the accept queue; it stays at 512");
+      }
+    } catch (error) {
+      this.options.log("warn", "no foreign calls here; the accept queue stays at 512", { error: String(error) });
+    }
+    return true;
+  }
+
+  /** A descriptor was accepted. Runs inside the accept loop: leaving the group here takes effect at once. */
+  added(): void {
+    this.#held += 1;
+    if (this.#held >= this.options.cap) this.#check();
+  }
+
+  /** A descriptor was closed. */
+  removed(): void {
+    this.#held -= 1;
+    if (this.#held <= this.#resumeAt && this.#full && !this.#checkQueued) {
+      this.#checkQueued = true;
+      setImmediate(() => this.#check());
+    }
+  }
+
+  /** The supervisor's word on whether all siblings are full too. */
+  setOverflow(overflow: boolean): void {
+    this.#overflow = overflow;
+    this.#check();
+  }
+
+  #check(): void {
+    this.#checkQueued = false;
+    if (this.#stopped) return;
+    const full = this.#full ? this.#held > this.#resumeAt : this.#held >= this.options.cap;
+    if (full !== this.#full) {
+      this.#full = full;
+      this.options.onFull(full);
+    }
+    const limit = this.options.cap + (this.#overflow ? DESCRIPTOR_RESERVE : 0);
+    if (full && this.#held >= limit) this.#close();
+    else if (this.#token === undefined && (!full || this.#overflow)) this.#reopen();
+    // Overflow connections are short: look again soon, for their end is not always an event of ours.
+    if (full && this.#overflow && this.#token === undefined) setTimeout(() => this.#check(), 100).unref();
+  }
+
+  #reopen(): void {
+    if (!this.open(this.#port)) {
+      this.options.log("error", "cannot listen again; retrying", { port: this.#port });
+      setTimeout(() => this.#check(), 1000).unref();
+    }
+  }
+
+  #close(): void {
+    // A stale token is a use after free in uWebSockets: forget it with the close.
+    if (this.#token !== undefined) closeListenSocket(this.#token);
+    this.#token = undefined;
+  }
+
+  /** For good. */
+  stop(): void {
+    this.#stopped = true;
+    this.#close();
+  }
+}

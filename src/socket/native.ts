@@ -1,0 +1,18 @@
+/**
+ * The sole import of uWebSockets.js, and the few calls of it that we use. Worker only.
+ * Rules that bite (KERNEL.md §3): buffers die when a callback returns; a closed socket throws on every call; a throw
+ * inside `upgrade` aborts the process; at EMFILE the accept loop spins, so we stop listening before.
+ */
+import uWS from "uWebSockets.js";
+
+export type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+} from "uWebSockets.js";
+
+export const createApp = (): uWS.TemplatedApp => uWS.App();
+export const closeListenSocket = (token: uWS.us_listen_socket): void => uWS.us_listen_socket_close(token);

@@ -1,0 +1,80 @@
+/**
+ * Admit or refuse a handshake: a pure decision from headers and state. uWebSockets checks neither version nor topics,
+ * and routes handshakes without a proper key to plain HTTP (KERNEL.md §3.6), so both paths are decided here.
+ */
+import { GatewayError } from "../errors.js";
+import type { RefuseReason } from "../metrics/catalog.js";
+import { SUBPROTOCOL } from "../session/protocol.js";
+import { isTopic, TOPIC_RULE } from "../topics/name.js";
+
+export interface Refusal {
+  readonly reason: RefuseReason;
+  readonly error: GatewayError;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Handshake {
+  readonly version: string;
+  readonly protocols: string;
+  /** Raw value of `?topics=`, decoded; undefined when absent. */
+  readonly topics: string | undefined;
+}
+
+export interface Admission {
+  readonly topics: readonly string[];
+  /** Sub-protocol to select; empty for none. */
+  readonly protocol: string;
+}
+
+export interface EdgeState {
+  readonly draining: boolean;
+  /** The worker is at its cap and listens only to say so. */
+  readonly full: boolean;
+}
+
+const NO_TOPICS: readonly string[] = [];
+
+/** A handshake that uWebSockets recognised as one. */
+export function decideUpgrade(handshake: Handshake, state: EdgeState, maxTopics: number): Admission | Refusal {
+  const busy = refuseBusy(state);
+  if (busy) return busy;
+  if (handshake.version !== "13") {
+    return { reason: "bad_version", error: new GatewayError("badVersion"), headers: { "Sec-WebSocket-Version": "13" } };
+  }
+  const offered = handshake.protocols.split(",", 16).map((name) => name.trim());
+  const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : "";
+  if (handshake.topics === undefined || handshake.topics === "") return { topics: NO_TOPICS, protocol };
+  const topics = [...new Set(handshake.topics.split(","))];
+  if (topics.length > maxTopics) {
+    return { reason: "bad_topic", error: new GatewayError("tooManyTopics", `topics: at most ${maxTopics}`) };
+  }
+  if (!topics.every(isTopic)) {
+    return {
+      reason: "bad_topic",
+      error: new GatewayError("badTopic", `topics: names joined by commas; ${TOPIC_RULE}`),
+    };
+  }
+  return { topics, protocol };
+}
+
+/** Plain HTTP on the WebSocket path: no upgrade asked for, or a handshake that is not one. */
+export function refusePlain(request: { upgrade: string; method: string }, state: EdgeState): Refusal {
+  const busy = refuseBusy(state);
+  if (busy) return busy;
+  if (request.upgrade.toLowerCase() !== "websocket") {
+    return { reason: "not_upgrade", error: new GatewayError("upgradeRequired"), headers: { Upgrade: "websocket" } };
+  }
+  const detail =
+    request.method === "get"
+      ? "malformed WebSocket handshake: Sec-WebSocket-Key must be 16 bytes in base64"
+      : "malformed WebSocket handshake: the method must be GET";
+  return { reason: "bad_handshake", error: new GatewayError("badHandshake", detail) };
+}
+
+function refuseBusy(state: EdgeState): Refusal | undefined {
+  // Seconds; every client that is refused now gets a later, random turn from its own back-off.
+  if (state.draining)
+    return { reason: "draining", error: new GatewayError("draining"), headers: { "Retry-After": "1" } };
+  if (state.full) return { reason: "full", error: new GatewayError("full"), headers: { "Retry-After": "5" } };
+  return undefined;
+}
