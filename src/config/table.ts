@@ -6,7 +6,7 @@
 import { z } from "zod";
 
 export interface Option<T = unknown> {
-  readonly schema: z.ZodType<T, unknown>;
+  readonly schema: z.ZodType<T>;
   readonly default: T;
   /** Shown in help and README: "seconds", "bytes", "path", … */
   readonly unit: string;
@@ -92,7 +92,7 @@ export function choice<const C extends readonly [string, ...string[]]>(row: {
 }): Option<C[number]> {
   const range = row.choices.join(" | ");
   return {
-    schema: z.enum(row.choices, { error: `must be one of ${range}` }) as z.ZodType<C[number], unknown>,
+    schema: z.enum(row.choices, { error: `must be one of ${range}` }),
     default: row.default,
     unit: "",
     range,

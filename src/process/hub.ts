@@ -92,7 +92,8 @@ async function start(given: StartHub): Promise<Running> {
   const admin = createAdmin(routes);
   await acceptor.listen();
   await listen(admin, config.adminHost, config.adminPort);
-  const measuring = setInterval(() => void memory.measure(pids(), connections()), MEMORY_EVERY_MS);
+  const measure = (): void => void memory.measure(pids(), connections());
+  const measuring = setInterval(measure, MEMORY_EVERY_MS);
   tell({ type: "ready" });
 
   function handle(message: ToChild): void {

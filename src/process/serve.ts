@@ -14,17 +14,13 @@ export async function serve(config: ServeConfig): Promise<number> {
   const stopped = onSignals(supervisor, log);
   const most = plan.cap * plan.workers;
   log("info", "starting", { version: VERSION, workers: plan.workers, nofile: plan.nofile, mostConnections: most });
-  let addresses: Awaited<ReturnType<Supervisor["start"]>>;
   try {
-    addresses = (await Promise.race([supervisor.start(), stopped.then((): undefined => undefined)])) ?? {
-      port: 0,
-      adminPort: 0,
-    };
+    const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
+    await Promise.race([ready, stopped]);
   } catch (error) {
     supervisor.kill();
     throw error;
   }
-  if (addresses.port !== 0) announce(config, plan.workers, addresses);
   return await stopped;
 }
 

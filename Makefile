@@ -1,0 +1,68 @@
+# The verbs that a person types. Each does its own set-up and is quick the second time; logic lives in the code.
+# CONNS is the number of connections that tune, serve, load and million work for.
+CONNS ?= 1000000
+PORT ?= 8080
+ADMIN_PORT ?= 8081
+ARGS ?=
+
+MEGAGATE := node dist/src/cli.js
+SOURCES := $(shell find src load sysctl test -name '*.ts' 2>/dev/null) tsconfig.json package.json
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build tune untune serve load million test check format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  CONNS=$(CONNS) PORT=$(PORT) ADMIN_PORT=$(ADMIN_PORT) ARGS='…' change what they do; node dist/src/cli.js --help lists all options"
+
+# One plain sentence instead of a stack trace where Node is missing or of another version.
+node-check:
+	@command -v node >/dev/null 2>&1 || { echo "Megagate needs Node 20, and there is no node on this machine: install Node 20 first."; exit 2; }
+	@node -e 'var v=process.versions.node;if(+v.split(".")[0]!==20){console.error("Megagate needs Node 20 (its WebSocket engine is a binary for that version); this is Node "+v+".");process.exit(2)}'
+
+node_modules/.installed: package.json package-lock.json | node-check
+	npm ci --no-audit --no-fund
+	@touch $@
+
+dist/.built: node_modules/.installed $(SOURCES)
+	npm run --silent build
+	@touch $@
+
+setup: node_modules/.installed ## install what the project needs (other targets do it by themselves)
+build: dist/.built ## compile into dist/
+
+tune: dist/.built ## raise kernel limits for CONNS connections, showing before and after
+	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT) $(ARGS)
+
+untune: dist/.built ## put every kernel limit back as it was
+	$(MEGAGATE) untune $(ARGS)
+
+serve: dist/.built ## run the gateway until Ctrl-C
+	@exec $(MEGAGATE) serve --connections $(CONNS) --port $(PORT) --admin-port $(ADMIN_PORT) $(ARGS)
+
+load: dist/.built ## open CONNS sockets against a running gateway, push to all, write the evidence
+	@exec $(MEGAGATE) load --connections $(CONNS) --target ws://127.0.0.1:$(PORT)/ws --admin-url http://127.0.0.1:$(ADMIN_PORT) $(ARGS)
+
+million: dist/.built ## tune, serve, load CONNS, evidence, orderly stop; exit 0 only if everything held
+	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT)
+	@exec $(MEGAGATE) million --connections $(CONNS) --port $(PORT) --admin-port $(ADMIN_PORT) $(ARGS)
+
+test: dist/.built ## all tests
+	npm test --silent
+
+check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, tests
+	npm run --silent format:check
+	npm run --silent lint
+	npm run --silent types
+	npm run --silent dead
+	npm run --silent imports
+	npm test --silent
+
+format: node_modules/.installed ## rewrite files in the project's format
+	npm run --silent format
+
+bench: dist/.built ## publish throughput, by autocannon
+	node dist/test/bench/publish.js $(ARGS)
+
+clean: ## remove what was built and installed
+	rm -rf dist node_modules
