@@ -3,6 +3,7 @@
  * writes of one tick leave together, and a worker whose queue is full is cut off: it dials in again and resyncs, which
  * is cheaper and more honest than memory without a bound. Hub process only.
  */
+import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import type { Hub, Peer } from "./hub.js";
@@ -62,6 +63,8 @@ export class Acceptor {
   }
 
   listen(): Promise<void> {
+    // A hub that was killed left its socket behind; the run directory is ours alone, so nobody else listens there.
+    rmSync(this.options.path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
       this.#server.listen(this.options.path, resolve);

@@ -20,7 +20,7 @@ import { findPort } from "./ports.js";
 /** Connections a second that a gateway on two cores takes back, for the window that clients are given (README, measured). */
 const RETURN_RATE = 10_000;
 /** Longest path of a unix socket, less the file name. */
-const MAX_RUN_DIR_BYTES = 95;
+const MAX_RUN_DIR_BYTES = 85;
 
 export interface Plan {
   readonly workers: number;
@@ -160,7 +160,7 @@ export class Supervisor {
   }
 
   get #socketPath(): string {
-    return join(this.#runDir, "hub.sock");
+    return join(this.#runDir, `hub-${process.pid}.sock`);
   }
 
   #fromWorker(index: number, message: FromChild): void {
@@ -203,6 +203,6 @@ export class Supervisor {
   }
 
   #clean(): void {
-    if (this.#ownsRunDir) rmSync(this.#runDir, { recursive: true, force: true });
+    rmSync(this.#ownsRunDir ? this.#runDir : this.#socketPath, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,121 @@
+/** What dies is restarted and counted; what stops says so to everybody; nothing listens without an owner. */
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { describe, it } from "node:test";
+import { Client, RawPeer } from "../support/client.js";
+import { Gateway } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+async function clientsOn(gateway: Gateway, count: number): Promise<Client[]> {
+  const clients = await Promise.all(Array.from({ length: count }, () => Client.open(`${gateway.url}?topics=t`)));
+  for (const client of clients) await client.find("subscribed", (m) => m.code === 0);
+  return clients;
+}
+
+const live = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe("processes survive", () => {
+  it("a worker killed with SIGKILL costs only its own sockets, comes back, and is counted", async () => {
+    await using gateway = await Gateway.start("--workers", "2");
+    const clients = await clientsOn(gateway, 30);
+    const rows = await until("counted", () => gateway.processes(), (all) => sum(all) === 30);
+    const victim = rows.find((row) => row.role === "worker" && (row.connections ?? 0) > 0)!;
+    process.kill(victim.pid, "SIGKILL");
+    await until("its sockets end", () => clients.filter((c) => c.closed).length, (n) => n === victim.connections);
+    await until("restarted", () => gateway.metric("megagate_worker_restarts_total"), (n) => n === 1);
+    await until("ready again", () => gateway.status("/readyz"), (status) => status === 200);
+    assert.equal(await gateway.metric('megagate_closed_total{reason="worker_lost"}'), victim.connections);
+    const accepted = await gateway.metric("megagate_accepted_total");
+    assert.equal(accepted, 30, "totals of a dead worker are kept");
+    const { offset } = await gateway.publish("t", 1);
+    for (const client of clients.filter((c) => !c.closed)) await client.find("push", (m) => m.offset === offset);
+    const fresh = await clientsOn(gateway, 10);
+    await Promise.all([...fresh, ...clients.filter((c) => !c.closed)].map((client) => client.end()));
+  });
+
+  it("the hub killed with SIGKILL closes no socket; subscribers are told that numbering began anew", async () => {
+    await using gateway = await Gateway.start("--workers", "2");
+    const clients = await clientsOn(gateway, 10);
+    const before = await gateway.publish("t", 1);
+    const hub = (await gateway.processes()).find((row) => row.role === "hub")!;
+    process.kill(hub.pid, "SIGKILL");
+    await until("ready again", () => gateway.status("/readyz").catch(() => 0), (status) => status === 200, 20_000);
+    const after = await gateway.publish("t", 2);
+    assert.notEqual(after.epoch, before.epoch);
+    for (const client of clients) {
+      const reset = await client.find("reset", (m) => m.event === "reset");
+      assert.equal(reset.epoch, after.epoch);
+      await client.find("push of the new epoch", (m) => m.data === 2);
+      assert.equal(client.closed, undefined);
+    }
+    await until("counters return", () => gateway.metric("megagate_connections"), (n) => n === 10);
+    await Promise.all(clients.map((client) => client.end()));
+  });
+
+  it("SIGTERM: goodbye with a window, close 1012, exit 0, port free", async () => {
+    const gateway = await Gateway.start("--workers", "2", "--connections", "30000");
+    const clients = await clientsOn(gateway, 40);
+    const exit = await gateway.stop();
+    assert.equal(exit.code, 0, exit.stderr);
+    for (const client of clients) {
+      assert.deepEqual(await client.untilClosed(), { code: 1012, reason: "the gateway is stopping" });
+      const goodbye = await client.find("goodbye", (m) => m.event === "goodbye");
+      assert.deepEqual(goodbye.reconnect, { afterMs: [0, 3000] });
+    }
+    const error = await new Promise<NodeJS.ErrnoException>((resolve) => connect(gateway.port, "127.0.0.1").once("error", resolve));
+    assert.equal(error.code, "ECONNREFUSED");
+  });
+
+  it("a supervisor killed with SIGKILL leaves nothing behind, and clients are told", async () => {
+    const gateway = await Gateway.start("--workers", "2");
+    const [client] = await clientsOn(gateway, 1);
+    const pids = (await gateway.processes()).map((row) => row.pid);
+    gateway.run.process.kill("SIGKILL");
+    await until("all have left", () => pids.filter(live), (left) => left.length === 0);
+    assert.equal((await client!.untilClosed()).code, 1012);
+  });
+
+  it("a reader of its output that goes away does not take the gateway with it", async () => {
+    await using gateway = await Gateway.start("--workers", "1");
+    gateway.run.process.stdout?.destroy();
+    gateway.run.process.stderr?.destroy();
+    const worker = (await gateway.processes()).find((row) => row.role === "worker")!;
+    process.kill(worker.pid, "SIGKILL");
+    await until("restarted", () => gateway.metric("megagate_worker_restarts_total"), (n) => n === 1);
+    await until("ready again", () => gateway.status("/readyz"), (status) => status === 200);
+  });
+
+  it("a client that stops reading is cut and counted; the others get everything", async () => {
+    await using gateway = await Gateway.start("--workers", "1", "--max-backpressure-bytes", "4096");
+    const good = await Client.open(`${gateway.url}?topics=t`);
+    const stalled = await RawPeer.connect(gateway.port);
+    stalled.socket.pause();
+    stalled.socket.write(
+      "GET /ws?topics=t HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    await until("both subscribed", () => gateway.metric("megagate_subscriptions"), (n) => n === 2);
+    const data = "x".repeat(12_000);
+    let last = 0;
+    let sent = 0;
+    // The kernel takes megabytes for a stalled reader before uWebSockets notices (KERNEL.md fact 7).
+    while (sent < 3000 && (sent % 100 !== 0 || (await gateway.metric('megagate_closed_total{reason="slow"}')) === 0)) {
+      last = (await gateway.publish("t", data)).offset;
+      sent += 1;
+    }
+    await until("cut", () => gateway.metric('megagate_closed_total{reason="slow"}'), (n) => n === 1);
+    assert.ok((await gateway.metric("megagate_dropped_messages_total")) > 0);
+    await good.find("last push", (m) => m.offset === last);
+    assert.equal(good.messages.filter((m) => m.reqtype === undefined).length, last, "the good reader missed nothing");
+    stalled.socket.destroy();
+    await good.end();
+  });
+});
+
+const sum = (rows: readonly { connections?: number }[]): number => rows.reduce((n, row) => n + (row.connections ?? 0), 0);

@@ -1,0 +1,109 @@
+/** A real gateway for tests: `megagate serve` on free ports, ended by handle. Use with `await using`. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { until } from "./wait.js";
+
+export const CLI = fileURLToPath(new URL("../../src/cli.js", import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One run of the command line. */
+export class Run {
+  stdout = "";
+  stderr = "";
+  readonly ended: Promise<Exit>;
+
+  constructor(readonly process: ChildProcess) {
+    process.stdout?.on("data", (chunk: Buffer) => {
+      this.stdout += chunk.toString();
+    });
+    process.stderr?.on("data", (chunk: Buffer) => {
+      this.stderr += chunk.toString();
+    });
+    this.ended = new Promise((resolve) => {
+      process.once("close", (code, signal) => resolve({ code, signal, stdout: this.stdout, stderr: this.stderr }));
+    });
+  }
+}
+
+export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
+  return new Run(spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }));
+}
+
+export interface ProcessRow {
+  readonly role: "supervisor" | "hub" | "worker";
+  readonly pid: number;
+  readonly worker?: number;
+  readonly connections?: number;
+}
+
+export class Gateway implements AsyncDisposable {
+  private constructor(
+    readonly run: Run,
+    readonly port: number,
+    readonly adminPort: number,
+  ) {}
+
+  static async start(...args: string[]): Promise<Gateway> {
+    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args]);
+    let ended = false;
+    void run.ended.then(() => {
+      ended = true;
+    });
+    await until("gateway is ready", () => run.stdout, (text) => ended || text.includes("private"), 30_000);
+    if (ended) throw new Error(`the gateway ended: ${run.stderr}`);
+    const port = Number(/ws:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
+    const adminPort = Number(/private\s+http:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
+    const gateway = new Gateway(run, port, adminPort);
+    await until("gateway says ready", () => gateway.status("/readyz"), (status) => status === 200);
+    return gateway;
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/ws`;
+  }
+
+  admin(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.adminPort}${path}`, init);
+  }
+
+  async status(path: string): Promise<number> {
+    const response = await this.admin(path);
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  async publish(topic: string, data: unknown): Promise<{ epoch: string; offset: number }> {
+    const response = await this.admin("/publish", { method: "POST", body: JSON.stringify({ topic, data }) });
+    if (!response.ok) throw new Error(`publish: ${response.status} ${await response.text()}`);
+    return (await response.json()) as { epoch: string; offset: number };
+  }
+
+  /** One sample of the scrape; labels as they stand there, such as `{reason="client"}`. */
+  async metric(name: string): Promise<number> {
+    const text = await (await this.admin("/metrics")).text();
+    const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
+    if (line === undefined) throw new Error(`no metric ${name}`);
+    return Number(line.slice(name.length + 1));
+  }
+
+  async processes(): Promise<ProcessRow[]> {
+    const { processes } = (await (await this.admin("/processes")).json()) as { processes: ProcessRow[] };
+    return processes;
+  }
+
+  async stop(): Promise<Exit> {
+    this.run.process.kill("SIGTERM");
+    return await this.run.ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exit = await this.stop();
+    if (exit.code !== 0) throw new Error(`the gateway ended with ${exit.code ?? exit.signal}: ${exit.stderr}`);
+  }
+}
