@@ -24,7 +24,11 @@ describe("bad input", () => {
   });
 
   const counted = (metric: string, from: number): Promise<number> =>
-    until(metric, () => gateway.metric(metric), (value) => value === from + 1);
+    until(
+      metric,
+      () => gateway.metric(metric),
+      (value) => value === from + 1,
+    );
 
   /** Sends raw bytes as a handshake; returns status line, body, and checks that the refusal is counted. */
   async function refusal(request: string, reason: string): Promise<{ status: number; text: string }> {

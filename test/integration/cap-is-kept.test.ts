@@ -21,13 +21,21 @@ it("caps hold, everybody else hears 503 with Retry-After, and freed places are t
     clients.push(...batch.filter((client) => client !== undefined));
   }
   assert.equal(clients.length, 3 * CAP, "every place is taken, whatever the kernel's hash says");
-  const rows = await until("counted", () => gateway.processes(), (all) => all.every((r) => r.role !== "worker" || r.connections === CAP));
+  const rows = await until(
+    "counted",
+    () => gateway.processes(),
+    (all) => all.every((r) => r.role !== "worker" || r.connections === CAP),
+  );
   assert.equal(rows.filter((row) => row.role === "worker").length, 3);
 
   const refused = await RawPeer.connect(gateway.port);
   const text = await refused.untilEnd(HANDSHAKE);
   assert.match(text, /^HTTP\/1.1 503 .*Retry-After: \d+\r\n.*"code":4200/s);
-  await until("counted", () => gateway.metric('megagate_refused_total{reason="full"}'), (n) => n > 0);
+  await until(
+    "counted",
+    () => gateway.metric('megagate_refused_total{reason="full"}'),
+    (n) => n > 0,
+  );
 
   await Promise.all(clients.splice(0, 30).map((client) => client.end()));
   const fresh = await until(
@@ -41,7 +49,15 @@ it("caps hold, everybody else hears 503 with Retry-After, and freed places are t
   );
   assert.ok(fresh);
   await Promise.all(clients.map((client) => client.end()));
-  await until("all gone", () => gateway.metric("megagate_connections"), (n) => n === 0);
-  await until("all listen", () => gateway.metric("megagate_workers_listening"), (n) => n === 3);
+  await until(
+    "all gone",
+    () => gateway.metric("megagate_connections"),
+    (n) => n === 0,
+  );
+  await until(
+    "all listen",
+    () => gateway.metric("megagate_workers_listening"),
+    (n) => n === 3,
+  );
   assert.equal(await gateway.metric("megagate_subscriptions"), 0);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -48,7 +48,12 @@ describe("command line", () => {
     const env = { MEGAGATE_ADMIN_PORT: "2002", MEGAGATE_PORT: "2001", MEGAGATE_CONFIG: path };
     const first = await cli(["serve", "--print-config", "--port", "3001"], env).ended;
     assert.equal(first.code, 0, first.stderr);
-    for (const line of ["port: 3001 # flag", "adminPort: 2002 # env", "backlog: 1003 # file", "host: \"127.0.0.1\" # default"]) {
+    for (const line of [
+      "port: 3001 # flag",
+      "adminPort: 2002 # env",
+      "backlog: 1003 # file",
+      'host: "127.0.0.1" # default',
+    ]) {
       assert.ok(first.stdout.split("\n").includes(line), `${line}\n${first.stdout}`);
     }
     const again = await cli(["serve", "--print-config", "--config", file(first.stdout)]).ended;
@@ -59,14 +64,27 @@ describe("command line", () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
-    await fails(["serve", "--port", String(port)], {}, new RegExp(`public port ${port} on 127.0.0.1 is in use`), /ss -ltnp/);
-    await fails(["serve", "--port", "0", "--admin-port", String(port)], {}, new RegExp(`admin port ${port} .* is in use`));
+    await fails(
+      ["serve", "--port", String(port)],
+      {},
+      new RegExp(`public port ${port} on 127.0.0.1 is in use`),
+      /ss -ltnp/,
+    );
+    await fails(
+      ["serve", "--port", "0", "--admin-port", String(port)],
+      {},
+      new RegExp(`admin port ${port} .* is in use`),
+    );
     server.close();
   });
 
-  it("a port below 1024 without the right: says so", { skip: process.getuid?.() !== 0 && "needs root, to drop its rights" }, async () => {
+  it("a port below 1024 without the right: says so", {
+    skip: process.getuid?.() !== 0 && "needs root, to drop its rights",
+  }, async () => {
     const args = [CLI, "serve", "--port", "80", "--admin-port", "0"];
-    const exit = await new Run(spawn(process.execPath, args, { uid: 65_534, gid: 65_534, stdio: ["ignore", "pipe", "pipe"] })).ended;
+    const exit = await new Run(
+      spawn(process.execPath, args, { uid: 65_534, gid: 65_534, stdio: ["ignore", "pipe", "pipe"] }),
+    ).ended;
     assert.equal(exit.code, 2, exit.stderr);
     assert.match(exit.stderr, /public port 80 on 127.0.0.1 needs a right that this user lacks/);
   });
@@ -76,13 +94,21 @@ describe("command line", () => {
 
   it("more than the descriptors allow: says how many workers it takes", async () => {
     const limited = (args: string): Run =>
-      new Run(spawn("sh", ["-c", `ulimit -n 256; exec "${process.execPath}" "${CLI}" serve --port 0 --admin-port 0 ${args}`]));
+      new Run(
+        spawn("sh", ["-c", `ulimit -n 256; exec "${process.execPath}" "${CLI}" serve --port 0 --admin-port 0 ${args}`]),
+      );
     const cap = await limited("--worker-connections 1000").ended;
     assert.equal(cap.code, 2);
-    assert.match(cap.stderr, /--worker-connections: a worker can hold 156 connections under the descriptor limit of 256/);
+    assert.match(
+      cap.stderr,
+      /--worker-connections: a worker can hold 156 connections under the descriptor limit of 256/,
+    );
     const workers = await limited("--connections 100000 --workers 2").ended;
     assert.equal(workers.code, 2);
-    assert.match(workers.stderr, /--workers: 100000 connections need at least \d+ workers under the descriptor limit of 256/);
+    assert.match(
+      workers.stderr,
+      /--workers: 100000 connections need at least \d+ workers under the descriptor limit of 256/,
+    );
   });
 
   it("publish to nobody: says where it tried", async () => {
@@ -93,6 +119,9 @@ describe("command line", () => {
 
   it("help lists every option of serve with range, default and environment name", async () => {
     const { stdout } = await cli(["serve", "--help"]).ended;
-    assert.match(stdout.replaceAll(/\s+/g, " "), /--idle-timeout-seconds <seconds> .* default 120; env MEGAGATE_IDLE_TIMEOUT_SECONDS/);
+    assert.match(
+      stdout.replaceAll(/\s+/g, " "),
+      /--idle-timeout-seconds <seconds> .* default 120; env MEGAGATE_IDLE_TIMEOUT_SECONDS/,
+    );
   });
 });

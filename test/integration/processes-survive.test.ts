@@ -25,12 +25,28 @@ describe("processes survive", () => {
   it("a worker killed with SIGKILL costs only its own sockets, comes back, and is counted", async () => {
     await using gateway = await Gateway.start("--workers", "2");
     const clients = await clientsOn(gateway, 30);
-    const rows = await until("counted", () => gateway.processes(), (all) => sum(all) === 30);
+    const rows = await until(
+      "counted",
+      () => gateway.processes(),
+      (all) => sum(all) === 30,
+    );
     const victim = rows.find((row) => row.role === "worker" && (row.connections ?? 0) > 0)!;
     process.kill(victim.pid, "SIGKILL");
-    await until("its sockets end", () => clients.filter((c) => c.closed).length, (n) => n === victim.connections);
-    await until("restarted", () => gateway.metric("megagate_worker_restarts_total"), (n) => n === 1);
-    await until("ready again", () => gateway.status("/readyz"), (status) => status === 200);
+    await until(
+      "its sockets end",
+      () => clients.filter((c) => c.closed).length,
+      (n) => n === victim.connections,
+    );
+    await until(
+      "restarted",
+      () => gateway.metric("megagate_worker_restarts_total"),
+      (n) => n === 1,
+    );
+    await until(
+      "ready again",
+      () => gateway.status("/readyz"),
+      (status) => status === 200,
+    );
     assert.equal(await gateway.metric('megagate_closed_total{reason="worker_lost"}'), victim.connections);
     const accepted = await gateway.metric("megagate_accepted_total");
     assert.equal(accepted, 30, "totals of a dead worker are kept");
@@ -46,7 +62,12 @@ describe("processes survive", () => {
     const before = await gateway.publish("t", 1);
     const hub = (await gateway.processes()).find((row) => row.role === "hub")!;
     process.kill(hub.pid, "SIGKILL");
-    await until("ready again", () => gateway.status("/readyz").catch(() => 0), (status) => status === 200, 20_000);
+    await until(
+      "ready again",
+      () => gateway.status("/readyz").catch(() => 0),
+      (status) => status === 200,
+      20_000,
+    );
     const after = await gateway.publish("t", 2);
     assert.notEqual(after.epoch, before.epoch);
     for (const client of clients) {
@@ -55,7 +76,11 @@ describe("processes survive", () => {
       await client.find("push of the new epoch", (m) => m.data === 2);
       assert.equal(client.closed, undefined);
     }
-    await until("counters return", () => gateway.metric("megagate_connections"), (n) => n === 10);
+    await until(
+      "counters return",
+      () => gateway.metric("megagate_connections"),
+      (n) => n === 10,
+    );
     await Promise.all(clients.map((client) => client.end()));
   });
 
@@ -69,7 +94,9 @@ describe("processes survive", () => {
       const goodbye = await client.find("goodbye", (m) => m.event === "goodbye");
       assert.deepEqual(goodbye.reconnect, { afterMs: [0, 3000] });
     }
-    const error = await new Promise<NodeJS.ErrnoException>((resolve) => connect(gateway.port, "127.0.0.1").once("error", resolve));
+    const error = await new Promise<NodeJS.ErrnoException>((resolve) =>
+      connect(gateway.port, "127.0.0.1").once("error", resolve),
+    );
     assert.equal(error.code, "ECONNREFUSED");
   });
 
@@ -78,7 +105,11 @@ describe("processes survive", () => {
     const [client] = await clientsOn(gateway, 1);
     const pids = (await gateway.processes()).map((row) => row.pid);
     gateway.run.process.kill("SIGKILL");
-    await until("all have left", () => pids.filter(live), (left) => left.length === 0);
+    await until(
+      "all have left",
+      () => pids.filter(live),
+      (left) => left.length === 0,
+    );
     assert.equal((await client!.untilClosed()).code, 1012);
   });
 
@@ -88,8 +119,16 @@ describe("processes survive", () => {
     gateway.run.process.stderr?.destroy();
     const worker = (await gateway.processes()).find((row) => row.role === "worker")!;
     process.kill(worker.pid, "SIGKILL");
-    await until("restarted", () => gateway.metric("megagate_worker_restarts_total"), (n) => n === 1);
-    await until("ready again", () => gateway.status("/readyz"), (status) => status === 200);
+    await until(
+      "restarted",
+      () => gateway.metric("megagate_worker_restarts_total"),
+      (n) => n === 1,
+    );
+    await until(
+      "ready again",
+      () => gateway.status("/readyz"),
+      (status) => status === 200,
+    );
   });
 
   it("a client that stops reading is cut and counted; the others get everything", async () => {
@@ -100,7 +139,11 @@ describe("processes survive", () => {
     stalled.socket.write(
       "GET /ws?topics=t HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     );
-    await until("both subscribed", () => gateway.metric("megagate_subscriptions"), (n) => n === 2);
+    await until(
+      "both subscribed",
+      () => gateway.metric("megagate_subscriptions"),
+      (n) => n === 2,
+    );
     const data = "x".repeat(12_000);
     let last = 0;
     let sent = 0;
@@ -109,7 +152,11 @@ describe("processes survive", () => {
       last = (await gateway.publish("t", data)).offset;
       sent += 1;
     }
-    await until("cut", () => gateway.metric('megagate_closed_total{reason="slow"}'), (n) => n === 1);
+    await until(
+      "cut",
+      () => gateway.metric('megagate_closed_total{reason="slow"}'),
+      (n) => n === 1,
+    );
     assert.ok((await gateway.metric("megagate_dropped_messages_total")) > 0);
     await good.find("last push", (m) => m.offset === last);
     assert.equal(good.messages.filter((m) => m.reqtype === undefined).length, last, "the good reader missed nothing");
@@ -118,4 +165,5 @@ describe("processes survive", () => {
   });
 });
 
-const sum = (rows: readonly { connections?: number }[]): number => rows.reduce((n, row) => n + (row.connections ?? 0), 0);
+const sum = (rows: readonly { connections?: number }[]): number =>
+  rows.reduce((n, row) => n + (row.connections ?? 0), 0);

@@ -15,7 +15,11 @@ describe("publish reaches subscribers", () => {
   it("delivers once to each of 60 sockets on three workers, with offsets that rise by one", async () => {
     const clients = await Promise.all(Array.from({ length: 60 }, () => Client.open(`${gateway.url}?topics=exts`)));
     for (const client of clients) await client.find("subscribed", (m) => m.reqtype === "Subscribe" && m.code === 0);
-    const spread = await until("counted", () => gateway.processes(), (rows) => total(rows) === 60);
+    const spread = await until(
+      "counted",
+      () => gateway.processes(),
+      (rows) => total(rows) === 60,
+    );
     assert.ok(spread.filter((row) => (row.connections ?? 0) > 0).length > 1, "sockets are on several workers");
     const stranger = await Client.open(`${gateway.url}?topics=news`);
 
@@ -23,10 +27,19 @@ describe("publish reaches subscribers", () => {
     for (let n = 1; n < 20; n++) await gateway.publish("exts", { n });
 
     for (const client of clients) {
-      await client.find("last push", (m) => m.offset === first.offset + 19 && m.data !== undefined && m.topic === "exts");
+      await client.find(
+        "last push",
+        (m) => m.offset === first.offset + 19 && m.data !== undefined && m.topic === "exts",
+      );
       const pushes = client.messages.filter((m) => m.data !== undefined && m.reqtype === undefined);
-      assert.deepEqual(pushes.map((m) => m.offset), Array.from({ length: 20 }, (_, i) => first.offset + i));
-      assert.deepEqual(pushes.map((m) => (m.data as { n: number }).n), Array.from({ length: 20 }, (_, i) => i));
+      assert.deepEqual(
+        pushes.map((m) => m.offset),
+        Array.from({ length: 20 }, (_, i) => first.offset + i),
+      );
+      assert.deepEqual(
+        pushes.map((m) => (m.data as { n: number }).n),
+        Array.from({ length: 20 }, (_, i) => i),
+      );
     }
     assert.equal(stranger.messages.filter((m) => m.topic === "exts").length, 0);
     await Promise.all([...clients, stranger].map((client) => client.end()));
@@ -37,9 +50,18 @@ describe("publish reaches subscribers", () => {
     assert.equal(client.socket.protocol, "megagate.v1");
     for (const topic of ["a", "b:1"]) {
       const answer = await client.find(topic, (m) => m.topic === topic);
-      assert.deepEqual({ ...answer, epoch: typeof answer.epoch }, {
-        reqtype: "Subscribe", code: 0, topic, epoch: "string", offset: 0, recovered: false, data: [],
-      });
+      assert.deepEqual(
+        { ...answer, epoch: typeof answer.epoch },
+        {
+          reqtype: "Subscribe",
+          code: 0,
+          topic,
+          epoch: "string",
+          offset: 0,
+          recovered: false,
+          data: [],
+        },
+      );
     }
     client.send({ reqtype: "Subscribe", topic: "c", id: "x" });
     assert.equal((await client.find("c", (m) => m.topic === "c")).id, "x");
@@ -59,7 +81,11 @@ describe("publish reaches subscribers", () => {
     client.send({ reqtype: "Heartbeat" });
     await client.find("heartbeat", (m) => m.reqtype === "Heartbeat" && m.code === 0);
     client.send('{ "reqtype": "Heartbeat", "time": 1 }');
-    await until("second", () => client.messages.length, (n) => n === 3);
+    await until(
+      "second",
+      () => client.messages.length,
+      (n) => n === 3,
+    );
     await client.end();
   });
 
@@ -96,4 +122,5 @@ describe("publish reaches subscribers", () => {
   });
 });
 
-const total = (rows: readonly { connections?: number }[]): number => rows.reduce((sum, row) => sum + (row.connections ?? 0), 0);
+const total = (rows: readonly { connections?: number }[]): number =>
+  rows.reduce((sum, row) => sum + (row.connections ?? 0), 0);

@@ -22,7 +22,11 @@ export class Client {
 
   static async open(url: string, protocols: string[] = []): Promise<Client> {
     const client = new Client(new WebSocket(url, protocols));
-    await until("socket opens", () => client.socket.readyState, (state) => state !== WebSocket.CONNECTING);
+    await until(
+      "socket opens",
+      () => client.socket.readyState,
+      (state) => state !== WebSocket.CONNECTING,
+    );
     if (client.socket.readyState !== WebSocket.OPEN) throw new Error(`socket did not open: ${url}`);
     return client;
   }
@@ -33,7 +37,11 @@ export class Client {
 
   /** The first message, now or later, that matches. */
   async find(what: string, matches: (message: Message) => boolean): Promise<Message> {
-    const found = await until(what, () => this.messages.find(matches), (message) => message !== undefined);
+    const found = await until(
+      what,
+      () => this.messages.find(matches),
+      (message) => message !== undefined,
+    );
     return found!;
   }
 
@@ -43,7 +51,11 @@ export class Client {
   }
 
   async untilClosed(): Promise<{ code: number; reason: string }> {
-    return (await until("socket closes", () => this.closed, (closed) => closed !== undefined))!;
+    return (await until(
+      "socket closes",
+      () => this.closed,
+      (closed) => closed !== undefined,
+    ))!;
   }
 }
 
@@ -75,14 +87,22 @@ export class RawPeer {
 
   static async connect(port: number): Promise<RawPeer> {
     const peer = new RawPeer(connect(port, "127.0.0.1"));
-    await until("tcp connects", () => peer.socket.readyState, (state) => state !== "opening");
+    await until(
+      "tcp connects",
+      () => peer.socket.readyState,
+      (state) => state !== "opening",
+    );
     return peer;
   }
 
   static async upgraded(port: number): Promise<RawPeer> {
     const peer = await RawPeer.connect(port);
     peer.socket.write(HANDSHAKE);
-    await until("upgraded", () => peer.received, (text) => text.includes("\r\n\r\n"));
+    await until(
+      "upgraded",
+      () => peer.received,
+      (text) => text.includes("\r\n\r\n"),
+    );
     peer.received = "";
     return peer;
   }
@@ -90,13 +110,22 @@ export class RawPeer {
   /** Sends, and returns what came back when the gateway closed the connection. */
   async untilEnd(bytes?: string | Uint8Array): Promise<string> {
     if (bytes !== undefined) this.socket.write(bytes);
-    await until("the gateway closes", () => this.ended, (ended) => ended, 20_000);
+    await until(
+      "the gateway closes",
+      () => this.ended,
+      (ended) => ended,
+      20_000,
+    );
     return this.received;
   }
 }
 
 /** A client frame; unmasked if asked for. `head` overrides the first byte. */
-export function frame(opcode: number, payload: string | Uint8Array, options: { mask?: boolean; head?: number } = {}): Buffer {
+export function frame(
+  opcode: number,
+  payload: string | Uint8Array,
+  options: { mask?: boolean; head?: number } = {},
+): Buffer {
   const body = Buffer.from(payload);
   const masked = options.mask !== false;
   const length =

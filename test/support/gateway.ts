@@ -32,7 +32,9 @@ export class Run {
 }
 
 export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
-  return new Run(spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }));
+  return new Run(
+    spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }),
+  );
 }
 
 export interface ProcessRow {
@@ -55,12 +57,21 @@ export class Gateway implements AsyncDisposable {
     void run.ended.then(() => {
       ended = true;
     });
-    await until("gateway is ready", () => run.stdout, (text) => ended || text.includes("private"), 30_000);
+    await until(
+      "gateway is ready",
+      () => run.stdout,
+      (text) => ended || text.includes("private"),
+      30_000,
+    );
     if (ended) throw new Error(`the gateway ended: ${run.stderr}`);
     const port = Number(/ws:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
     const adminPort = Number(/private\s+http:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
     const gateway = new Gateway(run, port, adminPort);
-    await until("gateway says ready", () => gateway.status("/readyz"), (status) => status === 200);
+    await until(
+      "gateway says ready",
+      () => gateway.status("/readyz"),
+      (status) => status === 200,
+    );
     return gateway;
   }
 

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import fc from "fast-check";
+import { fullestWorker, spread, workerCap, workersFor } from "../../../src/config/capacity.js";
+
+it("a million connections under 20,000 descriptors need 53 workers, as KERNEL.md fact 1 has it", () => {
+  assert.equal(workersFor(1_000_000, 2, 20_000), 53);
+});
+
+it("where descriptors are plenty, there is one worker a core", () => {
+  assert.equal(workersFor(1_000_000, 8, 1_048_576), 8);
+  assert.equal(workersFor(1, 4, 1024), 4);
+});
+
+it("the fullest worker always fits, and one worker fewer would not do", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 3_000_000 }),
+      fc.integer({ min: 1024, max: 2_000_000 }),
+      (connections, nofile) => {
+        const workers = workersFor(connections, 1, nofile);
+        assert.ok(fullestWorker(connections, workers) <= workerCap(nofile));
+        if (workers > 1) assert.ok(fullestWorker(connections, workers - 1) > workerCap(nofile));
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+it("spread loses no remainder", () => {
+  fc.assert(
+    fc.property(fc.nat(1_000_000), fc.integer({ min: 1, max: 500 }), (total, parts) => {
+      const shares = spread(total, parts);
+      assert.equal(shares.length, parts);
+      assert.equal(
+        shares.reduce((a, b) => a + b, 0),
+        total,
+      );
+      assert.ok(Math.max(...shares) - Math.min(...shares) <= 1);
+    }),
+  );
+});

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import fc from "fast-check";
+import { encode, type Frame, FrameReader, MAX_FRAME_BYTES } from "../../../src/hub/wire.js";
+
+const topic = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}(:[A-Za-z0-9_-]{1,60})?$/);
+const frame: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({ type: fc.constant("hello" as const), worker: fc.nat(4096), pid: fc.nat() }),
+  fc.record({ type: fc.constant("want" as const), topic, epoch: fc.string(), offset: fc.nat() }),
+  fc.record({ type: fc.constant("unwant" as const), topic }),
+  fc.record({ type: fc.constant("standing" as const), topic, epoch: fc.string(), offset: fc.maxSafeNat() }),
+  fc.record({ type: fc.constant("counters" as const), values: fc.float64Array({ maxLength: 60, noNaN: true }) }),
+  fc.record({
+    type: fc.constant("publication" as const),
+    topic,
+    offset: fc.nat(2 ** 47),
+    push: fc.uint8Array({ maxLength: 500 }),
+  }),
+);
+
+/** Comparable: typed arrays as lists, and no null prototypes (fast-check makes them). */
+function plain(each: Frame): unknown {
+  if (each.type === "publication") return { ...each, push: [...each.push] };
+  return each.type === "counters" ? { ...each, values: [...each.values] } : { ...each };
+}
+
+it("every frame comes back as it was, however the stream is cut", () => {
+  fc.assert(
+    fc.property(
+      fc.array(frame, { maxLength: 20 }),
+      fc.infiniteStream(fc.integer({ min: 1, max: 90 })),
+      (frames, cuts) => {
+        let stream = Buffer.concat(frames.map(encode));
+        const reader = new FrameReader();
+        const read: unknown[] = [];
+        while (stream.length > 0) {
+          const size = cuts.next().value as number;
+          for (const each of reader.read(stream.subarray(0, size))) read.push(plain(each));
+          stream = stream.subarray(size);
+        }
+        assert.deepEqual(read, frames.map(plain));
+      },
+    ),
+  );
+});
+
+it("what cannot be a frame throws instead of waiting for ever", () => {
+  const bad = (bytes: number[]): Frame[] => [...new FrameReader().read(Buffer.from(bytes))];
+  assert.throws(() => bad([0, 0, 0, 0]), RangeError);
+  assert.throws(() => bad([255, 255, 255, 255, 1]), RangeError);
+  assert.throws(() => bad([1, 0, 0, 0, 99]), RangeError);
+  assert.throws(() => bad([3, 0, 0, 0, 0, 1, 2]), SyntaxError);
+  assert.ok(MAX_FRAME_BYTES < 2 ** 31);
+});

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { beforeEach, describe, it } from "node:test";
+import { isTopic } from "../../../src/topics/name.js";
+import { type Surroundings, Topics, WAIT_MS } from "../../../src/topics/topics.js";
+
+const push = (topic: string, offset: number) => ({ topic, offset, push: Buffer.from(`${topic}#${offset}`) });
+
+describe("topics", () => {
+  let calls: string[];
+  let subscribers: Map<string, number>;
+  let topics: Topics<string>;
+  beforeEach(() => {
+    calls = [];
+    subscribers = new Map();
+    const around: Surroundings<string> = {
+      want: (topic, position) => calls.push(`want ${topic}${position ? ` ${position.epoch}:${position.offset}` : ""}`),
+      unwant: (topic) => calls.push(`unwant ${topic}`),
+      publish: (topic, message) => calls.push(`publish ${topic} ${Buffer.from(message).toString()}`),
+      subscribers: (topic) => subscribers.get(topic) ?? 0,
+      arrived: (topic, waiting) => calls.push(`arrived ${topic.name} ${topic.offset} ${waiting.join("+")}`),
+      gaveUp: (topic, waiting) => calls.push(`gaveUp ${topic} ${waiting.join("+")}`),
+    };
+    topics = new Topics(around, 1000);
+  });
+  const took = (): string[] => calls.splice(0);
+
+  it("the first of many subscribers asks for all, and all arrive together", () => {
+    for (const waiter of ["a", "b", "c"]) topics.wait("t", waiter, 0);
+    assert.deepEqual(took(), ["want t"]);
+    topics.standing("t", { epoch: "e", offset: 7 });
+    assert.deepEqual(took(), ["arrived t 7 a+b+c"]);
+    assert.equal(topics.find("t")?.offset, 7);
+  });
+
+  it("delivers what follows the standing, once each, and nothing for a topic that nobody here wants", () => {
+    topics.deliver(push("t", 1));
+    topics.wait("t", "a", 0);
+    topics.standing("t", { epoch: "e", offset: 1 });
+    took();
+    for (const offset of [1, 2, 2, 3]) topics.deliver(push("t", offset));
+    assert.deepEqual(took(), ["publish t t#2", "publish t t#3"]);
+  });
+
+  it("after a broken link it asks again with its position; a gap is told as a reset, no gap is silent about itself", () => {
+    topics.wait("t", "a", 0);
+    topics.standing("t", { epoch: "e", offset: 1 });
+    topics.wait("u", "b", 0);
+    took();
+    topics.relink();
+    assert.deepEqual(took(), ["want t e:1", "want u"]);
+    topics.standing("t", { epoch: "e", offset: 1 });
+    assert.deepEqual(took(), []);
+    topics.standing("t", { epoch: "e", offset: 5 });
+    assert.deepEqual(took(), ['publish t {"event":"reset","topic":"t","epoch":"e","offset":5,"data":[]}']);
+    topics.standing("t", { epoch: "f", offset: 0 });
+    topics.deliver(push("t", 1));
+    assert.equal(took().at(-1), "publish t t#1");
+  });
+
+  it("a topic without subscribers is forgotten after the linger, not before, and not if somebody came back", () => {
+    topics.wait("t", "a", 0);
+    topics.standing("t", { epoch: "e", offset: 0 });
+    subscribers.set("t", 1);
+    topics.sweep(10);
+    subscribers.set("t", 0);
+    topics.emptied("t", 100);
+    topics.sweep(1099);
+    assert.ok(topics.find("t"));
+    subscribers.set("t", 1);
+    topics.sweep(1100);
+    subscribers.set("t", 0);
+    topics.emptied("t", 2000);
+    took();
+    topics.sweep(3000);
+    assert.deepEqual(took(), ["unwant t"]);
+    assert.equal(topics.find("t"), undefined);
+    assert.equal(topics.size, 0);
+  });
+
+  it("a topic whose waiting sockets all left before it arrived is forgotten too", () => {
+    topics.wait("t", "a", 0);
+    topics.standing("t", { epoch: "e", offset: 0 });
+    took();
+    topics.sweep(5000);
+    topics.sweep(6000);
+    assert.deepEqual(took(), ["unwant t"]);
+  });
+
+  it("who waits too long for the hub is told, and may ask again", () => {
+    topics.wait("t", "a", 0);
+    topics.sweep(WAIT_MS - 1);
+    assert.deepEqual(took(), ["want t"]);
+    topics.sweep(WAIT_MS);
+    assert.deepEqual(took(), ["unwant t", "gaveUp t a"]);
+    topics.wait("t", "b", WAIT_MS);
+    assert.deepEqual(took(), ["want t"]);
+  });
+});
+
+it("topic names: letters, digits, _ and -, with : between parts", () => {
+  for (const good of ["a", "exts", "user:42", "A-b_c:1:2", "x".repeat(128)]) assert.ok(isTopic(good), good);
+  for (const bad of [
+    "",
+    ":",
+    "a:",
+    ":a",
+    "a::b",
+    "a b",
+    "a.b",
+    "a*",
+    "ä",
+    "a\n",
+    "x".repeat(129),
+    1,
+    null,
+    undefined,
+    {},
+  ]) {
+    assert.equal(isTopic(bad), false, JSON.stringify(bad));
+  }
+});
