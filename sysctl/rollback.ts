@@ -1,0 +1,106 @@
+/**
+ * The rollback file: every changed setting as it was before the first change. Runs in the command line.
+ * It is on disk (fsync of file and folder) before the first kernel value is touched, and replaced by rename only, so
+ * that an interruption at any moment leaves either the old file or the new one, and `untune` can go back from there.
+ * The kernel forgets values at boot and each network namespace has its own, hence the identity in it.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { GatewayError } from "../src/errors.js";
+import type { Identity } from "./host.js";
+
+const SCHEMA = z.strictObject({
+  version: z.literal(1),
+  bootId: z.string(),
+  network: z.string(),
+  before: z.array(z.strictObject({ key: z.string().regex(/^[a-z0-9_-]+(\.[a-z0-9_-]+)+$/), value: z.string() })),
+});
+
+type Before = z.infer<typeof SCHEMA>["before"];
+type Rollback = z.infer<typeof SCHEMA>;
+
+/** The file's content; undefined where there is none. */
+export function readRollback(path: string): Rollback | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new GatewayError("failed", `cannot read the rollback file ${path}: ${(error as Error).message}`);
+  }
+  try {
+    return SCHEMA.parse(JSON.parse(text));
+  } catch {
+    throw new GatewayError(
+      "failed",
+      `${path} is not a rollback file of megagate, so nothing was changed. Move it away, or name another with --state.`,
+    );
+  }
+}
+
+/** Adds what is not yet remembered and keeps what is: the first "before" is the only true one. */
+export function remember(path: string, identity: Identity, changes: Before): void {
+  const old = readRollback(path);
+  const sameBoot = old?.bootId === identity.bootId;
+  if (old && sameBoot) refuseOtherNetwork(path, old, identity);
+  // After a boot the kernel has forgotten what tune wrote: the values now are the true "before".
+  const kept = old && sameBoot ? old.before : [];
+  const added = changes.filter(({ key }) => !kept.some((entry) => entry.key === key));
+  writeRollback(path, { version: 1, ...identity, before: [...kept, ...added] });
+}
+
+export function refuseOtherNetwork(path: string, rollback: Rollback, identity: Identity): void {
+  if (rollback.network === identity.network) return;
+  throw new GatewayError(
+    "failed",
+    `${path} holds the values of another network namespace (${rollback.network}, this is ${identity.network}), so nothing was changed. ` +
+      "Run `megagate untune` there, name another file with --state, or delete it if that namespace is gone.",
+  );
+}
+
+export function writeRollback(path: string, rollback: Rollback): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    persist(temporary, "w", `${JSON.stringify(rollback, null, 2)}\n`);
+    renameSync(temporary, path);
+    persist(dirname(path), "r");
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw new GatewayError(
+      "failed",
+      `cannot write the rollback file ${path}: ${(error as Error).message}. No further setting was changed. ` +
+        "Run as root, or name a file that can be written with --state.",
+    );
+  }
+}
+
+/** Opens, writes the text if there is one, and waits until it is on disk. A folder is opened to sync its entries. */
+function persist(path: string, flags: "w" | "r", text?: string): void {
+  const descriptor = openSync(path, flags, 0o600);
+  try {
+    if (text !== undefined) writeSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export function deleteRollback(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    throw new GatewayError("failed", `all is restored, but ${path} cannot be deleted: ${(error as Error).message}`);
+  }
+}

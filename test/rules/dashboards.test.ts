@@ -1,0 +1,248 @@
+/**
+ * dashboards/ against the metric catalogue, in both directions, and the dashboard's own layout.
+ * What can be known without Prometheus is read out of the expressions here; where promtool is there, it parses them too.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { METRICS } from "../../src/metrics/catalog.js";
+
+const PATH = "dashboards/gateway.json";
+
+/** Metrics of ours that are on no panel, each with the reason. */
+const UNSHOWN: Readonly<Record<string, string>> = {};
+
+interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets?: readonly { readonly refId: string; readonly expr: string; readonly legendFormat?: string }[];
+  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
+}
+interface Dashboard {
+  readonly schemaVersion: number;
+  readonly panels: readonly Panel[];
+  readonly annotations: { readonly list: readonly { readonly name: string; readonly expr: string }[] };
+  readonly templating: { readonly list: readonly { readonly name: string; readonly definition?: string }[] };
+}
+
+const dashboard = JSON.parse(readFileSync(PATH, "utf8")) as Dashboard;
+const known = await knownMetrics();
+const expressions = [
+  ...dashboard.panels.flatMap((panel) =>
+    (panel.targets ?? []).map(({ refId, expr, legendFormat }) => ({
+      where: `panel "${panel.title}", query ${refId}`,
+      text: expr,
+      legend: legendFormat ?? "",
+    })),
+  ),
+  ...dashboard.annotations.list.map(({ name, expr }) => ({ where: `annotation "${name}"`, text: expr, legend: "" })),
+  ...dashboard.templating.list.flatMap(({ name, definition = "" }) =>
+    [...definition.matchAll(/^label_values\((.+), \w+\)$/g)].map(([, text = ""]) => ({
+      where: name,
+      text,
+      legend: "",
+    })),
+  ),
+];
+
+/** Ours from the catalogue, Node's and the process's from prom-client itself; every scrape adds job and instance. */
+async function knownMetrics(): Promise<Map<string, { type: string; labels: ReadonlySet<string> }>> {
+  const metrics = new Map<string, { type: string; labels: ReadonlySet<string> }>();
+  const add = (name: string, type: string, labels: readonly string[]): unknown =>
+    metrics.set(name, { type, labels: new Set([...labels, "job", "instance"]) });
+  for (const { name, type, labels } of METRICS.values()) add(name, type, labels ?? []);
+  const register = new Registry();
+  collectDefaultMetrics({ register });
+  for (const { name, type } of await register.getMetricsAsJSON()) {
+    const { labelNames } = register.getSingleMetric(name) as unknown as { labelNames: readonly string[] };
+    if (String(type) !== "histogram") add(name, String(type), labelNames);
+    else for (const part of ["sum", "count", "bucket"]) add(`${name}_${part}`, "counter", [...labelNames, "le"]);
+  }
+  // Lists every descriptor at each scrape: the gateway removes it (DESIGN §6).
+  metrics.delete("process_open_fds");
+  return metrics;
+}
+
+const GROUPING = /\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)/g;
+const OPERATOR = /^(and|or|unless|bool|offset|sum|min|max|avg|count|topk|bottomk)$/;
+
+/** Strings emptied and ranges blanked, at equal length, so that what is left is names, labels and brackets. */
+function bare(text: string): string {
+  const blank = (part: string): string => " ".repeat(part.length);
+  return text.replace(/"(?:[^"\\]|\\.)*"/g, blank).replace(/\[[^\]]*\]/g, blank);
+}
+
+function selectorsOf(text: string): { metric: string; labels: string[]; at: number }[] {
+  const names = bare(text).replace(GROUPING, (part) => " ".repeat(part.length));
+  const found = names.matchAll(/(?<![\w:$])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\s*\()?/g);
+  return [...found].flatMap((match) => {
+    const [, metric = "", braces = "", call] = match;
+    if (call !== undefined || OPERATOR.test(metric)) return [];
+    return [{ metric, labels: [...braces.matchAll(/(\w+)\s*[=!]/g)].map((label) => label[1]!), at: match.index }];
+  });
+}
+
+/** The labels of each by, on, …, and the metrics that they are asked of: those in the bracket that follows. */
+function groupingsOf(text: string): { labels: string[]; metrics: string[] }[] {
+  const names = bare(text);
+  return [...names.matchAll(GROUPING)].map((match) => {
+    const end = match.index + match[0].length;
+    const [from, to] = ["by", "without"].includes(match[1]!) ? [end, bracketEnd(names, end)] : [0, names.length];
+    const inside = selectorsOf(text).filter(({ at }) => at >= from && at < to);
+    return { labels: [...match[2]!.matchAll(/\w+/g)].map(String), metrics: inside.map(({ metric }) => metric) };
+  });
+}
+
+function bracketEnd(names: string, from: number): number {
+  assert.match(names.slice(from), /^\s*\(/, "write `sum by (label) (…)`, not `sum (…) by (label)`: this test reads on");
+  for (let at = names.indexOf("(", from), depth = 0; at < names.length; at++) {
+    depth += names[at] === "(" ? 1 : names[at] === ")" ? -1 : 0;
+    if (depth === 0) return at;
+  }
+  return names.length;
+}
+
+describe("the parser of this test", () => {
+  it("finds metrics, their labels and what a grouping is asked of", () => {
+    const text = 'sum by (reason) (rate(a_total{job=~"by (x) b"}[5m])) / on (job) max by (worker) (c{worker!="1"})';
+    const found = selectorsOf(text).map(({ metric, labels }) => `${metric}{${labels.join()}}`);
+    assert.deepEqual(found, ["a_total{job}", "c{worker}"]);
+    assert.deepEqual(groupingsOf(text), [
+      { labels: ["reason"], metrics: ["a_total"] },
+      { labels: ["job"], metrics: ["a_total", "c"] },
+      { labels: ["worker"], metrics: ["c"] },
+    ]);
+  });
+});
+
+describe("dashboards/gateway.json and the metric catalogue", () => {
+  it("names only metrics that are scraped", () => {
+    const used = expressions.flatMap(({ where, text }) => selectorsOf(text).map(({ metric }) => ({ where, metric })));
+    for (const { where, metric } of used) {
+      assert.ok(
+        known.has(metric),
+        `${PATH}, ${where}: ${metric} is neither in src/metrics/catalog.ts nor a default of prom-client. ` +
+          "Correct the query, or add the metric to the catalogue.",
+      );
+    }
+  });
+
+  it("shows every metric of ours", () => {
+    const onPanels = expressions.filter(({ where }) => where.startsWith("panel"));
+    const shown = new Set(onPanels.flatMap(({ text }) => selectorsOf(text).map(({ metric }) => metric)));
+    for (const name of METRICS.keys()) {
+      assert.ok(
+        shown.has(name) || name in UNSHOWN,
+        `${name} is in src/metrics/catalog.ts and on no panel of ${PATH}. Add it to the panel where an operator would ` +
+          "look for it, or to UNSHOWN in test/rules/dashboards.test.ts with the reason why nobody needs to see it.",
+      );
+    }
+    for (const name of Object.keys(UNSHOWN)) {
+      assert.ok(METRICS.has(name) && !shown.has(name), `${name} in UNSHOWN is shown or no longer exists: take it out`);
+    }
+  });
+
+  it("selects and groups by labels that the metric has", () => {
+    for (const { where, text, legend } of expressions) {
+      const groupings = groupingsOf(text);
+      const asked = [
+        ...selectorsOf(text).map(({ metric, labels }) => ({ labels, metrics: [metric] })),
+        ...groupings,
+      ].flatMap(({ labels, metrics }) => metrics.flatMap((metric) => labels.map((label) => ({ metric, label }))));
+      for (const { metric, label } of asked) {
+        const has = known.get(metric)?.labels ?? new Set();
+        const message = `${metric} has no label "${label}" (src/metrics/catalog.ts); it has ${[...has].join(", ")}`;
+        assert.ok(has.has(label), `${PATH}, ${where}: ${message}`);
+      }
+      for (const [, label = ""] of legend.matchAll(/\{\{\s*(\w+)\s*\}\}/g)) {
+        const all = selectorsOf(text).flatMap(({ metric }) => [...(known.get(metric)?.labels ?? [])]);
+        const left = groupings.length > 0 ? groupings.flatMap(({ labels }) => labels) : all;
+        assert.ok(
+          left.includes(label),
+          `${PATH}, ${where}: the legend names {{${label}}}, which the query does not give`,
+        );
+      }
+    }
+  });
+
+  it("reads counters through rate or increase, and gauges never", () => {
+    for (const { where, text } of expressions) {
+      for (const { metric, at } of selectorsOf(text)) {
+        const isRate = /\b(rate|increase|irate)\s*\(\s*$/.test(text.slice(0, at));
+        const wanted = known.get(metric)?.type === "counter";
+        assert.equal(
+          isRate,
+          wanted,
+          `${PATH}, ${where}: ${metric} ${wanted ? "is a counter: use rate()" : "is a gauge: no rate()"}`,
+        );
+      }
+    }
+  });
+});
+
+describe("the dashboard's layout", () => {
+  const { panels } = dashboard;
+
+  it("gives every panel its own id and a title, and every panel with data a description and a unit", () => {
+    assert.equal(dashboard.schemaVersion, 39);
+    assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length, "panel ids repeat");
+    assert.equal(new Set(panels.map(({ title }) => title)).size, panels.length, "panel titles repeat");
+    for (const { type, title, description, fieldConfig } of panels) {
+      if (type === "row") continue;
+      assert.ok(description, `panel "${title}" has no description`);
+      assert.ok(type === "table" || fieldConfig?.defaults.unit, `panel "${title}" has no unit`);
+    }
+  });
+
+  it("lets no two panels overlap, and none stick out of the 24 columns", () => {
+    for (const [i, one] of panels.entries()) {
+      const a = one.gridPos;
+      assert.ok(a.x >= 0 && a.x + a.w <= 24, `panel "${one.title}" sticks out`);
+      for (const other of panels.slice(i + 1)) {
+        const b = other.gridPos;
+        const apart = a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y;
+        assert.ok(apart, `panels "${one.title}" and "${other.title}" overlap`);
+      }
+    }
+  });
+
+  it("has its rows in the order of the flow", () => {
+    const rows = panels.filter(({ type }) => type === "row").map(({ title }) => title.split(":")[0]);
+    assert.deepEqual(rows, ["Sockets", "Sessions", "Topics", "Hub", "Processes"]);
+  });
+});
+
+describe("promtool", () => {
+  const missing = spawnSync("promtool", ["--version"]).error !== undefined;
+  const remedy = "promtool is not here: apt-get install --no-install-recommends prometheus";
+
+  it("accepts every expression and dashboards/prometheus.yml", {
+    skip: missing && process.env.CI !== "true" && remedy,
+  }, () => {
+    assert.ok(!missing, remedy);
+    const folder = mkdtempSync(join(tmpdir(), "megagate-promtool-"));
+    try {
+      const rules = expressions.map(({ text }, i) => ({ record: `check:e${i}`, expr: withoutVariables(text) }));
+      // JSON is YAML.
+      writeFileSync(join(folder, "rules.yml"), JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
+      for (const words of [`rules ${join(folder, "rules.yml")}`, "config dashboards/prometheus.yml"]) {
+        const { status, stdout, stderr } = spawnSync("promtool", ["check", ...words.split(" ")], { encoding: "utf8" });
+        assert.equal(status, 0, `promtool check ${words}:\n${stdout}${stderr}`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+/** As Grafana would fill them in. */
+function withoutVariables(text: string): string {
+  return text.replaceAll("$__rate_interval", "1m").replaceAll("$__range", "1h").replaceAll(/\$\w+/g, ".*");
+}

@@ -1,0 +1,111 @@
+/** The commands as a person meets them: options, output, exit by error. sysctl/command.ts and sysctl/report.ts. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { Command } from "commander";
+import { addTuneCommands } from "../../../sysctl/command.js";
+import { type Fixture, hostOf, type IllWill, inFixture, STOCK } from "./fixture.js";
+
+interface Trial {
+  readonly words: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly isTTY?: boolean;
+  readonly illWill?: IllWill;
+}
+
+/** Runs one command line over a fixture; the printed text also when it throws, in `printed`. */
+function run(fixture: Fixture, trial: Trial, printed: string[] = []): string {
+  const program = new Command("megagate").exitOverride();
+  const stdout = { write: (text: string) => printed.push(text), isTTY: trial.isTTY };
+  addTuneCommands(program, { env: trial.env ?? {}, stdout, host: hostOf(fixture, trial.illWill) });
+  program.parse(["node", "megagate", ...trial.words, "--state", fixture.statePath]);
+  return printed.join("");
+}
+
+describe("megagate tune", () => {
+  it("prints before and after, what is lowered at whose cost, and what the plan means for descriptors", () =>
+    inFixture(STOCK, (fixture) => {
+      const text = run(fixture, { words: ["tune"] });
+      assert.match(text, /^net\.core\.somaxconn +4096 +65535 +set$/m);
+      assert.match(text, /^fs\.nr_open +1048576 += +already enough$/m);
+      assert.match(text, /^net\.ipv4\.tcp_wmem: no TCP connection.*slower/m);
+      assert.match(text, /nf_conntrack_max: connection tracking is not live here/);
+      assert.match(text, /20,000 for each process.*1,000,000 connections need \d\d workers.*by itself/);
+      assert.match(text, /^Memory: about 10\.\d GB of 25\.3 GB/m);
+    }));
+
+  it("takes connections, ports and the place of the clients from flags and environment", () =>
+    inFixture(STOCK, (fixture) => {
+      run(fixture, {
+        words: ["tune", "--connections", "3_000_000", "--co-located", "false"],
+        env: { MEGAGATE_PORTS: "9000, 9001" },
+      });
+      assert.equal(fixture.get("net.ipv4.ip_local_reserved_ports"), "9000-9001");
+      assert.equal(fixture.get("net.ipv4.tcp_max_orphans"), "3000000");
+      assert.equal(fixture.get("net.ipv4.ip_local_port_range"), "32768\t60999");
+    }));
+
+  it("names every bad option with what would be right, and touches nothing", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.throws(() => run(fixture, { words: ["tune", "--connections", "many", "--ports", "0,8080"] }), {
+        kind: "config",
+        message: /--connections: must be a whole number.*\n--ports: must be port numbers \(1–65,535/,
+      });
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("is coloured for a terminal only, and not where NO_COLOR is set", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.equal(run(fixture, { words: ["tune"] }).includes("\u001b["), false);
+      assert.equal(run(fixture, { words: ["tune"], isTTY: true }).includes("\u001b["), true);
+      assert.equal(run(fixture, { words: ["tune"], isTTY: true, env: { NO_COLOR: "1" } }).includes("\u001b["), false);
+    }));
+
+  it("prints the table and then fails, naming the settings, when one that matters could not be set", () =>
+    inFixture(STOCK, (fixture) => {
+      const printed: string[] = [];
+      const illWill = { denied: { "net.core.netdev_max_backlog": "EROFS" } };
+      assert.throws(() => run(fixture, { words: ["tune"], illWill }, printed), {
+        kind: "failed",
+        message: /net\.core\.netdev_max_backlog/,
+      });
+      assert.match(printed.join(""), /netdev_max_backlog +1000 += +COULD NOT BE SET$/m);
+      assert.match(printed.join(""), /^net\.core\.netdev_max_backlog: read-only file system \(EROFS\)/m);
+    }));
+
+  it("says when the plan does not fit this host's memory", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.match(run(fixture, { words: ["tune", "--connections", "9000000"] }), /too little for the plan/);
+    }));
+
+  it("with --print prints a file and changes nothing", () =>
+    inFixture(STOCK, (fixture) => {
+      const text = run(fixture, { words: ["tune", "--print"] });
+      assert.match(text, /^net\.core\.somaxconn = 65535$/m);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+});
+
+describe("megagate untune", () => {
+  it("says so in a sentence where there is nothing to restore", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.match(run(fixture, { words: ["untune"] }), /^Nothing to restore: there is no rollback file at \S+\.\n$/);
+    }));
+
+  it("prints what it restored", () =>
+    inFixture(STOCK, (fixture) => {
+      run(fixture, { words: ["tune"] });
+      const text = run(fixture, { words: ["untune"] });
+      assert.match(text, /^net\.core\.somaxconn +65535 +4096 +restored$/m);
+      assert.match(text, /^All restored; \S+ is deleted\.$/m);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("fails, keeping the file, when something could not be restored", () =>
+    inFixture(STOCK, (fixture) => {
+      run(fixture, { words: ["tune"] });
+      const illWill = { failing: { "net.core.somaxconn": "EACCES" }, isRoot: false };
+      assert.throws(() => run(fixture, { words: ["untune"], illWill }), { kind: "failed", message: /somaxconn/ });
+      assert.match(readFileSync(fixture.statePath, "utf8"), /"net\.core\.somaxconn"/);
+    }));
+});

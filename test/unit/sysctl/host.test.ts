@@ -1,0 +1,71 @@
+/** Reading and writing kernel values below a root folder: sysctl/host.ts. */
+import assert from "node:assert/strict";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { openHost } from "../../../sysctl/host.js";
+import { inFixture, STOCK } from "./fixture.js";
+
+describe("the host", () => {
+  it("gives a value without its line end and keeps the tabs inside", () =>
+    inFixture(STOCK, ({ root }) => {
+      const host = openHost(root);
+      assert.deepEqual(host.read("net.ipv4.tcp_wmem"), { text: "4096\t16384\t4194304" });
+      assert.deepEqual(host.read("net.ipv4.ip_local_reserved_ports"), { text: "" });
+      assert.deepEqual(host.read("module.nf_conntrack.hashsize"), { text: "262144" });
+    }));
+
+  it("replaces the whole value, also by a shorter or an empty one", () =>
+    inFixture(STOCK, (fixture) => {
+      const host = openHost(fixture.root);
+      assert.equal(host.write("fs.file-max", "7"), undefined);
+      assert.equal(fixture.get("fs.file-max"), "7");
+      assert.equal(host.write("fs.file-max", ""), undefined);
+      assert.equal(fixture.get("fs.file-max"), "");
+    }));
+
+  it("answers with the errno's name and never creates a setting that the kernel does not have", () =>
+    inFixture({}, ({ root }) => {
+      const host = openHost(root);
+      assert.deepEqual(host.read("net.ipv4.tcp_migrate_req"), { code: "ENOENT" });
+      assert.equal(host.denied("net.ipv4.tcp_migrate_req"), "ENOENT");
+      assert.equal(host.write("net.ipv4.tcp_migrate_req", "1"), "ENOENT");
+      assert.equal(existsSync(join(root, "proc/sys/net/ipv4/tcp_migrate_req")), false);
+    }));
+
+  it("takes nothing but setting names, so that a forged rollback file cannot name a file", () => {
+    const host = openHost("/nonexistent");
+    for (const key of ["../etc/passwd", "fs/../../etc", "fs..x", "/etc/passwd", "fs"]) {
+      assert.throws(() => host.read(key), /not a kernel setting/, key);
+    }
+  });
+
+  it("knows memory, the hard descriptor limit, the kernel, the boot and the network namespace", () =>
+    inFixture(STOCK, ({ root }) => {
+      const host = openHost(root);
+      const { memoryBytes, nofile, kernelMajor, pageBytes, conntrackLive } = host.facts();
+      assert.deepEqual(
+        { memoryBytes, nofile, kernelMajor, pageBytes, conntrackLive },
+        { memoryBytes: 24_684_096 * 1024, nofile: 20_000, kernelMajor: 6, pageBytes: 4096, conntrackLive: false },
+      );
+      assert.deepEqual(host.identity(), { bootId: "0f00-first-boot", network: "net:[4026531833]" });
+    }));
+
+  it("finds connection tracking live when it has an entry, and not live when the module is not loaded", () =>
+    inFixture(STOCK, (fixture) => {
+      fixture.set("net.netfilter.nf_conntrack_count", "1");
+      assert.equal(openHost(fixture.root).facts().conntrackLive, true);
+      fixture.remove("net.netfilter.nf_conntrack_count");
+      assert.equal(openHost(fixture.root).facts().conntrackLive, false);
+    }));
+
+  it("reads the page size from the auxiliary vector", () =>
+    inFixture(STOCK, ({ root }) => {
+      const vector = Buffer.alloc(48);
+      vector.writeBigUInt64LE(3n, 0);
+      vector.writeBigUInt64LE(6n, 16);
+      vector.writeBigUInt64LE(65_536n, 24);
+      writeFileSync(join(root, "proc/self/auxv"), vector);
+      assert.equal(openHost(root).facts().pageBytes, 65_536);
+    }));
+});

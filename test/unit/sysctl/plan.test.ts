@@ -1,0 +1,40 @@
+/** The sums behind the wanted kernel values: sysctl/plan.ts. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { endsWithSlack, memoryNeededBytes, type Plan, tcpQueuePages } from "../../../sysctl/plan.js";
+import { MILLION } from "../../../sysctl/render.js";
+
+describe("the plan's sums", () => {
+  it("count both ends only where both are on this host", () => {
+    assert.equal(endsWithSlack(MILLION), 2_200_000);
+    assert.equal(endsWithSlack({ ...MILLION, coLocated: false }), 1_100_000);
+  });
+
+  it("need about ten gigabytes for a million connections with both ends", () => {
+    const gigabytes = memoryNeededBytes(MILLION) / 1e9;
+    assert.ok(gigabytes > 9 && gigabytes < 11, `${gigabytes} GB`);
+  });
+
+  it("never let TCP queue more than the memory that idle sockets leave over", () => {
+    const plans: fc.Arbitrary<Plan> = fc
+      .record({
+        connections: fc.integer({ min: 1, max: 5_000_000 }),
+        memoryBytes: fc.integer({ min: 0, max: 64 * 2 ** 30 }),
+        coLocated: fc.boolean(),
+        kernelMajor: fc.constantFrom(4, 5, 6),
+        pageBytes: fc.constantFrom(4096, 65_536),
+      })
+      .map((some) => ({ ...MILLION, ...some }));
+    fc.assert(
+      fc.property(plans, (plan) => {
+        const bytes = tcpQueuePages(plan) * plan.pageBytes;
+        assert.ok(bytes >= 0 && bytes <= Math.max(0, plan.memoryBytes - memoryNeededBytes(plan)));
+      }),
+    );
+  });
+
+  it("count a page for each socket end before Linux 6.0, which kept one", () => {
+    assert.equal(tcpQueuePages({ ...MILLION, kernelMajor: 5 }) - tcpQueuePages(MILLION), 2_000_000);
+  });
+});

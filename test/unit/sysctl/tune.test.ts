@@ -1,0 +1,236 @@
+/** Applying the table and going back, over fixture kernels: sysctl/tune.ts. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { Plan } from "../../../sysctl/plan.js";
+import { MILLION } from "../../../sysctl/render.js";
+import { readRollback } from "../../../sysctl/rollback.js";
+import { parsePorts } from "../../../sysctl/rules.js";
+import { type Tuned, tune, untune } from "../../../sysctl/tune.js";
+import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "./fixture.js";
+
+const LIVE = { ...MILLION, conntrackLive: true };
+const rowOf = (rows: readonly Tuned[], key: string): Tuned => rows.find((row) => row.setting.key === key)!;
+
+/** A kernel with any values that a host may have, lower and higher than wanted. */
+const number = fc.integer({ min: 0, max: 20_000_000 }).map(String);
+const triple = fc.tuple(number, number, number).map((parts) => parts.join("\t"));
+const kernels: fc.Arbitrary<Values> = fc.record(
+  Object.fromEntries(
+    Object.keys(STOCK).map((key) => {
+      if (/mem$/.test(key)) return [key, triple];
+      if (key.endsWith("port_range")) return [key, fc.constantFrom("32768\t60999", "1024\t65535", "20000\t65000")];
+      if (key.endsWith("reserved_ports")) return [key, fc.constantFrom("", "22", "8081", "8000-8090,9100")];
+      return [key, number];
+    }),
+  ),
+);
+const plans: fc.Arbitrary<Plan> = fc
+  .record({
+    connections: fc.integer({ min: 1, max: 4_000_000 }),
+    coLocated: fc.boolean(),
+    conntrackLive: fc.boolean(),
+  })
+  .map((some) => ({ ...MILLION, ...some }));
+const errnos = fc.dictionary(fc.constantFrom(...Object.keys(STOCK)), fc.constantFrom("EACCES", "EROFS", "EINVAL"));
+
+function tuneOrDie(fixture: Fixture, plan: Plan, illWill: IllWill): void {
+  try {
+    tune(hostOf(fixture, illWill), plan, fixture.statePath);
+  } catch (error) {
+    if (!(error instanceof Killed)) throw error;
+  }
+}
+
+describe("tune and untune", () => {
+  it("leave every value as it was, also when some are refused and tune is killed in the middle and run again", () => {
+    const cases = fc.record({
+      kernel: kernels,
+      attempts: fc.array(
+        fc.record({
+          plan: plans,
+          illWill: fc.record({ denied: errnos, failing: errnos, killedAfterWrites: fc.integer({ min: 0, max: 20 }) }),
+        }),
+        { minLength: 1, maxLength: 3 },
+      ),
+    });
+    fc.assert(
+      fc.property(cases, ({ kernel, attempts }) =>
+        inFixture(kernel, (fixture) => {
+          for (const { plan, illWill } of attempts) tuneOrDie(fixture, plan, illWill);
+          untune(hostOf(fixture), fixture.statePath);
+          assert.deepEqual(fixture.all(), { ...kernel });
+          assert.equal(existsSync(fixture.statePath), false);
+        }),
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it("also when untune itself is killed in the middle and run again", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 12 }), (writes) =>
+        inFixture(STOCK, (fixture) => {
+          tune(hostOf(fixture), LIVE, fixture.statePath);
+          try {
+            untune(hostOf(fixture, { killedAfterWrites: writes }), fixture.statePath);
+          } catch (error) {
+            assert.ok(error instanceof Killed);
+          }
+          untune(hostOf(fixture), fixture.statePath);
+          assert.deepEqual(fixture.all(), STOCK);
+        }),
+      ),
+      { numRuns: 13 },
+    );
+  });
+
+  it("never lower anything but the two settings that are marked so", () => {
+    fc.assert(
+      fc.property(kernels, plans, (kernel, plan) =>
+        inFixture(kernel, (fixture) => {
+          for (const { setting, before, after } of tune(hostOf(fixture), plan, fixture.statePath)) {
+            if (setting.lowers !== undefined || before === undefined || after === undefined) continue;
+            if (setting.key.endsWith("reserved_ports")) {
+              for (const port of parsePorts(before)) assert.ok(parsePorts(after).has(port), `${port} was dropped`);
+            } else if (setting.key.endsWith("port_range")) {
+              assert.ok(Number.parseInt(after, 10) <= Number.parseInt(before, 10));
+            } else if (!["net.ipv4.tcp_migrate_req", "net.ipv4.tcp_tw_reuse"].includes(setting.key)) {
+              const old = before.split("\t").map(Number);
+              for (const [i, part] of after.split(/\s/).entries()) assert.ok(Number(part) >= old[i]!, setting.key);
+            }
+          }
+        }),
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe("tune", () => {
+  it("writes what is low, keeps what is enough and says which is which", () =>
+    inFixture(STOCK, (fixture) => {
+      const rows = tune(hostOf(fixture), MILLION, fixture.statePath);
+      assert.equal(fixture.get("net.core.somaxconn"), "65535");
+      assert.equal(fixture.get("fs.epoll.max_user_watches"), "5491533");
+      assert.equal(rowOf(rows, "fs.epoll.max_user_watches").status, "enough");
+      assert.equal(rowOf(rows, "net.core.somaxconn").status, "raised");
+      assert.equal(rowOf(rows, "net.ipv4.tcp_wmem").status, "lowered");
+      assert.equal(
+        rows.some((row) => row.failed),
+        false,
+      );
+    }));
+
+  it("has the old values on disk before the first write", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.throws(() => tune(hostOf(fixture, { killedAfterWrites: 0 }), MILLION, fixture.statePath), Killed);
+      assert.deepEqual(fixture.all(), STOCK);
+      const somaxconn = readRollback(fixture.statePath)?.before.find(({ key }) => key === "net.core.somaxconn");
+      assert.equal(somaxconn?.value, "4096");
+    }));
+
+  it("run a second time changes nothing and keeps the first values in the rollback file", () =>
+    inFixture(STOCK, (fixture) => {
+      tune(hostOf(fixture), MILLION, fixture.statePath);
+      const tuned = fixture.all();
+      const rollback = readRollback(fixture.statePath);
+      tune(hostOf(fixture), MILLION, fixture.statePath);
+      assert.deepEqual(fixture.all(), tuned);
+      assert.deepEqual(readRollback(fixture.statePath), rollback);
+      tune(hostOf(fixture), { ...LIVE, connections: 2_000_000 }, fixture.statePath);
+      const before = new Map(readRollback(fixture.statePath)?.before.map(({ key, value }) => [key, value]));
+      assert.equal(before.get("net.ipv4.tcp_max_orphans"), "131072");
+      assert.equal(before.get("net.netfilter.nf_conntrack_max"), "262144");
+    }));
+
+  it("leaves connection tracking alone at a count of 0 and raises both of its values where it is live", () =>
+    inFixture(STOCK, (fixture) => {
+      const idle = tune(hostOf(fixture), MILLION, fixture.statePath);
+      assert.equal(rowOf(idle, "net.netfilter.nf_conntrack_max").status, "notNeeded");
+      assert.equal(fixture.get("net.netfilter.nf_conntrack_max"), "262144");
+      tune(hostOf(fixture), LIVE, fixture.statePath);
+      assert.equal(fixture.get("net.netfilter.nf_conntrack_max"), "1200000");
+      assert.equal(fixture.get("module.nf_conntrack.hashsize"), "300000");
+    }));
+
+  it("reports a read-only setting with the remedy, does the rest, and fails", () =>
+    inFixture(STOCK, (fixture) => {
+      const rows = tune(
+        hostOf(fixture, { denied: { "net.core.netdev_max_backlog": "EACCES" } }),
+        MILLION,
+        fixture.statePath,
+      );
+      const row = rowOf(rows, "net.core.netdev_max_backlog");
+      assertHas(row, { status: "refused", before: "1000", after: "1000", failed: true });
+      assert.match(row.reason ?? "", /host-wide, and read-only in this namespace/);
+      assert.equal(fixture.get("net.ipv4.tcp_migrate_req"), "1");
+      const remembered = readRollback(fixture.statePath)?.before.map(({ key }) => key);
+      assert.equal(remembered?.includes("net.core.netdev_max_backlog"), false);
+    }));
+
+  it("writes no rollback file where nothing may be written, so that a person without root sees the whole table", () =>
+    inFixture(STOCK, (fixture) => {
+      const denied = Object.fromEntries(Object.keys(STOCK).map((key) => [key, "EACCES"]));
+      const rows = tune(hostOf(fixture, { denied, isRoot: false }), MILLION, fixture.statePath);
+      assert.match(rowOf(rows, "net.core.somaxconn").reason ?? "", /needs root/);
+      assert.equal(existsSync(fixture.statePath), false);
+    }));
+
+  it("reports a value that the kernel clamped", () =>
+    inFixture(STOCK, (fixture) => {
+      const rows = tune(hostOf(fixture, { clamped: { "net.core.somaxconn": "8192" } }), MILLION, fixture.statePath);
+      const row = rowOf(rows, "net.core.somaxconn");
+      assertHas(row, { status: "clamped", after: "8192", failed: true });
+      assert.match(row.reason ?? "", /65535.*8192/);
+    }));
+
+  it("takes a value that the kernel rounded up for set, as the bucket count is", () =>
+    inFixture(STOCK, (fixture) => {
+      const host = hostOf(fixture, { clamped: { "module.nf_conntrack.hashsize": "300032" } });
+      assert.equal(rowOf(tune(host, LIVE, fixture.statePath), "module.nf_conntrack.hashsize").status, "raised");
+    }));
+
+  it("does not fail for a setting that this kernel has never had", () =>
+    inFixture(STOCK, (fixture) => {
+      fixture.remove("net.ipv4.tcp_migrate_req");
+      const rows = tune(hostOf(fixture), MILLION, fixture.statePath);
+      assertHas(rowOf(rows, "net.ipv4.tcp_migrate_req"), { status: "missing", failed: false });
+    }));
+});
+
+describe("untune", () => {
+  it("does nothing without a rollback file", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.deepEqual(untune(hostOf(fixture), fixture.statePath), { kind: "nothing" });
+    }));
+
+  it("goes back in the reverse order", () =>
+    inFixture(STOCK, (fixture) => {
+      tune(hostOf(fixture), MILLION, fixture.statePath);
+      const result = untune(hostOf(fixture), fixture.statePath);
+      const keys = result.kind === "restored" ? result.rows.map((row) => row.key) : [];
+      assert.ok(keys.indexOf("net.ipv4.ip_local_port_range") < keys.indexOf("net.ipv4.ip_local_reserved_ports"));
+      assert.equal(keys.at(-1), "net.core.somaxconn");
+    }));
+
+  it("keeps what could not be restored in the file, for another try", () =>
+    inFixture(STOCK, (fixture) => {
+      tune(hostOf(fixture), MILLION, fixture.statePath);
+      untune(hostOf(fixture, { failing: { "net.core.somaxconn": "EACCES" } }), fixture.statePath);
+      assert.deepEqual(readRollback(fixture.statePath)?.before, [{ key: "net.core.somaxconn", value: "4096" }]);
+      untune(hostOf(fixture), fixture.statePath);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("after a boot only deletes the file: the kernel's values are the boot's own", () =>
+    inFixture(STOCK, (fixture) => {
+      tune(hostOf(fixture), MILLION, fixture.statePath);
+      fixture.set("kernel.random.boot_id", "second-boot");
+      fixture.set("net.core.somaxconn", "8192");
+      assert.deepEqual(untune(hostOf(fixture), fixture.statePath), { kind: "booted" });
+      assert.equal(fixture.get("net.core.somaxconn"), "8192");
+      assert.equal(existsSync(fixture.statePath), false);
+    }));
+});
