@@ -7,22 +7,26 @@ import type { OptionTable } from "./config/table.js";
 import { GatewayError } from "./errors.js";
 import { VERSION } from "./platform.js";
 
-/** Runs argv; resolves with the exit status. */
+/** Runs argv; resolves with the exit status. A command that is not content sets `process.exitCode` or throws. */
 export async function run(argv: readonly string[]): Promise<number> {
-  let status = 0;
-  const done = (code: number): void => {
-    status = code;
-  };
   const program = new Command("megagate")
     .description("Real-time data push gateway: a million live WebSockets on one ordinary machine.")
     .version(VERSION)
     .exitOverride()
     .showHelpAfterError("(--help lists the options)");
-  addServe(program, done);
-  addPublish(program, done);
+  addServe(program);
+  addPublish(program);
+  const [{ registerLoad }, { registerMillion }, { addTuneCommands }] = await Promise.all([
+    import("../load/command.js"),
+    import("../load/million.js"),
+    import("../sysctl/command.js"),
+  ]);
+  registerLoad(program);
+  registerMillion(program);
+  addTuneCommands(program, { env: process.env, stdout: process.stdout });
   try {
     await program.parseAsync([...argv]);
-    return status;
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     return explain(error);
   }
@@ -58,7 +62,7 @@ function resolveFlags<T extends OptionTable>(table: T, flags: FileFlags): Return
   });
 }
 
-function addServe(program: Command, done: (status: number) => void): void {
+function addServe(program: Command): void {
   const serve = program
     .command("serve")
     .description("Run the gateway in the foreground until SIGTERM or Ctrl-C.")
@@ -71,11 +75,11 @@ function addServe(program: Command, done: (status: number) => void): void {
       return;
     }
     const { serve: runServe } = await import("./process/serve.js");
-    done(await runServe(resolved.config));
+    process.exitCode = await runServe(resolved.config);
   });
 }
 
-function addPublish(program: Command, done: (status: number) => void): void {
+function addPublish(program: Command): void {
   program
     .command("publish")
     .description("Publish one message through a running gateway's admin port.")
@@ -85,6 +89,5 @@ function addPublish(program: Command, done: (status: number) => void): void {
     .action(async (topic: string, data: string, { adminUrl }: { adminUrl: string }) => {
       const { publishOnce } = await import("./publish/command.js");
       process.stdout.write(`${await publishOnce({ adminUrl, topic, data })}\n`);
-      done(0);
     });
 }

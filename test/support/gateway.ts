@@ -53,17 +53,14 @@ export class Gateway implements AsyncDisposable {
 
   static async start(...args: string[]): Promise<Gateway> {
     const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args]);
-    let ended = false;
-    void run.ended.then(() => {
-      ended = true;
-    });
+    const over = (): boolean => run.process.exitCode !== null || run.process.signalCode !== null;
     await until(
       "gateway is ready",
       () => run.stdout,
-      (text) => ended || text.includes("private"),
+      (text) => over() || text.includes("private"),
       30_000,
     );
-    if (ended) throw new Error(`the gateway ended: ${run.stderr}`);
+    if (over()) throw new Error(`the gateway ended: ${run.stderr}`);
     const port = Number(/ws:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
     const adminPort = Number(/private\s+http:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
     const gateway = new Gateway(run, port, adminPort);

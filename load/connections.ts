@@ -1,0 +1,237 @@
+/**
+ * The state of all sockets of one generator, in typed arrays indexed by descriptor: 24 bytes a socket, no object, closure
+ * or timer. A connection is open only when its own Sec-WebSocket-Accept was verified and its subscription answered.
+ * Runs in generators. It decides nothing about pace (ramp.ts, heartbeats.ts) and keeps no account (account.ts).
+ */
+import { monotonicMs } from "./clock.js";
+import { Dialer } from "./dialer.js";
+import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCODE } from "./frames.js";
+import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
+import * as libc from "./libc.js";
+import type { Duty } from "./messages.js";
+import { HEARTBEAT_TEXT, type Message, MessageReader } from "./protocol.js";
+
+export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, open: 4, closing: 5 } as const;
+
+/** What happens to connections, for those who pace and those who count. */
+export interface ConnectionEvents {
+  /** Registers a descriptor for edge-triggered events; zero or a negated error number. */
+  watch(fd: number, events: number): number;
+  opened(fd: number, tookMs: number, offset: number): void;
+  /** Attempt number `attempt` (0 is the first) did not lead to an open connection. */
+  failed(attempt: number, reason: string): void;
+  /** An open connection ended unasked. */
+  lost(reason: string): void;
+  /** A connection that was asked to close did. */
+  ended(): void;
+  heartbeatAnswered(tookMs: number): void;
+  /** Any other message to an open connection. */
+  message(fd: number, message: Message): void;
+  /** The gateway did what it should not. */
+  odd(what: string): void;
+}
+
+const KEYS = 1024;
+const RECEIVE_BYTES = 65_536;
+const HEARTBEAT = clientFrame(OPCODE.text, Buffer.from(HEARTBEAT_TEXT));
+const CLOSE = closeFrame(1000);
+const EMPTY_PONG = clientFrame(OPCODE.pong, Buffer.alloc(0));
+const WATCHED = libc.EPOLLIN | libc.EPOLLRDHUP;
+const ENDED = libc.EPOLLRDHUP | libc.EPOLLHUP | libc.EPOLLERR;
+
+export class Connections implements FrameSink {
+  private readonly states: Uint8Array;
+  private readonly attempts: Uint8Array;
+  private readonly keys: Uint16Array;
+  /** When the attempt began, the unanswered heartbeat was sent, or the close was asked for; 0 for none. */
+  private readonly sinceMs: Float64Array;
+  private readonly pool = new KeyPool(KEYS);
+  private readonly answers = new AnswerCheck(this.pool);
+  private readonly decoder = new FrameDecoder(this);
+  private readonly reader = new MessageReader();
+  private readonly request: UpgradeRequest;
+  private readonly dialer: Dialer;
+  private readonly received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  /** Beginnings of handshake answers that came in pieces; empty nearly always. */
+  private readonly heads = new Map<number, Buffer>();
+  private begun = 0;
+  /** One above the highest descriptor in use so far. */
+  top = 0;
+  held = 0;
+
+  constructor(
+    private readonly duty: Duty,
+    private readonly slots: number,
+    private readonly events: ConnectionEvents,
+  ) {
+    this.states = new Uint8Array(slots);
+    this.attempts = new Uint8Array(slots);
+    this.keys = new Uint16Array(slots);
+    this.sinceMs = new Float64Array(slots);
+    this.request = new UpgradeRequest(duty.host, duty.path);
+    this.dialer = new Dialer(duty);
+  }
+
+  /** Begins one connection. */
+  start(attempt: number): void {
+    const beganMs = monotonicMs();
+    const fd = this.dialer.dial(this.slots);
+    if (fd < 0) {
+      this.events.failed(attempt, libc.errorName(fd));
+      return;
+    }
+    this.held++;
+    if (fd >= this.top) this.top = fd + 1;
+    this.states[fd] = STATE.connecting;
+    this.attempts[fd] = attempt;
+    this.keys[fd] = this.begun++ % KEYS;
+    this.sinceMs[fd] = beganMs;
+    // On loopback the TCP handshake is over when connect() returns, whatever it returns: one event a connection is saved.
+    const waits = this.sendUpgrade(fd) === -libc.EAGAIN;
+    if (this.states[fd] === STATE.free) return;
+    const watched = this.events.watch(fd, waits ? WATCHED | libc.EPOLLOUT : WATCHED);
+    if (watched < 0) this.end(fd, libc.errorName(watched));
+  }
+
+  /** Sends the upgrade request if the connection stands. */
+  private sendUpgrade(fd: number): number {
+    const request = this.request.withKey(this.pool, this.keys[fd]!);
+    const sent = libc.send(fd, request, request.length);
+    if (sent === request.length) this.states[fd] = STATE.upgrading;
+    else if (sent !== -libc.EAGAIN) this.end(fd, sent < 0 ? libc.errorName(sent) : "short_send");
+    return sent;
+  }
+
+  /** A descriptor is ready: reads what there is. */
+  ready(fd: number, events: number): void {
+    if (this.states[fd] === STATE.free) return;
+    if (this.states[fd] === STATE.connecting) {
+      const error = (events & ENDED) === 0 ? 0 : libc.pendingError(fd);
+      if (error < 0) this.end(fd, libc.errorName(error));
+      else this.sendUpgrade(fd);
+    }
+    let length = 0;
+    do {
+      if (this.states[fd] === STATE.free) return;
+      length = libc.receive(fd, this.received);
+      if (length > 0) this.accept(fd, length);
+      // Edge-triggered: a short read means empty, unless the end of the stream has been reported with it.
+    } while (length === RECEIVE_BYTES || (length > 0 && (events & ENDED) !== 0));
+    if (this.states[fd] === STATE.free || length > 0 || length === -libc.EAGAIN) return;
+    this.end(fd, length === 0 ? "eof" : libc.errorName(length));
+  }
+
+  private accept(fd: number, length: number): void {
+    if (this.states[fd] === STATE.upgrading) this.answered(fd, length);
+    else this.decoder.feed(fd, this.received, 0, length);
+  }
+
+  private answered(fd: number, length: number): void {
+    const head = this.heads.size > 0 ? this.heads.get(fd) : undefined;
+    const bytes = head ? Buffer.concat([head, this.received.subarray(0, length)]) : this.received;
+    const end = head ? bytes.length : length;
+    const body = this.answers.check(bytes, end, this.keys[fd]!);
+    if (body === INCOMPLETE) {
+      this.heads.set(fd, Buffer.from(bytes.subarray(0, end)));
+      return;
+    }
+    if (head) this.heads.delete(fd);
+    if (body === REFUSED) {
+      this.end(fd, this.answers.refusal);
+      return;
+    }
+    this.states[fd] = STATE.subscribing;
+    if (body < end) this.decoder.feed(fd, bytes, body, end);
+  }
+
+  text(fd: number, bytes: Buffer, from: number, to: number): boolean {
+    const message = this.reader.read(bytes, from, to);
+    if (this.states[fd] === STATE.subscribing) this.subscription(fd, message);
+    else this.message(fd, message);
+    return this.states[fd] !== STATE.free;
+  }
+
+  private subscription(fd: number, message: Message): void {
+    if (message.kind !== "subscribed" || message.code !== 0 || message.topic !== this.duty.topic) {
+      this.end(fd, "bad_answer");
+      return;
+    }
+    this.states[fd] = STATE.open;
+    const tookMs = monotonicMs() - this.sinceMs[fd]!;
+    this.sinceMs[fd] = 0;
+    this.events.opened(fd, tookMs, message.offset);
+  }
+
+  private message(fd: number, message: Message): void {
+    const sentMs = this.sinceMs[fd]!;
+    if (this.states[fd] !== STATE.open) return;
+    if (message.kind === "heartbeat" && message.code === 0 && sentMs > 0) {
+      this.sinceMs[fd] = 0;
+      this.events.heartbeatAnswered(monotonicMs() - sentMs);
+    } else this.events.message(fd, message);
+  }
+
+  control(fd: number, opcode: number, bytes: Buffer, from: number, to: number): boolean {
+    if (opcode === OPCODE.pong) return true;
+    if (opcode === OPCODE.ping) {
+      const pong = from === to ? EMPTY_PONG : clientFrame(OPCODE.pong, bytes.subarray(from, to));
+      libc.send(fd, pong, pong.length);
+      return true;
+    }
+    const code = closeCode(bytes, from, to);
+    if (this.states[fd] !== STATE.closing) libc.send(fd, CLOSE, CLOSE.length);
+    this.end(fd, this.states[fd] === STATE.open ? String(code) : `close_${code}`);
+    return false;
+  }
+
+  violation(fd: number, why: string): void {
+    this.events.odd(why);
+    this.end(fd, this.states[fd] === STATE.open ? "protocol violation" : "bad_answer");
+  }
+
+  isOpen(fd: number): boolean {
+    return this.states[fd] === STATE.open;
+  }
+
+  /** Sends a heartbeat, unless the last one is still unanswered or the socket's buffer is full. */
+  heartbeat(fd: number): boolean {
+    if (this.states[fd] !== STATE.open || this.sinceMs[fd] !== 0) return false;
+    this.sinceMs[fd] = monotonicMs();
+    const sent = libc.send(fd, HEARTBEAT, HEARTBEAT.length);
+    if (sent === HEARTBEAT.length) return true;
+    this.sinceMs[fd] = 0;
+    if (sent !== -libc.EAGAIN) this.end(fd, sent < 0 ? libc.errorName(sent) : "short_send");
+    return false;
+  }
+
+  /** Asks an open connection to close: the gateway answers with a close frame, and the descriptor is closed then. */
+  close(fd: number): boolean {
+    if (this.states[fd] !== STATE.open) return false;
+    this.states[fd] = STATE.closing;
+    this.sinceMs[fd] = monotonicMs();
+    if (libc.send(fd, CLOSE, CLOSE.length) !== CLOSE.length) this.end(fd, "unsent close");
+    return true;
+  }
+
+  /** Ends what has waited longer than `timeoutMs` to open or to close. */
+  sweep(timeoutMs: number, reason = "timeout"): void {
+    const before = monotonicMs() - timeoutMs;
+    for (let fd = 0; fd < this.top; fd++) {
+      const state = this.states[fd]!;
+      if (state !== STATE.free && state !== STATE.open && this.sinceMs[fd]! <= before) this.end(fd, reason);
+    }
+  }
+
+  /** The one way out: closes the descriptor and tells what became of the connection. */
+  private end(fd: number, reason: string): void {
+    const state = this.states[fd];
+    libc.closeDescriptor(fd);
+    this.states[fd] = STATE.free;
+    this.held--;
+    this.decoder.forget(fd);
+    if (this.heads.size > 0) this.heads.delete(fd);
+    if (state === STATE.open) this.events.lost(reason);
+    else if (state === STATE.closing) this.events.ended();
+    else this.events.failed(this.attempts[fd]!, reason);
+  }
+}

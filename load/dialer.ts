@@ -1,0 +1,36 @@
+/**
+ * Makes sockets that are connecting to the target, each from the next of the source addresses. Runs in generators.
+ */
+import * as libc from "./libc.js";
+import type { Duty } from "./messages.js";
+
+export class Dialer {
+  private readonly target: Buffer;
+  private readonly sources: readonly Buffer[];
+  private begun = 0;
+
+  constructor(private readonly duty: Duty) {
+    this.target = libc.socketAddress(duty.address, duty.port);
+    this.sources = duty.sources.map((address) => libc.socketAddress(address, 0));
+  }
+
+  /** A descriptor below `slots`, its connection under way; or a negated error number. */
+  dial(slots: number): number {
+    const fd = libc.tcpSocket(this.target);
+    if (fd < 0) return fd;
+    const result = fd < slots ? this.connect(fd) : -libc.EMFILE;
+    if (result >= 0 || result === -libc.EINPROGRESS) return fd;
+    libc.closeDescriptor(fd);
+    return result;
+  }
+
+  private connect(fd: number): number {
+    const { portRange } = this.duty;
+    if (portRange) libc.setPortRange(fd, portRange[0], portRange[1]);
+    if (this.sources.length > 0) {
+      const bound = libc.bindSource(fd, this.sources[this.begun++ % this.sources.length]!);
+      if (bound < 0) return bound;
+    }
+    return libc.connect(fd, this.target);
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Entry file of one generator: a child process that holds its share of the client ends. Wires poller, connections, pace
+ * and account; takes orders from the coordinator and reports to it. It ignores terminal signals (the coordinator ends it
+ * in an orderly way) and leaves when its coordinator is gone. Some fifty of them run: each import costs fifty times.
+ */
+import { Account } from "./account.js";
+import { monotonicMs } from "./clock.js";
+import { type ConnectionEvents, Connections } from "./connections.js";
+import { Heartbeats } from "./heartbeats.js";
+import { EPOLLET } from "./libc.js";
+import type { Duty, Order, Report } from "./messages.js";
+import { Poller, type Readiness } from "./poller.js";
+import type { Message } from "./protocol.js";
+import { Ramp } from "./ramp.js";
+
+/** Counts and time-outs are looked at this often; whatever somebody waits for is reported at once. */
+const LOOK_EVERY_MS = 500;
+/** Close frames sent and not answered, at most: a million at once would fill the gateway's queues. */
+const CLOSING_LIMIT = 128;
+/** Descriptors below and beside the sockets: standard streams, channel, epoll, Node's own. */
+const OWN_DESCRIPTORS = 256;
+
+const say = (report: Report): void => {
+  if (process.connected) process.send?.(report);
+};
+
+class Generator implements ConnectionEvents, Readiness {
+  private readonly poller = new Poller(this);
+  private readonly account: Account;
+  private readonly connections: Connections;
+  private readonly ramp: Ramp;
+  private readonly heartbeats: Heartbeats;
+  private reported = "";
+  /** Something happened that the coordinator waits for. */
+  private urgent = false;
+  private closeCursor = -1;
+  private closing = 0;
+  private closeTimeoutMs = 0;
+
+  constructor(private readonly duty: Duty) {
+    const slots = duty.connections + OWN_DESCRIPTORS;
+    this.account = new Account(slots, duty.run);
+    this.connections = new Connections(duty, slots, this);
+    this.ramp = new Ramp(duty.connections, (attempt) => this.connections.start(attempt));
+    this.heartbeats = new Heartbeats(this.connections, () => this.poller.wake());
+    setInterval(() => this.look(), LOOK_EVERY_MS);
+    this.poller.wake();
+  }
+
+  obey(order: Exclude<Order, { kind: "duty" }>): void {
+    switch (order.kind) {
+      case "ramp":
+        this.ramp.begin(order.ratePerSecond, order.inFlight, monotonicMs());
+        break;
+      case "halt":
+        this.ramp.halt();
+        this.connections.sweep(0, "given up");
+        this.report();
+        break;
+      case "heartbeats":
+        this.heartbeats.begin(order.perConnection, order.overMs, this.account.counts.open);
+        break;
+      case "collect":
+        this.report();
+        say(this.account.collect(order.subject));
+        break;
+      case "close":
+        this.ramp.halt();
+        this.heartbeats.stop();
+        this.closeTimeoutMs = order.withinMs;
+        this.closeCursor = 0;
+        break;
+    }
+    this.poller.wake();
+  }
+
+  // What the poller asks for.
+
+  ready(fd: number, events: number): void {
+    this.connections.ready(fd, events);
+  }
+
+  turn(): boolean {
+    this.ramp.turn(monotonicMs());
+    this.closeSome();
+    if (this.urgent) this.report();
+    return this.ramp.expecting || this.heartbeats.expecting || this.closing > 0;
+  }
+
+  patienceMs(): number {
+    return this.account.broadcasts.patienceMs();
+  }
+
+  // What connections tell.
+
+  watch(fd: number, events: number): number {
+    return this.poller.add(fd, (events | EPOLLET) >>> 0);
+  }
+
+  opened(fd: number, tookMs: number, offset: number): void {
+    this.account.opened(fd, tookMs, offset);
+    this.ramp.opened();
+    if (this.ramp.settled) this.urgent = true;
+  }
+
+  failed(attempt: number, reason: string): void {
+    this.account.failed(reason);
+    this.ramp.failed(attempt, reason, monotonicMs());
+    if (this.ramp.settled) this.urgent = true;
+  }
+
+  lost(reason: string): void {
+    this.account.lost(reason);
+  }
+
+  ended(): void {
+    this.closing--;
+    if (this.connections.held === 0) this.urgent = true;
+  }
+
+  heartbeatAnswered(tookMs: number): void {
+    this.account.heartbeatAnswered(tookMs);
+    this.heartbeats.answered++;
+    if (this.heartbeats.complete) this.urgent = true;
+  }
+
+  message(fd: number, message: Message): void {
+    this.account.message(fd, message);
+    if (this.account.broadcastComplete) this.urgent = true;
+  }
+
+  odd(what: string): void {
+    this.account.odd(what);
+  }
+
+  // What happens now and then.
+
+  private closeSome(): void {
+    if (this.closeCursor < 0) return;
+    while (this.closing < CLOSING_LIMIT && this.closeCursor < this.connections.top) {
+      const fd = this.closeCursor++;
+      if (!this.connections.isOpen(fd)) continue;
+      this.closing++;
+      this.account.counts.open--;
+      this.connections.close(fd);
+    }
+    if (this.closeCursor >= this.connections.top && this.connections.held === 0) this.urgent = true;
+  }
+
+  private look(): void {
+    if (this.closeCursor >= 0) this.connections.sweep(this.closeTimeoutMs);
+    else if (this.ramp.inFlight > 0) this.connections.sweep(this.duty.connectTimeoutMs);
+    if (this.ramp.pending > 0 || this.closeCursor >= 0) this.poller.wake();
+    this.report();
+  }
+
+  /** Tells the coordinator, unless nothing has changed. */
+  private report(): void {
+    this.urgent = false;
+    const counts = this.account.report();
+    counts.inFlight = this.ramp.inFlight;
+    counts.pending = this.ramp.pending;
+    counts.held = this.connections.held;
+    counts.retries = this.ramp.retries;
+    counts.abandoned = this.ramp.abandoned;
+    counts.heartbeatsSent = this.heartbeats.sent;
+    const text = JSON.stringify(counts);
+    if (text === this.reported) return;
+    this.reported = text;
+    say({ kind: "counts", counts });
+  }
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+process.on("disconnect", () => process.exit(0));
+let generator: Generator | undefined;
+process.on("message", (order: Order) => {
+  if (order.kind === "duty") generator ??= new Generator(order.duty);
+  else generator?.obey(order);
+});
+process.title = "megagate generator";
+say({ kind: "ready" });

@@ -1,0 +1,116 @@
+/**
+ * The only reader of this machine's limits and memory: plain numbers out of /proc. The root folder is a parameter, so
+ * that tests can read a made-up host. Runs in the coordinator. It must not walk descriptor folders: listing them costs
+ * 1.8 KB of kernel memory a connection (KERNEL.md §2).
+ */
+import { readFileSync } from "node:fs";
+import { availableParallelism, release } from "node:os";
+
+export interface HostFacts {
+  readonly kernel: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  /** MemFree and the page cache that can be dropped. MemAvailable counts pinned socket inodes too, and lies. */
+  readonly freeBytes: number;
+  /** Descriptors a process may have; Node raises the soft limit to the hard one at start. */
+  readonly nofileHard: number;
+  readonly fileMax: number;
+  readonly filesOpen: number;
+  /** Root is exempt from fs.file-max. */
+  readonly root: boolean;
+  readonly epollWatches: number;
+  readonly portLow: number;
+  readonly portHigh: number;
+  /** Ports of the range that connect() may not choose. */
+  readonly portsReserved: number;
+  readonly pidMax: number;
+  readonly threadsMax: number;
+  readonly threads: number;
+  readonly conntrackCount: number;
+  readonly conntrackMax: number;
+}
+
+export class Host {
+  constructor(private readonly root = "/") {}
+
+  facts(): HostFacts {
+    const memory = this.memory();
+    const [portLow = 32_768, portHigh = 60_999] = this.numbers("proc/sys/net/ipv4/ip_local_port_range");
+    const [filesOpen = 0] = this.numbers("proc/sys/fs/file-nr");
+    return {
+      kernel: release(),
+      cores: availableParallelism(),
+      memoryBytes: memory.totalBytes,
+      freeBytes: memory.freeBytes,
+      nofileHard: this.nofile("self") ?? Number.POSITIVE_INFINITY,
+      fileMax: this.number("proc/sys/fs/file-max", Number.POSITIVE_INFINITY),
+      filesOpen,
+      root: process.getuid?.() === 0,
+      epollWatches: this.number("proc/sys/fs/epoll/max_user_watches", Number.POSITIVE_INFINITY),
+      portLow,
+      portHigh,
+      portsReserved: countReserved(this.text("proc/sys/net/ipv4/ip_local_reserved_ports"), portLow, portHigh),
+      pidMax: this.number("proc/sys/kernel/pid_max", Number.POSITIVE_INFINITY),
+      threadsMax: this.number("proc/sys/kernel/threads-max", Number.POSITIVE_INFINITY),
+      threads: Number(/\/(\d+)/.exec(this.text("proc/loadavg"))?.[1] ?? 0),
+      conntrackCount: this.number("proc/sys/net/netfilter/nf_conntrack_count", 0),
+      conntrackMax: this.number("proc/sys/net/netfilter/nf_conntrack_max", Number.POSITIVE_INFINITY),
+    };
+  }
+
+  memory(): { totalBytes: number; freeBytes: number; slabBytes: number } {
+    const content = this.text("proc/meminfo");
+    const bytes = (name: string): number =>
+      1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(content)?.[1] ?? 0);
+    return {
+      totalBytes: bytes("MemTotal"),
+      freeBytes: bytes("MemFree") + bytes("Cached") + bytes("Buffers") - bytes("Shmem"),
+      slabBytes: bytes("Slab"),
+    };
+  }
+
+  /** The most descriptors a process may have; undefined when it cannot be read. */
+  nofile(pid: number | "self"): number | undefined {
+    const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(this.text(`proc/${pid}/limits`))?.[1];
+    if (hard === undefined) return undefined;
+    return hard === "unlimited" ? Number.POSITIVE_INFINITY : Number(hard);
+  }
+
+  /** Private anonymous memory of these processes; undefined when one of them cannot be read. */
+  anonymousBytes(pids: readonly number[]): number | undefined {
+    let sum = 0;
+    for (const pid of pids) {
+      const kilobytes = /^Pss_Anon:\s+(\d+)/m.exec(this.text(`proc/${pid}/smaps_rollup`))?.[1];
+      if (kilobytes === undefined) return undefined;
+      sum += 1024 * Number(kilobytes);
+    }
+    return sum;
+  }
+
+  private text(path: string): string {
+    try {
+      return readFileSync(this.root + path, "utf8");
+    } catch {
+      return "";
+    }
+  }
+
+  private number(path: string, otherwise: number): number {
+    const content = this.text(path).trim();
+    return content === "" ? otherwise : Number(content);
+  }
+
+  private numbers(path: string): number[] {
+    return this.text(path).trim().split(/\s+/).filter(Boolean).map(Number);
+  }
+}
+
+/** Ports of [low, high] that a list such as "8080,9000-9010" takes out. */
+export function countReserved(list: string, low: number, high: number): number {
+  const taken = new Set<number>();
+  for (const part of list.trim().split(",").filter(Boolean)) {
+    const [from = 0, to = from] = part.split("-").map(Number);
+    for (let port = Math.max(low, from); port <= Math.min(high, to); port++) taken.add(port);
+  }
+  return taken.size;
+}

@@ -1,0 +1,89 @@
+/**
+ * `megagate million`: the proof in one command. Starts a gateway of its own for the wanted connections, runs the whole
+ * load against it, and stops it in an orderly way. Held means: the run held and the gateway ended with status 0.
+ * Knows the gateway only as a program that it starts, like everybody else.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Command } from "commander";
+import { addOptions } from "../src/config/help.js";
+import { resolve } from "../src/config/resolve.js";
+import { whole } from "../src/config/table.js";
+import { GatewayError } from "../src/errors.js";
+import { runLoad } from "./command.js";
+import { exitStatus } from "./evidence.js";
+import { LOAD_OPTIONS } from "./options.js";
+import { renderReport } from "./report.js";
+
+const { target: _target, adminUrl: _adminUrl, ...LOAD_ROWS } = LOAD_OPTIONS;
+
+export const MILLION_OPTIONS = {
+  ...LOAD_ROWS,
+  connections: { ...LOAD_OPTIONS.connections, default: 1_000_000 },
+  port: whole({ default: 8080, min: 1, max: 65_535, unit: "port", explanation: "Public port of the gateway" }),
+  adminPort: whole({ default: 8081, min: 1, max: 65_535, unit: "port", explanation: "Its admin port" }),
+} as const;
+
+/** Workers start two at a time on two cores: a hundred of them take about ten seconds. */
+const START_MS = 120_000;
+
+export function registerMillion(program: Command): void {
+  const command = program
+    .command("million")
+    .description("Prove it here: start a gateway, hold a million sockets, push to all, write the evidence, stop.");
+  addOptions(command, MILLION_OPTIONS).action(async (flags: Record<string, unknown>) => {
+    process.exitCode = await million(flags);
+  });
+}
+
+async function million(flags: Readonly<Record<string, unknown>>): Promise<number> {
+  const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, { flags, env: process.env }).config;
+  const config = { ...rest, target: `ws://127.0.0.1:${port}/ws`, adminUrl: `http://127.0.0.1:${adminPort}` };
+  const gateway = startGateway(
+    ["--connections", config.connections, "--port", port, "--admin-port", adminPort].map(String),
+  );
+  let status: number;
+  let ended: number | null;
+  try {
+    await ready(gateway);
+    const evidence = await runLoad(config);
+    process.stdout.write(`${renderReport(evidence)}\nevidence: ${config.report}\n`);
+    status = exitStatus(evidence.verdict);
+  } finally {
+    ended = await stop(gateway);
+  }
+  if (ended === 0) return status;
+  process.stderr.write(`megagate: the gateway ended with status ${ended ?? "unknown"} instead of 0\n`);
+  return status === 0 ? 1 : status;
+}
+
+/** In a process group of its own, so that Ctrl-C reaches the load alone, which then closes everything in order. */
+function startGateway(args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [process.argv[1]!, "serve", ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
+}
+
+/** Resolves when its banner is out. */
+function ready(gateway: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => reject(new GatewayError("failed", `the gateway did not start: ${why}`));
+    const timer = setTimeout(() => fail(`not ready within ${START_MS / 1000} s`), START_MS);
+    gateway.once("exit", (code) => fail(`exit status ${code ?? "unknown"}, see above`));
+    gateway.stdout?.on("data", (chunk: Buffer) => {
+      process.stdout.write(chunk);
+      if (!chunk.includes("private")) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** SIGTERM, as an operator would; its own --stop-seconds bounds it. Resolves with its exit status. */
+function stop(gateway: ChildProcess): Promise<number | null> {
+  if (gateway.exitCode !== null) return Promise.resolve(gateway.exitCode);
+  return new Promise((resolve) => {
+    gateway.once("exit", (code) => resolve(code));
+    gateway.kill("SIGTERM");
+  });
+}

@@ -1,0 +1,123 @@
+/**
+ * The option table of `megagate load`. Flags, environment names, help and README rows derive from it (src/config/help.ts).
+ * Runs in the command line only: generators get the finished, plain configuration from the coordinator.
+ */
+import { bytes, type ConfigOf, text, whole } from "../src/config/table.js";
+
+export const LOAD_OPTIONS = {
+  target: text({
+    default: "ws://127.0.0.1:8080/ws",
+    unit: "url",
+    range: "ws://HOST[:PORT][/PATH]",
+    pattern: /^ws:\/\/[^\s?#]+$/,
+    explanation: "The gateway's WebSocket address; the topic is added to it as a query",
+  }),
+  adminUrl: text({
+    default: "http://127.0.0.1:8081",
+    unit: "url",
+    range: "http://HOST:PORT",
+    pattern: /^http:\/\/[^\s?#]+$/,
+    explanation: "The gateway's admin address: broadcasts are published there, and its own count is read there",
+  }),
+  connections: whole({
+    default: 10_000,
+    min: 1,
+    max: 20_000_000,
+    unit: "connections",
+    explanation: "WebSockets to open and hold at the same time",
+  }),
+  rate: whole({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: "connections/s",
+    explanation: "Connections begun a second, over all generators; 0 is as fast as possible",
+  }),
+  inFlight: whole({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: "connections",
+    explanation:
+      "Connections begun and not yet open, over all generators; 0 derives it from the gateway's listen queues",
+  }),
+  connectTimeoutSeconds: whole({
+    default: 20,
+    min: 1,
+    max: 600,
+    unit: "seconds",
+    explanation: "An attempt that is not open after this time has failed",
+  }),
+  topic: text({
+    default: "load",
+    unit: "topic",
+    range: "one topic name",
+    pattern: /^[A-Za-z0-9_-]+(?:[.:/][A-Za-z0-9_-]+)*$/,
+    explanation: "The topic that every connection subscribes to, and that broadcasts are published to",
+  }),
+  holdSeconds: whole({
+    default: 30,
+    min: 0,
+    max: 86_400,
+    unit: "seconds",
+    explanation: "How long all connections are held before the broadcasts",
+  }),
+  heartbeatsPerConnection: whole({
+    default: 1,
+    min: 0,
+    max: 1000,
+    unit: "heartbeats",
+    explanation: "Heartbeats that each connection sends, spread over the hold; each must be answered",
+  }),
+  broadcasts: whole({
+    default: 3,
+    min: 0,
+    max: 1000,
+    unit: "broadcasts",
+    explanation:
+      "Publications to all connections after the hold, one after the other; each must reach every connection",
+  }),
+  broadcastBytes: whole({
+    default: 100,
+    min: 80,
+    max: 12_000,
+    unit: "bytes",
+    explanation: "Size of a broadcast's data, as JSON",
+  }),
+  memoryFloor: bytes({
+    default: 1e9,
+    min: 3e8,
+    max: 1e12,
+    explanation: "The run is refused, or stopped, before free memory and page cache together fall below this",
+  }),
+  timeLimitSeconds: whole({
+    default: 900,
+    min: 5,
+    max: 604_800,
+    unit: "seconds",
+    explanation: "Bound of the whole run; past it the run stops in an orderly way and has not held",
+  }),
+  report: text({
+    default: "load/results/latest.json",
+    unit: "path",
+    range: "a file path",
+    explanation: "Where the evidence is written, as JSON",
+  }),
+  generators: whole({
+    default: 0,
+    min: 0,
+    max: 10_000,
+    unit: "processes",
+    explanation: "Processes that hold the client ends; 0 derives it from the descriptor limit",
+  }),
+  sourceAddresses: text({
+    default: "auto",
+    unit: "addresses",
+    range: "auto, or IPv4 addresses separated by commas",
+    pattern: /^\d+\.\d+\.\d+\.\d+(?:,\d+\.\d+\.\d+\.\d+)*$/,
+    explanation:
+      "Local addresses to connect from, each good for one range of ports; auto takes as many of 127.0.0.0/8 as are needed when the target is loopback",
+  }),
+} as const;
+
+export type LoadConfig = ConfigOf<typeof LOAD_OPTIONS>;

@@ -1,0 +1,115 @@
+/**
+ * The two phases after the ramp: the hold, with heartbeats and the comparison of counts, and the broadcasts.
+ * Runs in the coordinator, on what coordinator.ts has set up.
+ */
+import { monotonicMs } from "./clock.js";
+import type { BroadcastEvidence, GatewayCount } from "./evidence.js";
+import type { Fleet } from "./fleet.js";
+import { type EncodedHistogram, Histogram } from "./histogram.js";
+import type { Host } from "./host.js";
+import type { LoadConfig } from "./options.js";
+import type { Plan } from "./plan.js";
+import { broadcastData } from "./protocol.js";
+import type { Admin, Target } from "./target.js";
+import type { Watch } from "./watch.js";
+
+/** Nothing new for this long means that nothing more will come. */
+export const STALL_MS = 30_000;
+/** The gateway's workers push their counts once a second; a busy machine delays that. */
+const COUNT_WITHIN_MS = 15_000;
+const COUNT_AGAIN_MS = 500;
+
+export interface Scene {
+  readonly config: LoadConfig;
+  readonly target: Target;
+  readonly plan: Plan;
+  readonly host: Host;
+  /** Null when the admin address does not answer. */
+  readonly admin: Admin | null;
+  /** Connections that the gateway held before the run. */
+  readonly held: number;
+}
+
+/** What a phase works with. */
+export interface Stage {
+  readonly scene: Scene;
+  readonly fleet: Fleet;
+  readonly watch: Watch;
+  /** What did not hold, in words; phases add to it. */
+  readonly complaints: string[];
+  readonly run: string;
+}
+
+export interface Percentiles {
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+/** Heartbeats flow for as long as the hold lasts; then their last answers are awaited. */
+export async function holdConnections({ scene, fleet, watch }: Stage): Promise<{ asked: number } & Percentiles> {
+  const { holdSeconds, heartbeatsPerConnection } = scene.config;
+  const startedMs = performance.now();
+  const overMs = holdSeconds * 1000;
+  const answered = (): number => fleet.total().heartbeatsAnswered;
+  const asked = heartbeatsPerConnection * fleet.total().open;
+  if (asked > 0) fleet.orderAll({ kind: "heartbeats", perConnection: heartbeatsPerConnection, overMs });
+  await watch.until(() => performance.now() - startedMs >= overMs, Number.POSITIVE_INFINITY);
+  await watch.until(() => answered() >= asked, STALL_MS, answered);
+  return { asked, ...merged((await fleet.collect("heartbeats")).map((part) => part.histogram)) };
+}
+
+/** What the gateway says it holds, once it agrees with what is open here, or at the end of the patience with it. */
+export async function compareCounts({ scene, fleet, watch, complaints }: Stage): Promise<GatewayCount | null> {
+  const { admin, held } = scene;
+  if (!admin) return null;
+  const deadlineMs = performance.now() + COUNT_WITHIN_MS;
+  for (;;) {
+    let found: GatewayCount;
+    try {
+      const { connections } = await admin.processes();
+      const scrape = await admin.scrape();
+      const scrapeMs = Number(scrape.tookMs.toFixed(1));
+      found = { processes: connections - held, metrics: scrape.connections - held, scrapeMs };
+    } catch (error) {
+      complaints.push(`the admin address did not answer during the hold: ${(error as Error).message}`);
+      return null;
+    }
+    const exact = found.processes === found.metrics && found.metrics === fleet.total().open;
+    if (exact || watch.stop || performance.now() > deadlineMs) return found;
+    await new Promise((resolve) => setTimeout(resolve, COUNT_AGAIN_MS));
+  }
+}
+
+/** Publishes broadcast `n` and waits until everybody has it, or nobody more gets it. Null when it was not published. */
+export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvidence | null> {
+  const { scene, fleet, watch, complaints, run } = stage;
+  const { broadcastBytes, topic } = scene.config;
+  const delivered = (): number => fleet.total().delivered;
+  const before = delivered();
+  const expected = fleet.total().open;
+  const publishedAtMs = monotonicMs();
+  try {
+    await scene.admin?.publish(topic, broadcastData({ run, n, publishedAtMs }, broadcastBytes));
+  } catch (error) {
+    complaints.push(`broadcast ${n} could not be published: ${(error as Error).message}`);
+    return null;
+  }
+  await watch.until(() => delivered() - before >= fleet.total().open, STALL_MS, delivered);
+  const parts = await fleet.collect({ broadcast: n });
+  const lastAtMs = Math.max(0, ...parts.map((part) => part.lastAtMs));
+  return {
+    bytes: broadcastBytes,
+    expected,
+    delivered: parts.reduce((sum, part) => sum + part.delivered, 0),
+    duplicates: parts.reduce((sum, part) => sum + part.duplicates, 0),
+    lastSubscriberMs: lastAtMs > 0 ? Number((lastAtMs - publishedAtMs).toFixed(3)) : null,
+    ...merged(parts.map((part) => part.histogram)),
+  };
+}
+
+/** The percentiles over all generators. */
+export function merged(encoded: readonly EncodedHistogram[]): Percentiles {
+  const all = new Histogram();
+  for (const part of encoded) all.merge(part);
+  return { p50Ms: all.percentileMs(50), p99Ms: all.percentileMs(99) };
+}

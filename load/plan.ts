@@ -1,0 +1,212 @@
+/**
+ * Pure: spreads N connections over generators and source addresses without losing a remainder, and refuses the
+ * impossible before anything starts, naming the resource, what is there, what is needed and the remedy.
+ * Sums shared with the gateway are in src/config/capacity.ts; limits and their reasons in KERNEL.md §1.
+ * Runs in the coordinator.
+ */
+
+import * as capacity from "../src/config/capacity.js";
+import { fullestWorker, spread, workerCap } from "../src/config/capacity.js";
+import { GatewayError } from "../src/errors.js";
+import type { HostFacts } from "./host.js";
+
+/** Descriptors a generator keeps for itself: about 25, and slack. */
+const GENERATOR_OWN_DESCRIPTORS = 100;
+/** Private memory of one idle generator, and of one socket in it (measured at a million). */
+const BYTES_PER_GENERATOR = 14e6;
+const GENERATOR_BYTES_PER_CONNECTION = 400;
+/** Threads of one Node process that has been told to keep few. */
+const THREADS_PER_GENERATOR = 8;
+/** uWebSockets' listen backlog, and how much of the summed queues is filled at most. */
+const LISTEN_BACKLOG = 512;
+const BACKLOG_SHARE = 0.5;
+const MOST_IN_FLIGHT = 8192;
+/** Generators that connect at the same time: more are not faster (1, 2, 4 and 11 measured), only later to answer. */
+const LANES_PER_CORE = 1;
+/** Headroom above what is known to be needed. */
+const SLACK = 1.05;
+
+export interface PlanRequest {
+  readonly connections: number;
+  /** 0 derives it. */
+  readonly generators: number;
+  readonly inFlight: number;
+  readonly sourceAddresses: readonly string[] | "auto";
+  readonly memoryFloorBytes: number;
+  readonly target: { readonly address: string; readonly colocated: boolean };
+  /** Its worker processes and their descriptor limit, as far as they can be known. */
+  readonly gateway: { readonly workers: number; readonly nofile: number } | null;
+  readonly host: HostFacts;
+}
+
+export interface Share {
+  readonly connections: number;
+  readonly sources: readonly string[];
+}
+
+export interface Plan {
+  readonly shares: readonly Share[];
+  /** Every address used; empty when the kernel chooses. */
+  readonly sourceAddresses: readonly string[];
+  /** Set when each socket must ask for the whole port range by itself. */
+  readonly portRange: readonly [number, number] | null;
+  /** Over all generators. */
+  readonly inFlight: number;
+  /** Generators that connect at the same time. */
+  readonly lanes: number;
+}
+
+export function makePlan(request: PlanRequest): Plan {
+  const { connections, host } = request;
+  const generators = countGenerators(request);
+  const addresses = chooseAddresses(request, generators);
+  refuseTheImpossible(request, generators);
+  const counts = spread(connections, generators);
+  const lanes = Math.min(generators, Math.max(1, host.cores * LANES_PER_CORE));
+  return {
+    shares: counts.map((count, i) => ({ connections: count, sources: addresses.ofGenerator(i) })),
+    sourceAddresses: addresses.all,
+    portRange: addresses.wholeRange ? [host.portLow, host.portHigh] : null,
+    inFlight: Math.max(lanes, Math.min(connections, request.inFlight || autoInFlight(request))),
+    lanes,
+  };
+}
+
+/** Half of what the gateway's listen queues hold together: more, and handshakes wait for retransmitted packets. */
+function autoInFlight(request: PlanRequest): number {
+  return Math.min(MOST_IN_FLIGHT, LISTEN_BACKLOG * BACKLOG_SHARE * (request.gateway?.workers ?? 1));
+}
+
+function countGenerators({ connections, generators, host }: PlanRequest): number {
+  const each = host.nofileHard - GENERATOR_OWN_DESCRIPTORS;
+  const least = Math.ceil(connections / Math.max(1, each));
+  const chosen = Math.min(connections, generators || Math.max(least, host.cores));
+  if (each < 1 || chosen < least) {
+    refuse({
+      resource: "descriptors (hard nofile of one process)",
+      there: host.nofileHard,
+      needed: Math.ceil(connections / chosen) + GENERATOR_OWN_DESCRIPTORS,
+      remedy: `use --generators ${least} or more, or raise the limit: ulimit -Hn`,
+    });
+  }
+  return chosen;
+}
+
+interface Addresses {
+  readonly all: readonly string[];
+  readonly wholeRange: boolean;
+  ofGenerator(index: number): readonly string[];
+}
+
+/**
+ * Past half of the port range, each connect() from one address searches 100 times longer (KERNEL.md fact 5). Loopback has
+ * sixteen million addresses, so there nobody passes the half; elsewhere each socket asks for the range by itself, which
+ * Linux 6.3 searches without that cliff.
+ */
+function chooseAddresses(request: PlanRequest, generators: number): Addresses {
+  const { host, connections, sourceAddresses: asked, target } = request;
+  const ports = host.portHigh - host.portLow + 1 - host.portsReserved;
+  if (asked === "auto" && target.address.startsWith("127.")) {
+    const each = Math.ceil(Math.ceil(connections / generators) / Math.max(1, Math.floor(ports / 2)));
+    const own = (i: number): string[] => Array.from({ length: each }, (_, k) => loopbackAddress(i * each + k));
+    if (ports < 2) refusePorts(ports, connections, 1);
+    return { all: Array.from({ length: generators }, (_, i) => own(i)).flat(), wholeRange: false, ofGenerator: own };
+  }
+  const all = asked === "auto" ? [] : asked;
+  const sources = Math.max(1, all.length);
+  if (connections > ports * sources) refusePorts(ports, connections, sources);
+  const wholeRange = connections / sources > ports / 2;
+  return { all, wholeRange, ofGenerator: () => all };
+}
+
+/** 127.1.0.1, 127.1.0.2, …: never 127.0.0.x, where servers listen, and never an address that ends in 0 or 255. */
+function loopbackAddress(index: number): string {
+  const block = Math.floor(index / 254);
+  return `127.${1 + Math.floor(block / 256)}.${block % 256}.${1 + (index % 254)}`;
+}
+
+function refusePorts(ports: number, connections: number, sources: number): never {
+  refuse({
+    resource: `ports (net.ipv4.ip_local_port_range less the reserved, times ${sources} source address${sources > 1 ? "es" : ""})`,
+    there: ports * sources,
+    needed: connections,
+    remedy:
+      "name more local addresses with --source-addresses, or widen the range: sysctl net.ipv4.ip_local_port_range",
+  });
+}
+
+interface Shortage {
+  readonly resource: string;
+  readonly there: number;
+  readonly needed: number;
+  readonly remedy: string;
+}
+
+function refuseTheImpossible(request: PlanRequest, generators: number): void {
+  const { connections, target, gateway, host } = request;
+  const ends = target.colocated ? 2 : 1;
+  const sides = ends === 2 ? "both ends are on this host" : "client ends";
+  if (target.colocated && gateway) refuseGateway(connections, gateway);
+  const rows: Shortage[] = [
+    {
+      resource: `open files of the system (fs.file-max; ${sides})`,
+      there: host.root ? Number.POSITIVE_INFINITY : host.fileMax,
+      needed: host.filesOpen + Math.ceil(connections * ends * SLACK),
+      remedy: `sysctl -w fs.file-max=${Math.ceil(connections * ends * 1.1) + 100_000}`,
+    },
+    {
+      resource: `epoll registrations of one user (fs.epoll.max_user_watches; ${sides})`,
+      there: host.epollWatches,
+      needed: Math.ceil(connections * ends * SLACK),
+      remedy: `sysctl -w fs.epoll.max_user_watches=${Math.ceil(connections * ends * 1.1)}`,
+    },
+    {
+      resource: "processes and threads (kernel.pid_max, kernel.threads-max)",
+      there: Math.min(host.pidMax, host.threadsMax) - host.threads,
+      needed: generators * THREADS_PER_GENERATOR,
+      remedy: "use fewer --generators, or raise kernel.pid_max and kernel.threads-max",
+    },
+    {
+      resource: "connection tracking entries (net.netfilter.nf_conntrack_max)",
+      there: host.conntrackCount > 0 ? host.conntrackMax - host.conntrackCount : Number.POSITIVE_INFINITY,
+      needed: Math.ceil(connections * SLACK),
+      remedy: `sysctl -w net.netfilter.nf_conntrack_max=${Math.ceil(connections * 1.2) + host.conntrackCount}, or exempt this traffic with a notrack rule`,
+    },
+    {
+      resource: `bytes of memory (MemFree and page cache, less --memory-floor; ${sides})`,
+      there: Math.max(0, host.freeBytes - request.memoryFloorBytes),
+      needed: memoryNeeded(connections, generators, target.colocated),
+      remedy: "open fewer --connections, lower --memory-floor, or take a bigger machine",
+    },
+  ];
+  for (const row of rows) if (row.needed > row.there) refuse(row);
+}
+
+export function memoryNeeded(connections: number, generators: number, colocated: boolean): number {
+  const client = capacity.KERNEL_BYTES_PER_CLIENT_SOCKET + GENERATOR_BYTES_PER_CONNECTION;
+  const server = colocated ? capacity.KERNEL_BYTES_PER_SERVER_SOCKET + capacity.USER_BYTES_PER_CONNECTION : 0;
+  return Math.ceil(connections * (client + server) + generators * BYTES_PER_GENERATOR);
+}
+
+/** Workers at their cap send newcomers to the others, so that what they hold together is what counts. */
+function refuseGateway(connections: number, gateway: { workers: number; nofile: number }): void {
+  const there = gateway.workers * workerCap(gateway.nofile);
+  if (connections <= there) return;
+  let workers = gateway.workers;
+  while (fullestWorker(connections, workers) > workerCap(gateway.nofile)) workers++;
+  refuse({
+    resource: `descriptors of the gateway (${gateway.workers} workers under a limit of ${grouped(gateway.nofile)} each)`,
+    there,
+    needed: connections,
+    remedy: `start the gateway for ${grouped(connections)} connections, which takes ${workers} workers`,
+  });
+}
+
+const grouped = (n: number): string => (Number.isFinite(n) ? n.toLocaleString("en-US") : "no limit");
+
+function refuse({ resource, there, needed, remedy }: Shortage): never {
+  throw new GatewayError(
+    "refused",
+    `not enough ${resource}: ${grouped(there)} there, ${grouped(needed)} needed.\nRemedy: ${remedy}`,
+  );
+}

@@ -1,0 +1,91 @@
+/**
+ * Evidence in words, for a person: one screen, the verdict last. Pure; runs in the coordinator.
+ */
+import { describeTally, type Evidence } from "./evidence.js";
+
+export const grouped = (n: number): string => n.toLocaleString("en-US", { maximumFractionDigits: 0 });
+
+/** "12.3 MB", decimal units. */
+export function size(bytes: number): string {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (Math.abs(value) >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? String(value) : value.toPrecision(3)} ${units[unit]!}`;
+}
+
+/** "0.84 ms", "12.3 s"; a dash for nothing. */
+export function time(ms: number | null): string {
+  if (ms === null) return "—";
+  return ms < 1000 ? `${Number(ms.toPrecision(3))} ms` : `${Number((ms / 1000).toPrecision(3))} s`;
+}
+
+export function renderReport(evidence: Evidence): string {
+  const rows: [string, string][] = [
+    ["target", `${grouped(evidence.target)} connections to ${evidence.url}`],
+    ["processes", processes(evidence)],
+    ["open", opening(evidence)],
+    ["handshake", `p50 ${time(evidence.handshakes.p50Ms)}, p99 ${time(evidence.handshakes.p99Ms)}`],
+    ["closed unasked", closes(evidence)],
+    ...heartbeats(evidence),
+    ...broadcasts(evidence),
+    ...gateway(evidence),
+    ["memory", memory(evidence)],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+  const notes = evidence.memory.notes.map((note) => `note: ${note}`);
+  const reasons = evidence.reasons.map((reason) => `  - ${reason}`);
+  return [...lines, ...notes, `verdict: ${evidence.verdict.toUpperCase()}`, ...reasons].join("\n");
+}
+
+function processes({ plan }: Evidence): string {
+  const gateway = plan.workers === null ? "gateway unknown" : `${plan.workers} workers`;
+  const count = plan.sourceAddresses.length;
+  const from = count === 0 ? "the default address" : `${count} address${count === 1 ? "" : "es"}`;
+  return `${gateway}; ${plan.generators} generators from ${from}`;
+}
+
+function opening(evidence: Evidence): string {
+  const rate = `${grouped(evidence.open)} in ${evidence.rampSeconds.toFixed(1)} s, ${grouped(evidence.connectPerSecond)} a second`;
+  const failed = describeTally(evidence.failed);
+  return failed === "" ? rate : `${rate}; failed attempts: ${failed}; ${grouped(evidence.retries)} retried`;
+}
+
+function closes({ unexpectedCloses, unexpectedCloseReasons }: Evidence): string {
+  return unexpectedCloses === 0 ? "0" : `${grouped(unexpectedCloses)}: ${describeTally(unexpectedCloseReasons)}`;
+}
+
+function heartbeats({ heartbeats: beats }: Evidence): [string, string][] {
+  if (beats.asked === 0) return [];
+  const shown = `${grouped(beats.answered)} of ${grouped(beats.sent)} answered, p50 ${time(beats.p50Ms)}, p99 ${time(beats.p99Ms)}`;
+  return [["heartbeats", shown]];
+}
+
+function broadcasts(evidence: Evidence): [string, string][] {
+  return evidence.broadcasts.map((b, i) => [
+    `broadcast ${i + 1}`,
+    `${b.bytes} bytes to ${grouped(b.delivered)} of ${grouped(b.expected)} in ${time(b.lastSubscriberMs)}, ` +
+      `p50 ${time(b.p50Ms)}, p99 ${time(b.p99Ms)}, ${grouped(b.duplicates)} duplicates`,
+  ]);
+}
+
+function gateway({ gatewayCount: own }: Evidence): [string, string][] {
+  if (!own) return [];
+  return [
+    ["gateway's count", `${grouped(own.processes)}; metrics ${grouped(own.metrics)}, scraped in ${time(own.scrapeMs)}`],
+  ];
+}
+
+function memory({ memory: m }: Evidence): string {
+  const each = (bytes: number | null, what: string): string => `${bytes === null ? "unknown" : size(bytes)} ${what}`;
+  return [
+    `a connection: ${each(m.userBytesPerConnection, "in the gateway")}`,
+    each(m.generatorBytesPerConnection, "in generators"),
+    each(m.kernelBytesPerConnection, "in the kernel"),
+    `least free ${size(m.minFreeBytes)}`,
+  ].join(", ");
+}

@@ -1,0 +1,160 @@
+/**
+ * The gateway as an outsider meets it: where the target is, one real handshake before anything is forked, and the admin
+ * address (publish, its own count, its processes). Runs in the coordinator. Every failure names host and port, what the
+ * operating system said, and the remedy.
+ */
+import { lookup } from "node:dns/promises";
+import { Agent, request } from "node:http";
+import { connect } from "node:net";
+import { networkInterfaces } from "node:os";
+import { GatewayError } from "../src/errors.js";
+import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "./frames.js";
+import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
+import { parseMessage } from "./protocol.js";
+
+const PROBE_TIMEOUT_MS = 10_000;
+
+export interface Target {
+  readonly url: string;
+  readonly address: string;
+  readonly port: number;
+  /** The Host header. */
+  readonly host: string;
+  /** With the query that subscribes. */
+  readonly path: string;
+  /** The gateway runs on this host, so that both ends weigh on it. */
+  readonly colocated: boolean;
+}
+
+export async function findTarget(url: string, topic: string): Promise<Target> {
+  const parsed = new URL(url);
+  const name = parsed.hostname.replace(/^\[|\]$/g, "");
+  const port = Number(parsed.port || 80);
+  const found = await lookup(name, { verbatim: false }).catch((error: unknown) => {
+    throw new GatewayError("unreachable", `cannot find the host of ${url}: ${(error as Error).message}`);
+  });
+  const own = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((entry) => entry.address));
+  return {
+    url,
+    address: found.address,
+    port,
+    host: parsed.host,
+    path: `${parsed.pathname}?topics=${encodeURIComponent(topic)}`,
+    colocated: found.address.startsWith("127.") || own.includes(found.address),
+  };
+}
+
+/** One handshake and subscription as every connection will do it. Throws `unreachable` when it does not come about. */
+export async function probe(target: Target, topic: string): Promise<void> {
+  const complaint = await new Promise<string>((resolve) => {
+    const pool = new KeyPool(1);
+    const check = new AnswerCheck(pool);
+    const socket = connect(target.port, target.address);
+    let received = Buffer.alloc(0);
+    let body = INCOMPLETE;
+    const finish = (why: string): void => {
+      socket.destroy();
+      resolve(why);
+    };
+    const decoder = new FrameDecoder({
+      text: (_fd, bytes, from, to) => {
+        const message = parseMessage(bytes.toString("utf8", from, to));
+        const subscribed = message.kind === "subscribed" && message.code === 0 && message.topic === topic;
+        socket.end(closeFrame(1000));
+        resolve(
+          subscribed ? "" : `the subscription to "${topic}" was answered with ${bytes.toString("utf8", from, to)}`,
+        );
+        return false;
+      },
+      control: (_fd, opcode) => {
+        if (opcode === OPCODE.ping) socket.write(clientFrame(OPCODE.pong, Buffer.alloc(0)));
+        return opcode !== OPCODE.close;
+      },
+      violation: (_fd, why) => finish(`the gateway broke the WebSocket protocol: ${why}`),
+    });
+    socket.setTimeout(PROBE_TIMEOUT_MS, () => finish(`no answer within ${PROBE_TIMEOUT_MS / 1000} s`));
+    socket.on("error", (error) => finish(error.message));
+    socket.on("close", () => resolve("the connection was closed before the subscription was answered"));
+    socket.on("connect", () => socket.write(new UpgradeRequest(target.host, target.path).withKey(pool, 0)));
+    socket.on("data", (bytes) => {
+      if (body >= 0) {
+        decoder.feed(0, bytes, 0, bytes.length);
+        return;
+      }
+      received = Buffer.concat([received, bytes]);
+      body = check.check(received, received.length, 0);
+      if (body === REFUSED) finish(`the handshake was refused: ${check.refusal}`);
+      else if (body >= 0) decoder.feed(0, received, body, received.length);
+    });
+  });
+  if (complaint === "") return;
+  const where = `${target.address}:${target.port}`;
+  const remedy = "start the gateway there first (make serve), or name another address with --target";
+  throw new GatewayError(
+    "unreachable",
+    `cannot open a WebSocket at ${target.url} (${where}): ${complaint}.\nRemedy: ${remedy}`,
+  );
+}
+
+export interface GatewayProcess {
+  readonly role: string;
+  readonly pid: number;
+}
+
+export interface Processes {
+  readonly processes: readonly GatewayProcess[];
+  readonly connections: number;
+}
+
+/** The gateway's admin address. */
+export class Admin {
+  private readonly agent = new Agent({ keepAlive: true });
+
+  constructor(readonly url: string) {}
+
+  async processes(): Promise<Processes> {
+    const { body } = await this.ask("GET", "/processes");
+    const value = JSON.parse(body) as Processes;
+    return { processes: value.processes, connections: value.connections };
+  }
+
+  /** What the gateway says it holds, in its metrics, and how long the scrape took. */
+  async scrape(): Promise<{ connections: number; tookMs: number }> {
+    const startedMs = performance.now();
+    const { body } = await this.ask("GET", "/metrics");
+    const tookMs = performance.now() - startedMs;
+    const values = [...body.matchAll(/^megagate_connections(?:\{[^}]*\})? (\S+)/gm)].map((match) => Number(match[1]));
+    return { connections: values.length > 0 ? values.reduce((sum, n) => sum + n, 0) : Number.NaN, tookMs };
+  }
+
+  /** Publishes; resolves when the gateway has numbered it, throws with its answer otherwise. */
+  async publish(topic: string, data: string): Promise<void> {
+    const { status, body } = await this.ask("POST", "/publish", `{"topic":${JSON.stringify(topic)},"data":${data}}`);
+    const answer = JSON.parse(body) as { code?: unknown };
+    if (status !== 200 || answer.code !== 0) throw new Error(`publish was answered with ${status} ${body}`);
+  }
+
+  end(): void {
+    this.agent.destroy();
+  }
+
+  private ask(method: string, path: string, body = ""): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      const headers =
+        body === "" ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+      const asked = request(
+        `${this.url.replace(/\/$/, "")}${path}`,
+        { method, headers, agent: this.agent },
+        (answer) => {
+          const parts: Buffer[] = [];
+          answer.on("data", (part: Buffer) => parts.push(part));
+          answer.on("error", reject);
+          answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(parts).toString() }));
+        },
+      );
+      asked.setTimeout(60_000, () => asked.destroy(new Error("no answer within 60 s")));
+      asked.on("error", reject);
+      asked.end(body);
+    });
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * One whole trial: the survey of target and host, the plan, the run, the evidence file. What can be known to fail is
+ * refused here, before anything is forked. Runs in the coordinator process.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { GatewayError } from "../src/errors.js";
+import { Run } from "./coordinator.js";
+import { type Evidence, judge } from "./evidence.js";
+import { Host, type HostFacts } from "./host.js";
+import { MemoryAccount } from "./memory.js";
+import type { LoadConfig } from "./options.js";
+import type { Scene } from "./phases.js";
+import { makePlan } from "./plan.js";
+import { Admin, findTarget, type Processes, probe } from "./target.js";
+
+const COUNT_AGE_MS = 1500;
+
+/** One run. Writes the evidence to `config.report` whatever becomes of it. */
+export async function runTrial(config: LoadConfig): Promise<Evidence> {
+  const { scene, facts, gatewayPids, workers } = await survey(config);
+  const startedAt = new Date().toISOString();
+  const run = new Run(scene);
+  const memory = new MemoryAccount(scene.host, gatewayPids, scene.target.colocated);
+  try {
+    await run.start();
+    memory.takeBase();
+    await run.rampUp();
+    if (!run.stopped) memory.takeFull(run.fleet.pids, run.open);
+    await run.hold();
+    await run.broadcastAll();
+  } catch (error) {
+    run.complaints.push(`the run failed: ${(error as Error).message}`);
+  }
+  const findings = run.findings();
+  await run.close();
+  scene.admin?.end();
+  const evidence: Evidence = {
+    schema: "megagate.evidence.v1",
+    startedAt,
+    url: config.target,
+    host: {
+      kernel: facts.kernel,
+      cores: facts.cores,
+      memoryBytes: facts.memoryBytes,
+      nofileHard: facts.nofileHard,
+      node: process.version,
+    },
+    plan: {
+      workers,
+      generators: scene.plan.shares.length,
+      sourceAddresses: scene.plan.sourceAddresses,
+      inFlight: scene.plan.inFlight,
+    },
+    ...run.evidence(findings),
+    memory: memory.evidence(run.watch.minFreeBytes),
+    ...judge(findings),
+  };
+  mkdirSync(dirname(config.report), { recursive: true });
+  writeFileSync(config.report, `${JSON.stringify(evidence, null, 2)}\n`);
+  return evidence;
+}
+
+interface Survey {
+  readonly scene: Scene;
+  readonly facts: HostFacts;
+  readonly gatewayPids: readonly number[];
+  readonly workers: number | null;
+}
+
+/** Looks at target, gateway and host, and makes the plan; throws what cannot be. */
+async function survey(config: LoadConfig): Promise<Survey> {
+  const host = new Host();
+  const target = await findTarget(config.target, config.topic);
+  const admin = new Admin(config.adminUrl);
+  // Asked before the probe, whose own connection would be counted; told after it, because the target matters more.
+  const seen = await settledProcesses(admin);
+  await probe(target, config.topic);
+  if (seen instanceof Error && config.broadcasts > 0) throw noAdmin(config.adminUrl, seen);
+  const processes = seen instanceof Error ? [] : seen.processes;
+  const workers = processes.filter((one) => one.role === "worker");
+  const nofile = Math.min(...workers.map((one) => host.nofile(one.pid) ?? Number.POSITIVE_INFINITY));
+  const facts = host.facts();
+  const plan = makePlan({
+    connections: config.connections,
+    generators: config.generators,
+    inFlight: config.inFlight,
+    sourceAddresses: config.sourceAddresses === "auto" ? "auto" : config.sourceAddresses.split(","),
+    memoryFloorBytes: config.memoryFloor,
+    target,
+    gateway: workers.length > 0 ? { workers: workers.length, nofile } : null,
+    host: facts,
+  });
+  const known = !(seen instanceof Error);
+  return {
+    scene: { config, target, plan, host, admin: known ? admin : null, held: known ? seen.connections : 0 },
+    facts,
+    gatewayPids: processes.map((one) => one.pid),
+    workers: known ? workers.length : null,
+  };
+}
+
+/** The gateway's processes; asked twice when it holds connections, because its count is a second old. */
+async function settledProcesses(admin: Admin): Promise<Processes | Error> {
+  try {
+    const seen = await admin.processes();
+    if (seen.connections === 0) return seen;
+    await new Promise((resolve) => setTimeout(resolve, COUNT_AGE_MS));
+    return await admin.processes();
+  } catch (error) {
+    admin.end();
+    return error as Error;
+  }
+}
+
+function noAdmin(url: string, error: Error): GatewayError {
+  return new GatewayError(
+    "unreachable",
+    `the gateway's admin address ${url} did not answer: ${error.message}.\n` +
+      "Remedy: name it with --admin-url, or do without broadcasts and its own count: --broadcasts 0",
+  );
+}

@@ -1,0 +1,68 @@
+/**
+ * What is written for people agrees with the tables in code: the README's generated parts are what the tables render,
+ * and every make target that a text names exists. `UPDATE=1` rewrites the generated parts instead (make docs).
+ */
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { it } from "node:test";
+import { LOAD_OPTIONS } from "../../load/options.js";
+import { renderMarkdown } from "../../src/config/help.js";
+import { SERVE_OPTIONS } from "../../src/config/options.js";
+import { ERRORS } from "../../src/errors.js";
+import { CLOSE_REASONS, METRICS, REFUSE_REASONS } from "../../src/metrics/catalog.js";
+import { TUNE_OPTIONS } from "../../sysctl/command.js";
+
+const rows = (cells: readonly (readonly (string | number)[])[]): string =>
+  cells.map((row) => `| ${row.join(" | ")} |`).join("\n");
+
+const generated: Readonly<Record<string, () => string>> = {
+  "serve options": () => renderMarkdown(SERVE_OPTIONS),
+  "load options": () => renderMarkdown(LOAD_OPTIONS),
+  "tune options": () => renderMarkdown(TUNE_OPTIONS),
+  codes: () =>
+    rows([
+      ["code", "close code", "HTTP", "client should", "meaning"],
+      ["---", "---", "---", "---", "---"],
+      ...Object.values(ERRORS)
+        .filter((row) => !("exit" in row))
+        .map((row) => [row.code, "close" in row ? row.close : "—", row.http, ADVICE[row.retry], row.text]),
+    ]),
+  metrics: () =>
+    rows([
+      ["metric", "type", "labels", "meaning"],
+      ["---", "---", "---", "---"],
+      ...[...METRICS.values()].map((m) => [`\`${m.name}\``, m.type, m.labels?.join(", ") ?? "", m.help]),
+    ]),
+  "close reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(CLOSE_REASONS)]),
+  "refuse reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(REFUSE_REASONS)]),
+};
+
+const ADVICE = {
+  stay: "go on",
+  now: "come back at once",
+  window: "come back within the window",
+  never: "not come back unchanged",
+} as const;
+
+const block = (name: string): RegExp => new RegExp(`(<!-- generated: ${name} -->\n)[\\s\\S]*?(<!-- end -->)`);
+
+for (const [name, render] of Object.entries(generated)) {
+  it(`README: ${name}`, () => {
+    const readme = readFileSync("README.md", "utf8");
+    assert.match(readme, block(name), `README.md has no part <!-- generated: ${name} -->`);
+    const wanted = readme.replace(block(name), (_all, head: string, tail: string) => `${head}${render()}\n${tail}`);
+    if (process.env.UPDATE === "1") writeFileSync("README.md", wanted);
+    else assert.ok(readme === wanted, `README.md: the part "${name}" is not what the table says; run: make docs`);
+  });
+}
+
+it("every make target that README and Makefile help name exists", () => {
+  const makefile = readFileSync("Makefile", "utf8");
+  const targets = new Set([...makefile.matchAll(/^([a-z-]+):/gm)].map((match) => match[1]));
+  const texts = [readFileSync("README.md", "utf8"), readFileSync(".ci/run", "utf8")];
+  const named = texts.flatMap((text) =>
+    [...text.matchAll(/(?:^|[`\s;(])make ([a-z]+(?:-[a-z]+)*)(?![\w-])/gm)].map((match) => match[1]!),
+  );
+  const missing = named.filter((name) => !targets.has(name) && !["lists", "the"].includes(name));
+  assert.deepEqual(missing, []);
+});

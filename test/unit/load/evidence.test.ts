@@ -1,0 +1,109 @@
+/** The verdict: "held" needs everything, and what did not hold is said in words. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { describeTally, exitStatus, type Findings, judge, Series } from "../../../load/evidence.js";
+import { addCounts, noCounts } from "../../../load/messages.js";
+
+const BROADCAST = {
+  bytes: 100,
+  expected: 1000,
+  delivered: 1000,
+  duplicates: 0,
+  lastSubscriberMs: 9,
+  p50Ms: 4,
+  p99Ms: 8,
+};
+
+function findings(changes: Partial<Findings> = {}, counts: Partial<Findings["counts"]> = {}): Findings {
+  return {
+    target: 1000,
+    open: 1000,
+    counts: { ...noCounts(), open: 1000, heartbeatsSent: 1000, heartbeatsAnswered: 1000, ...counts },
+    heartbeatsAsked: 1000,
+    broadcastsAsked: 1,
+    broadcasts: [BROADCAST],
+    gatewayCount: { processes: 1000, metrics: 1000, scrapeMs: 3 },
+    stop: undefined,
+    complaints: [],
+    ...changes,
+  };
+}
+
+const reasons = (...given: Parameters<typeof findings>): readonly string[] => {
+  const { verdict, reasons: found } = judge(findings(...given));
+  assert.equal(verdict, "not held");
+  return found;
+};
+
+describe("evidence", () => {
+  it("holds when everything did, failed attempts that were made good included", () => {
+    assert.deepEqual(judge(findings({}, { failed: { http_503: 4 }, retries: 4 })), { verdict: "held", reasons: [] });
+    assert.equal(judge(findings({ gatewayCount: null, broadcasts: [], broadcastsAsked: 0 })).verdict, "held");
+  });
+
+  it("does not hold with one connection, heartbeat or delivery less", () => {
+    assert.deepEqual(reasons({ open: 999, gatewayCount: null }, { failed: { timeout: 7, http_503: 12 } }), [
+      "999 of 1,000 connections opened; failed attempts: http_503 12, timeout 7",
+    ]);
+    assert.deepEqual(reasons({}, { heartbeatsAnswered: 999 }), ["1 of 1,000 heartbeats were not answered"]);
+    assert.deepEqual(reasons({}, { heartbeatsSent: 998, heartbeatsAnswered: 998 }), [
+      "998 of 1,000 heartbeats could be sent",
+    ]);
+    assert.deepEqual(reasons({ broadcasts: [{ ...BROADCAST, delivered: 999 }] }), [
+      "broadcast 1 reached 999 of 1,000 connections",
+    ]);
+    assert.deepEqual(reasons({ broadcasts: [] }), ["0 of 1 broadcasts were published"]);
+  });
+
+  it("does not hold with anything too much", () => {
+    assert.deepEqual(reasons({ broadcasts: [{ ...BROADCAST, duplicates: 2 }] }), [
+      "broadcast 1 came twice to 2 connections",
+    ]);
+    assert.deepEqual(reasons({}, { gaps: 3 }), ["3 gaps in the offsets that connections received"]);
+    assert.deepEqual(reasons({}, { unexpectedCloses: { 1012: 5, eof: 1 } }), [
+      "6 open connections ended unasked: 1012 5, eof 1",
+    ]);
+    assert.match(reasons({}, { odd: { "event degraded": 1 } })[0]!, /event degraded/);
+    assert.deepEqual(reasons({ complaints: ["generator 2 of 3 ended by SIGKILL"] }), [
+      "generator 2 of 3 ended by SIGKILL",
+    ]);
+  });
+
+  it("wants the gateway's own count exact and its scrape quick", () => {
+    const found = reasons({ gatewayCount: { processes: 999, metrics: 1001, scrapeMs: 1000 } });
+    assert.deepEqual(found, [
+      "the gateway counted 999 connections, 1,000 were open",
+      "its metrics said 1,001 connections, 1,000 were open",
+      "a scrape of its metrics took 1000 ms",
+    ]);
+  });
+
+  it("is stopped by a person, but not held at a bound", () => {
+    const stopped = judge(findings({ broadcasts: [], stop: { kind: "signal", text: "stopped by SIGINT" } }));
+    assert.deepEqual(stopped, { verdict: "stopped", reasons: ["stopped by SIGINT"] });
+    const bound = judge(findings({ stop: { kind: "memory floor", text: "free memory fell" } }));
+    assert.deepEqual(bound, { verdict: "not held", reasons: ["free memory fell"] });
+    assert.deepEqual([exitStatus("held"), exitStatus("not held"), exitStatus("stopped")], [0, 1, 130]);
+  });
+
+  it("adds up what generators counted, reason by reason", () => {
+    const a = { ...noCounts(), open: 2, failed: { timeout: 1 } };
+    const b = { ...noCounts(), open: 3, failed: { timeout: 2, EMFILE: 1 } };
+    assert.deepEqual(addCounts([a, b]), { ...noCounts(), open: 5, failed: { timeout: 3, EMFILE: 1 } });
+    assert.equal(describeTally({}), "");
+  });
+
+  it("keeps a series in order and short, with its first point", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 4, max: 200 }), (length, most) => {
+        const series = new Series(most);
+        for (let x = 0; x < length; x++) series.add(x, 2 * x);
+        assert(series.points.length <= most);
+        assert(length < most || series.points.length >= most / 2 - 1);
+        assert.deepEqual(series.points[0], [0, 0]);
+        for (let i = 1; i < series.points.length; i++) assert(series.points[i]![0] > series.points[i - 1]![0]);
+      }),
+    );
+  });
+});

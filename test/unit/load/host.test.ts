@@ -1,0 +1,58 @@
+/** Host facts are read from a made-up /proc. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, describe, it } from "node:test";
+import { countReserved, Host } from "../../../load/host.js";
+
+const root = `${mkdtempSync(join(tmpdir(), "megagate-host-"))}/`;
+after(() => rmSync(root, { recursive: true }));
+
+function write(path: string, content: string): void {
+  mkdirSync(dirname(root + path), { recursive: true });
+  writeFileSync(root + path, content);
+}
+
+describe("host", () => {
+  it("reads limits, ports and memory", () => {
+    write(
+      "proc/meminfo",
+      "MemTotal: 1000 kB\nMemFree: 500 kB\nMemAvailable: 900 kB\nBuffers: 5 kB\nCached: 100 kB\nShmem: 20 kB\nSlab: 70 kB\n",
+    );
+    write(
+      "proc/self/limits",
+      "Limit      Soft Limit  Hard Limit  Units\nMax open files            1024                 20000                files\n",
+    );
+    write("proc/7/limits", "Max open files            1024                 unlimited            files\n");
+    write("proc/7/smaps_rollup", "Rss: 900 kB\nPss_Anon:            12 kB\n");
+    write("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n");
+    write("proc/sys/net/ipv4/ip_local_reserved_ports", "8080,40000-40009\n");
+    write("proc/sys/fs/file-nr", "1234\t0\t99\n");
+    write("proc/sys/net/netfilter/nf_conntrack_count", "3\n");
+    write("proc/loadavg", "0.1 0.2 0.3 1/345 6789\n");
+    const host = new Host(root);
+    const facts = host.facts();
+    assert.equal(facts.freeBytes, (500 + 100 + 5 - 20) * 1024);
+    assert.equal(host.memory().slabBytes, 70 * 1024);
+    assert.equal(facts.nofileHard, 20_000);
+    assert.equal(host.nofile(7), Number.POSITIVE_INFINITY);
+    assert.equal(host.nofile(8), undefined);
+    assert.deepEqual([facts.portLow, facts.portHigh, facts.portsReserved], [32_768, 60_999, 10]);
+    assert.deepEqual([facts.filesOpen, facts.threads, facts.conntrackCount], [1234, 345, 3]);
+    assert.equal(host.anonymousBytes([7]), 12 * 1024);
+    assert.equal(host.anonymousBytes([7, 8]), undefined);
+  });
+
+  it("takes what a kernel does not have for unlimited", () => {
+    const facts = new Host(`${root}nothing/`).facts();
+    assert.equal(facts.conntrackCount, 0);
+    assert.equal(facts.epollWatches, Number.POSITIVE_INFINITY);
+    assert.deepEqual([facts.portLow, facts.portHigh, facts.portsReserved], [32_768, 60_999, 0]);
+  });
+
+  it("counts reserved ports inside the range once", () => {
+    assert.equal(countReserved("", 1, 100), 0);
+    assert.equal(countReserved("5,5,90-110,200", 1, 100), 12);
+  });
+});

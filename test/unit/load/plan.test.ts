@@ -1,0 +1,152 @@
+/** The plan loses no connection, gives no socket a port that is not there, and names what it refuses for. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { HostFacts } from "../../../load/host.js";
+import { makePlan, type PlanRequest } from "../../../load/plan.js";
+import { GatewayError } from "../../../src/errors.js";
+
+const HOST: HostFacts = {
+  kernel: "6.18",
+  cores: 2,
+  memoryBytes: 25e9,
+  freeBytes: 24e9,
+  nofileHard: 20_000,
+  fileMax: 2_466_183,
+  filesOpen: 1000,
+  root: false,
+  epollWatches: 5_491_533,
+  portLow: 32_768,
+  portHigh: 60_999,
+  portsReserved: 0,
+  pidMax: 32_768,
+  threadsMax: 192_000,
+  threads: 500,
+  conntrackCount: 0,
+  conntrackMax: 262_144,
+};
+
+function request(changes: Partial<PlanRequest> = {}, host: Partial<HostFacts> = {}): PlanRequest {
+  return {
+    connections: 1_000_000,
+    generators: 0,
+    inFlight: 0,
+    sourceAddresses: "auto",
+    memoryFloorBytes: 1e9,
+    target: { address: "127.0.0.1", colocated: true },
+    gateway: { workers: 53, nofile: 20_000 },
+    host: { ...HOST, ...host },
+    ...changes,
+  };
+}
+
+const remote = { address: "192.0.2.1", colocated: false };
+
+function refusal(asked: PlanRequest): string {
+  try {
+    makePlan(asked);
+  } catch (error) {
+    assert(error instanceof GatewayError);
+    assert.equal(error.kind, "refused");
+    assert.match(error.detail, /there, [\d,]+ needed\.\nRemedy: /);
+    return error.detail;
+  }
+  assert.fail("it was not refused");
+}
+
+describe("plan", () => {
+  it("holds a million on a machine with a hard limit of 20,000 descriptors", () => {
+    const plan = makePlan(request());
+    assert.equal(plan.shares.length, 51);
+    assert.equal(plan.portRange, null);
+    assert.equal(plan.inFlight, 8192);
+    assert.equal(new Set(plan.sourceAddresses).size, 102);
+  });
+
+  it("loses no remainder, passes no limit and shares no address, whatever is asked for", () => {
+    const asked = fc.record({
+      connections: fc.integer({ min: 1, max: 3_000_000 }),
+      nofileHard: fc.integer({ min: 2000, max: 1_100_000 }),
+      cores: fc.integer({ min: 1, max: 128 }),
+      ports: fc.integer({ min: 1000, max: 50_000 }),
+    });
+    fc.assert(
+      fc.property(asked, ({ connections, nofileHard, cores, ports }) => {
+        const plenty = { freeBytes: 1e12, fileMax: 1e9, epollWatches: 1e9, pidMax: 1e9, threadsMax: 1e9 };
+        const host = { ...plenty, nofileHard, cores, portLow: 1024, portHigh: 1024 + ports - 1 };
+        const plan = makePlan(request({ connections, gateway: null }, host));
+        const sum = plan.shares.reduce((total, share) => total + share.connections, 0);
+        assert.equal(sum, connections);
+        const addresses = plan.shares.flatMap((share) => share.sources);
+        assert.equal(new Set(addresses).size, addresses.length);
+        assert.deepEqual(addresses, plan.sourceAddresses);
+        for (const address of addresses) assert.match(address, /^127\.(?!0\.0\.)\d+\.\d+\.(?!0$|255$)\d+$/);
+        for (const share of plan.shares) {
+          assert(share.connections >= 1 && share.connections < nofileHard);
+          assert(share.connections / share.sources.length <= ports / 2);
+        }
+        assert(plan.lanes >= 1 && plan.lanes <= plan.shares.length);
+      }),
+    );
+  });
+
+  it("subtracts reserved ports before it halves the range", () => {
+    const sources = (portsReserved: number): number =>
+      makePlan(request({ connections: 14_000, generators: 1 }, { portsReserved })).sourceAddresses.length;
+    assert.equal(sources(0), 1);
+    assert.equal(sources(300), 2);
+  });
+
+  it("asks for the whole range on each socket only where addresses are short", () => {
+    const few = makePlan(request({ connections: 10_000, target: remote, gateway: null }));
+    assert.deepEqual([few.portRange, few.sourceAddresses], [null, []]);
+    const many = makePlan(request({ connections: 20_000, target: remote, gateway: null }));
+    assert.deepEqual(many.portRange, [32_768, 60_999]);
+    const named = makePlan(
+      request({ connections: 20_000, target: remote, sourceAddresses: ["192.0.2.7", "192.0.2.8"] }),
+    );
+    assert.deepEqual([named.portRange, named.shares[1]?.sources], [null, ["192.0.2.7", "192.0.2.8"]]);
+  });
+
+  it("takes the gateway's listen queues for the number in flight, unless it is given", () => {
+    assert.equal(makePlan(request({ gateway: { workers: 4, nofile: 1e6 } })).inFlight, 1024);
+    assert.equal(makePlan(request({ gateway: null })).inFlight, 256);
+    assert.equal(makePlan(request({ inFlight: 77 })).inFlight, 77);
+    assert.equal(makePlan(request({ connections: 3 })).inFlight, 3);
+  });
+
+  it("refuses by name: descriptors, the gateway's descriptors, ports", () => {
+    assert.match(
+      refusal(request({ generators: 50 })),
+      /^not enough descriptors \(hard nofile.*: 20,000 there, 20,100.*--generators 51/s,
+    );
+    assert.match(
+      refusal(request({ gateway: { workers: 2, nofile: 20_000 } })),
+      /descriptors of the gateway.*takes 53 workers/s,
+    );
+    assert.match(
+      refusal(request({ connections: 30_000, target: remote })),
+      /^not enough ports.*28,232 there, 30,000 needed/,
+    );
+  });
+
+  it("refuses by name: open files, epoll registrations, threads, connection tracking, memory", () => {
+    assert.match(
+      refusal(request({}, { fileMax: 1_500_000 })),
+      /fs\.file-max; both ends.*sysctl -w fs\.file-max=2300000/s,
+    );
+    assert.match(refusal(request({}, { epollWatches: 1_900_000 })), /max_user_watches=2200000/);
+    assert.match(refusal(request({}, { pidMax: 700 })), /kernel\.pid_max/);
+    assert.match(refusal(request({}, { conntrackCount: 1 })), /nf_conntrack_max\): 262,143 there, 1,050,000 needed/);
+    assert.match(refusal(request({}, { freeBytes: 9e9 })), /bytes of memory.*8,000,000,000 there.*--memory-floor/s);
+  });
+
+  it("does not refuse for what does not bind: root and file-max, tracking that is off, a gateway elsewhere", () => {
+    assert.ok(makePlan(request({}, { root: true, fileMax: 1000 })));
+    assert.ok(makePlan(request({}, { conntrackMax: 1000 })));
+    const sources = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);
+    assert.ok(
+      makePlan(request({ target: remote, sourceAddresses: sources, gateway: null }, { epollWatches: 1_100_000 })),
+    );
+  });
+});

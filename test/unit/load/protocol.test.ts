@@ -1,0 +1,57 @@
+/** Texts of megagate.v1 as a subscriber reads them, and broadcasts of an exact size. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { broadcastData, MessageReader, parseMessage } from "../../../load/protocol.js";
+
+describe("protocol", () => {
+  it("tells answers, pushes, events and the rest apart", () => {
+    const subscribed =
+      '{"reqtype":"Subscribe","code":0,"topic":"load","epoch":"e","offset":7,"recovered":false,"data":[]}';
+    assert.deepEqual(parseMessage(subscribed), { kind: "subscribed", topic: "load", code: 0, offset: 7 });
+    assert.deepEqual(parseMessage('{"reqtype":"Heartbeat","code":0}'), { kind: "heartbeat", code: 0 });
+    assert.deepEqual(parseMessage('{"event":"goodbye","reason":"drain"}'), { kind: "event", name: "goodbye" });
+    assert.equal(parseMessage('{"code":4002,"error":"not a topic name"}').kind, "other");
+    assert.equal(parseMessage("not JSON").kind, "other");
+    assert.equal(parseMessage("[1]").kind, "other");
+  });
+
+  it("reads its own broadcasts, and leaves those of others unstamped", () => {
+    const data = broadcastData({ run: "ab12cd", n: 3, publishedAtMs: 12.34567 }, 100);
+    const push = parseMessage(`{"topic":"load","offset":58,"data":${data}}`);
+    const expected = {
+      kind: "push",
+      topic: "load",
+      offset: 58,
+      previous: 57,
+      run: "ab12cd",
+      n: 3,
+      publishedAtMs: 12.346,
+    };
+    assert.deepEqual(push, expected);
+    const other = parseMessage('{"topic":"load","offset":9,"prev":4,"data":{"n":1}}');
+    assert.deepEqual(other, { kind: "push", topic: "load", offset: 9, previous: 4, run: "", n: 0, publishedAtMs: 0 });
+  });
+
+  it("makes data of exactly the size asked for, and refuses a size below its own fields", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 80, max: 12_000 }), fc.integer({ min: 1, max: 1000 }), (size, n) => {
+        const data = broadcastData({ run: "abcdef", n, publishedAtMs: 1e9 + 0.123 }, size);
+        assert.equal(Buffer.byteLength(data), size);
+        assert.equal((JSON.parse(data) as { n: number }).n, n);
+      }),
+    );
+    assert.throws(() => broadcastData({ run: "abcdef", n: 1, publishedAtMs: 1 }, 20), RangeError);
+  });
+
+  it("recognises texts by their bytes, never one for another", () => {
+    const reader = new MessageReader();
+    const texts = Array.from({ length: 12 }, (_, i) => `{"topic":"load","offset":${10 + (i % 6)},"data":0}`);
+    for (const text of [...texts, ...texts]) {
+      const padded = Buffer.from(`??${text}??`);
+      const message = reader.read(padded, 2, padded.length - 2);
+      assert.deepEqual(message, parseMessage(text));
+      assert.equal(reader.read(padded, 2, padded.length - 2), message);
+    }
+  });
+});
