@@ -10,7 +10,6 @@ import { addCounts, type Counts, type Duty, noCounts, type Order, type Report, t
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--single-threaded-gc"];
 const READY_WITHIN_MS = 60_000;
 const COLLECT_WITHIN_MS = 30_000;
-/** A generator may be inside its idle wait, which lasts a second. */
 const EXIT_WITHIN_MS = 5_000;
 
 export type Collected = Extract<Report, { kind: "collected" }>;

@@ -13,8 +13,9 @@ import { Poller, type Readiness } from "./poller.js";
 import type { Message } from "./protocol.js";
 import { Ramp } from "./ramp.js";
 
-/** Counts and time-outs are looked at this often; whatever somebody waits for is reported at once. */
+/** Counts and time-outs are looked at this often, less while nothing happens; what somebody waits for is told at once. */
 const LOOK_EVERY_MS = 500;
+const CALM_LOOK_EVERY_MS = 2000;
 /** Close frames sent and not answered, at most: a million at once would fill the gateway's queues. */
 const CLOSING_LIMIT = 128;
 /** Descriptors below and beside the sockets: standard streams, channel, epoll, Node's own. */
@@ -33,6 +34,7 @@ class Generator implements ConnectionEvents, Readiness {
   private reported = "";
   /** Something happened that the coordinator waits for. */
   private urgent = false;
+  private nextLook: NodeJS.Timeout | undefined;
   private closeCursor = -1;
   private closing = 0;
   private closeTimeoutMs = 0;
@@ -43,8 +45,7 @@ class Generator implements ConnectionEvents, Readiness {
     this.connections = new Connections(duty, slots, this);
     this.ramp = new Ramp(duty.connections, (attempt) => this.connections.start(attempt));
     this.heartbeats = new Heartbeats(this.connections, () => this.poller.wake());
-    setInterval(() => this.look(), LOOK_EVERY_MS);
-    this.poller.wake();
+    this.look();
   }
 
   obey(order: Exclude<Order, { kind: "duty" }>): void {
@@ -72,6 +73,7 @@ class Generator implements ConnectionEvents, Readiness {
         break;
     }
     this.poller.wake();
+    this.look();
   }
 
   // What the poller asks for.
@@ -147,15 +149,17 @@ class Generator implements ConnectionEvents, Readiness {
     if (this.closeCursor >= this.connections.top && this.connections.held === 0) this.urgent = true;
   }
 
-  private look(): void {
+  private readonly look = (): void => {
+    clearTimeout(this.nextLook);
     if (this.closeCursor >= 0) this.connections.sweep(this.closeTimeoutMs);
     else if (this.ramp.inFlight > 0) this.connections.sweep(this.duty.connectTimeoutMs);
-    if (this.ramp.pending > 0 || this.closeCursor >= 0) this.poller.wake();
-    this.report();
-  }
+    const active = this.ramp.active || this.closeCursor >= 0;
+    if (active) this.poller.wake();
+    this.nextLook = setTimeout(this.look, this.report() || active ? LOOK_EVERY_MS : CALM_LOOK_EVERY_MS);
+  };
 
-  /** Tells the coordinator, unless nothing has changed. */
-  private report(): void {
+  /** Tells the coordinator, unless nothing has changed; true if something has. */
+  private report(): boolean {
     this.urgent = false;
     const counts = this.account.report();
     counts.inFlight = this.ramp.inFlight;
@@ -165,14 +169,16 @@ class Generator implements ConnectionEvents, Readiness {
     counts.abandoned = this.ramp.abandoned;
     counts.heartbeatsSent = this.heartbeats.sent;
     const text = JSON.stringify(counts);
-    if (text === this.reported) return;
+    if (text === this.reported) return false;
     this.reported = text;
     say({ kind: "counts", counts });
+    return true;
   }
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
-process.on("disconnect", () => process.exit(0));
+// The coordinator is gone or done: nothing is left to do, and exit() would wait for the thread of the idle wait.
+process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 let generator: Generator | undefined;
 process.on("message", (order: Order) => {
   if (order.kind === "duty") generator ??= new Generator(order.duty);

@@ -14,8 +14,8 @@ const WAITS_PER_TURN = 4;
 const BUSY_WAIT_MS = 5;
 /** Empty waits before it is idle: events come in flocks, and handing the wait to a thread and back costs two switches. */
 const EMPTY_WAITS = 4;
-/** The idle wait ends by itself now and then, because a process cannot end while its thread waits. */
-const IDLE_WAIT_MS = 1000;
+/** The idle wait ends by itself now and then, so that a lost wake-up costs seconds and not the run. */
+const IDLE_WAIT_MS = 10_000;
 
 /** A turn that took this many needs no larger flock. */
 const FLOCK = 128;

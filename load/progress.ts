@@ -33,6 +33,8 @@ export function renderProgress(moment: Moment): string {
 
 const PLAIN_EVERY_MS = 2000;
 const LIVE_EVERY_MS = 250;
+/** Some terminals do not say how wide they are. */
+const DEFAULT_COLUMNS = 80;
 
 export class Progress {
   private lastMs = Number.NEGATIVE_INFINITY;
@@ -51,7 +53,7 @@ export class Progress {
     this.lastPhase = moment.phase;
     const line = renderProgress(moment);
     // Cut to the terminal's width: a wrapped line could not be rewritten.
-    if (this.live) this.out.write(`\r\x1b[K${line.slice(0, Math.max(20, this.out.columns - 1))}`);
+    if (this.live) this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns || DEFAULT_COLUMNS) - 1)}`);
     else this.out.write(`${line}\n`);
   }
 

@@ -20,7 +20,7 @@ export class Ramp {
   inFlight = 0;
   retries = 0;
   abandoned = 0;
-  running = false;
+  private running = false;
 
   constructor(
     connections: number,
@@ -48,6 +48,7 @@ export class Ramp {
     return this.toBegin + this.inFlight + this.paused.reduce((sum, queue) => sum + queue.length, 0);
   }
 
+  /** Nothing is left to begin or to wait for. */
   get settled(): boolean {
     return this.inFlight === 0 && this.pending === 0;
   }
@@ -66,6 +67,11 @@ export class Ramp {
       this.begunSince++;
       this.start(attempt);
     }
+  }
+
+  /** Begun and not settled. */
+  get active(): boolean {
+    return this.running && !this.settled;
   }
 
   /** True while answers are awaited or new attempts are due within milliseconds. */
