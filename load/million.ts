@@ -38,22 +38,46 @@ export function registerMillion(program: Command): void {
 async function million(flags: Readonly<Record<string, unknown>>): Promise<number> {
   const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, { flags, env: process.env }).config;
   const config = { ...rest, target: `ws://127.0.0.1:${port}/ws`, adminUrl: `http://127.0.0.1:${adminPort}` };
-  const gateway = startGateway(
-    ["--connections", config.connections, "--port", port, "--admin-port", adminPort].map(String),
-  );
+  const gateway = startGateway(["--connections", config.connections, "--port", port, "--admin-port", adminPort].map(String));
+  const interrupt = new Interrupt(gateway);
   let status: number;
   let ended: number | null;
   try {
-    await ready(gateway);
+    await Promise.race([ready(gateway), interrupt.asked]);
+    // From here on the run has its own answer to Ctrl-C: it closes everything in order and writes its evidence.
+    interrupt.armed = false;
     const evidence = await runLoad(config);
     process.stdout.write(`${renderReport(evidence)}\nevidence: ${config.report}\n`);
     status = exitStatus(evidence.verdict);
   } finally {
+    interrupt.armed = true;
     ended = await stop(gateway);
   }
   if (ended === 0) return status;
   process.stderr.write(`megagate: the gateway ended with status ${ended ?? "unknown"} instead of 0\n`);
   return status === 0 ? 1 : status;
+}
+
+/** Ctrl-C before and after the run: the gateway is told to go, if asked again at once; it never outlives the command. */
+class Interrupt {
+  armed = true;
+  #times = 0;
+  readonly asked: Promise<never>;
+
+  constructor(gateway: ChildProcess) {
+    this.asked = new Promise((_resolve, reject) => {
+      const onSignal = (): void => {
+        if (!this.armed) return;
+        this.#times += 1;
+        if (this.#times > 1) gateway.kill("SIGTERM");
+        reject(new GatewayError("interrupted", "interrupted before the run; the gateway is stopping"));
+      };
+      process.on("SIGINT", onSignal);
+      process.on("SIGTERM", onSignal);
+    });
+    // It may come when nobody waits any more.
+    this.asked.catch(() => undefined);
+  }
 }
 
 /** In a process group of its own, so that Ctrl-C reaches the load alone, which then closes everything in order. */
@@ -69,7 +93,10 @@ function ready(gateway: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => reject(new GatewayError("failed", `the gateway did not start: ${why}`));
     const timer = setTimeout(() => fail(`not ready within ${START_MS / 1000} s`), START_MS);
-    gateway.once("exit", (code) => fail(`exit status ${code ?? "unknown"}, see above`));
+    gateway.once("exit", (code) => {
+      clearTimeout(timer);
+      fail(`exit status ${code ?? "unknown"}, see above`);
+    });
     gateway.stdout?.on("data", (chunk: Buffer) => {
       process.stdout.write(chunk);
       if (!chunk.includes("private")) return;

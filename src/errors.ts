@@ -48,6 +48,7 @@ export const ERRORS = {
   platform: { code: 4022, http: 500, exit: 2, retry: "never", text: "this machine cannot run megagate" },
   refused: { code: 4023, http: 500, exit: 3, retry: "never", text: "cannot succeed on this machine" },
   unreachable: { code: 4024, http: 502, exit: 1, retry: "never", text: "target unreachable" },
+  interrupted: { code: 4026, http: 503, exit: 130, retry: "never", text: "interrupted" },
   failed: { code: 4025, http: 500, exit: 1, retry: "never", text: "did not hold" },
 } as const satisfies Record<string, Row>;
 
