@@ -9,7 +9,7 @@ MEGAGATE := node dist/src/cli.js
 SOURCES := $(shell find src load sysctl test -name '*.ts' 2>/dev/null) tsconfig.json package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tune untune serve load million test check format bench clean
+.PHONY: help node-check setup build tune untune serve load million test check format docs bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: dist/.built ## what CI runs: format, lint, types, dead code, import direc
 
 format: node_modules/.installed ## rewrite files in the project's format
 	npm run --silent format
+
+docs: dist/.built ## rewrite what in README.md derives from tables in code
+	@UPDATE=1 node --test dist/test/rules/drift.test.js >/dev/null && echo "README.md is what the tables say"
 
 bench: dist/.built ## publish throughput, by autocannon
 	node dist/test/bench/publish.js $(ARGS)

@@ -38,7 +38,9 @@ export function registerMillion(program: Command): void {
 async function million(flags: Readonly<Record<string, unknown>>): Promise<number> {
   const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, { flags, env: process.env }).config;
   const config = { ...rest, target: `ws://127.0.0.1:${port}/ws`, adminUrl: `http://127.0.0.1:${adminPort}` };
-  const gateway = startGateway(["--connections", config.connections, "--port", port, "--admin-port", adminPort].map(String));
+  const gateway = startGateway(
+    ["--connections", config.connections, "--port", port, "--admin-port", adminPort].map(String),
+  );
   const interrupt = new Interrupt(gateway);
   let status: number;
   let ended: number | null;

@@ -19,7 +19,11 @@ const result = await autocannon({
   duration: SECONDS,
 });
 const published = await gateway.metric("megagate_publications_total");
-await until("every publication arrives", () => client.messages.length, (count) => count === published + 1);
+await until(
+  "every publication arrives",
+  () => client.messages.length,
+  (count) => count === published + 1,
+);
 process.stdout.write(
   `publish one by one: ${Math.round(published / result.duration)} a second, p50 ${result.latency.p50} ms, ` +
     `p99 ${result.latency.p99} ms, ${result.non2xx} refused; all ${published} arrived\n`,

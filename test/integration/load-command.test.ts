@@ -1,7 +1,7 @@
 /** `load` and `million` as a user runs them: what holds, what is refused before it starts, what is stopped half-way. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { describe, it } from "node:test";
 import { evidencePath, load, readEvidence, startLoad } from "../support/evidence.js";
 import { CLI, cli, Gateway, Run } from "../support/gateway.js";
@@ -16,9 +16,19 @@ describe("load", () => {
     assert.equal(evidence.verdict, "held");
     assert.deepEqual([evidence.target, evidence.open, evidence.unexpectedCloses], [1500, 1500, 0]);
     assert.deepEqual([evidence.heartbeats.sent, evidence.heartbeats.answered], [1500, 1500]);
-    assert.deepEqual(evidence.broadcasts.map((b) => [b.delivered, b.duplicates]), [[1500, 0], [1500, 0]]);
+    assert.deepEqual(
+      evidence.broadcasts.map((b) => [b.delivered, b.duplicates]),
+      [
+        [1500, 0],
+        [1500, 0],
+      ],
+    );
     assert.ok(evidence.ramp.length > 0 && evidence.host.cores > 0 && evidence.plan.workers === 2);
-    await until("all were closed in order", () => gateway.metric('megagate_closed_total{reason="client"}'), (n) => n >= 1500);
+    await until(
+      "all were closed in order",
+      () => gateway.metric('megagate_closed_total{reason="client"}'),
+      (n) => n >= 1500,
+    );
     assert.equal(await gateway.metric("megagate_connections"), 0);
   });
 
@@ -26,23 +36,42 @@ describe("load", () => {
     await using gateway = await Gateway.start("--workers", "1");
     const report = evidencePath();
     const run = startLoad(gateway, report, "--connections", "500", "--hold-seconds", "60");
-    await until("open", () => gateway.metric("megagate_connections"), (n) => n === 500);
+    await until(
+      "open",
+      () => gateway.metric("megagate_connections"),
+      (n) => n === 500,
+    );
     run.process.kill("SIGINT");
     const exit = await run.ended;
     assert.equal(exit.code, 130, exit.stderr);
     const evidence = readEvidence(report);
     assert.equal(evidence.verdict, "stopped");
     assert.equal(evidence.open, 500);
-    await until("closed", () => gateway.metric("megagate_connections"), (n) => n === 0);
+    await until(
+      "closed",
+      () => gateway.metric("megagate_connections"),
+      (n) => n === 0,
+    );
   });
 
   it("a gateway that is too small: not held, with the number and the reason", async () => {
     await using gateway = await Gateway.start("--workers", "2", "--worker-connections", "100");
-    const { exit, evidence } = await load(gateway, "--connections", "300", "--hold-seconds", "0", "--time-limit-seconds", "20");
+    const { exit, evidence } = await load(
+      gateway,
+      "--connections",
+      "300",
+      "--hold-seconds",
+      "0",
+      "--time-limit-seconds",
+      "20",
+    );
     assert.equal(exit.code, 1, exit.stdout);
     assert.equal(evidence.verdict, "not held");
     assert.ok(evidence.open <= 200 && evidence.open > 150, String(evidence.open));
-    assert.ok(evidence.reasons.some((reason) => reason.includes("of 300 connections opened")), evidence.reasons.join());
+    assert.ok(
+      evidence.reasons.some((reason) => reason.includes("of 300 connections opened")),
+      evidence.reasons.join(),
+    );
   });
 
   it("nobody listens: says where it tried, and what to do", async () => {
@@ -65,16 +94,19 @@ describe("load", () => {
   });
 
   it("million: gateway, load and stop in one command", async () => {
-    const servers = await Promise.all([0, 1].map(async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }));
+    const servers = await Promise.all(
+      [0, 1].map(async () => {
+        const server = createServer();
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        return server;
+      }),
+    );
     const [port, adminPort] = servers.map((server) => String((server.address() as AddressInfo).port));
     await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
     const report = evidencePath();
     const ports = ["--port", port!, "--admin-port", adminPort!];
-    const exit = await cli(["million", "--connections", "1000", "--hold-seconds", "1", "--report", report, ...ports]).ended;
+    const exit = await cli(["million", "--connections", "1000", "--hold-seconds", "1", "--report", report, ...ports])
+      .ended;
     assert.equal(exit.code, 0, exit.stdout + exit.stderr);
     assert.equal(readEvidence(report).open, 1000);
     const refused = await fetch(`http://127.0.0.1:${adminPort!}/healthz`).catch(() => "gone");

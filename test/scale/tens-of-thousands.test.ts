@@ -12,28 +12,45 @@ import { Gateway } from "../support/gateway.js";
 const hardNofile = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
 const freeKb = Number(/^MemFree:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
 const skip =
-  hardNofile < 16_000 ? `needs a hard descriptor limit of 16,000, has ${hardNofile}` : freeKb < 1.5e6 && "needs 1.5 GB of free memory";
+  hardNofile < 16_000
+    ? `needs a hard descriptor limit of 16,000, has ${hardNofile}`
+    : freeKb < 1.5e6 && "needs 1.5 GB of free memory";
 
 function assertHeld(evidence: Evidence, connections: number): void {
   assert.deepEqual(evidence.reasons, []);
   assert.equal(evidence.open, connections);
   assert.equal(evidence.heartbeats.answered, connections);
-  for (const broadcast of evidence.broadcasts) assert.deepEqual([broadcast.delivered, broadcast.duplicates], [connections, 0]);
+  for (const broadcast of evidence.broadcasts)
+    assert.deepEqual([broadcast.delivered, broadcast.duplicates], [connections, 0]);
 }
 
-it("20,000 sockets: all open, answered and pushed to; memory of a connection stays within bounds", { skip }, async () => {
+it("20,000 sockets: all open, answered and pushed to; memory of a connection stays within bounds", {
+  skip,
+}, async () => {
   await using gateway = await Gateway.start("--connections", "20000");
   const { exit, evidence } = await load(gateway, "--connections", "20000", "--hold-seconds", "5", "--broadcasts", "3");
   assert.equal(exit.code, 0, exit.stdout + exit.stderr);
   assertHeld(evidence, 20_000);
   // The bar of 1,200 is for a million (make million); at 20,000 V8's own growth is spread over few connections.
-  assert.ok((evidence.memory.userBytesPerConnection ?? 0) <= 2500, `${evidence.memory.userBytesPerConnection ?? 0} bytes`);
+  assert.ok(
+    (evidence.memory.userBytesPerConnection ?? 0) <= 2500,
+    `${evidence.memory.userBytesPerConnection ?? 0} bytes`,
+  );
 });
 
 it("more sockets than one process may have descriptors, over several workers and generators", { skip }, async () => {
   const connections = Math.min(30_000, Math.floor(hardNofile * 1.25));
   await using gateway = await Gateway.start("--connections", String(connections), "--workers", "3");
-  const wanted = ["--connections", String(connections), "--generators", "3", "--hold-seconds", "3", "--broadcasts", "2"];
+  const wanted = [
+    "--connections",
+    String(connections),
+    "--generators",
+    "3",
+    "--hold-seconds",
+    "3",
+    "--broadcasts",
+    "2",
+  ];
   const { exit, evidence } = await load(gateway, ...wanted);
   assert.equal(exit.code, 0, exit.stdout + exit.stderr);
   assertHeld(evidence, connections);
