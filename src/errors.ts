@@ -34,6 +34,7 @@ export const ERRORS = {
   notSubscribed: { code: 4005, http: 400, retry: "stay", text: "not subscribed to this topic" },
   hubUnavailable: { code: 4006, http: 503, retry: "stay", text: "the hub is away; ask again in a few seconds" },
   publicationTooBig: { code: 4007, http: 413, retry: "stay", text: "publication too big" },
+  stateFull: { code: 4008, http: 507, retry: "stay", text: "the topic's keyed state is full" },
   upgradeRequired: { code: 4010, http: 426, retry: "stay", text: "this path speaks WebSocket only" },
   badHandshake: { code: 4011, http: 400, retry: "stay", text: "malformed WebSocket handshake" },
   badVersion: { code: 4012, http: 426, retry: "stay", text: "only WebSocket version 13 is spoken here" },

@@ -2,6 +2,7 @@
  * Every option of `megagate serve`, once. Flags, MEGAGATE_* names, file keys, help, the README's table and the types of
  * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
  */
+import { RULES_PATTERN } from "../topics/rules.js";
 import { bytes, type ConfigOf, choice, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
@@ -116,8 +117,50 @@ export const SERVE_OPTIONS = {
   maxPublicationBytes: bytes({
     default: 12_288,
     min: 64,
-    max: 15_000,
+    max: 14_000,
     explanation: "Greatest publication, as JSON text of its data; under the 16 KiB to which uWebSockets batches",
+  }),
+  historyCount: whole({
+    default: 100,
+    min: 0,
+    max: 1_000_000,
+    unit: "publications",
+    explanation: "Publications of a topic that are kept for clients that come back; 0 keeps none",
+  }),
+  historyBytes: bytes({
+    default: 65_536,
+    min: 0,
+    max: 1_073_741_824,
+    explanation: "Bytes of them that are kept at most",
+  }),
+  historySeconds: whole({
+    default: 300,
+    min: 1,
+    max: 31_536_000,
+    unit: "seconds",
+    explanation: "Their greatest age",
+  }),
+  stateKeys: whole({
+    default: 10_000,
+    min: 0,
+    max: 10_000_000,
+    unit: "keys",
+    explanation:
+      "Keys of a topic whose last value is kept; a publication that would add one more is refused; 0 keeps none",
+  }),
+  topicRules: text({
+    default: "",
+    unit: "rules",
+    range: "PREFIX:NAME=NUMBER,…;… with the names history, bytes, seconds, keys",
+    pattern: RULES_PATTERN,
+    explanation: "Other values of these four for topics of a prefix, such as user:history=0,keys=0;exts:keys=50000",
+  }),
+  topicMemoryBytes: bytes({
+    default: 268_435_456,
+    min: 1_048_576,
+    max: 1_099_511_627_776,
+    explanation:
+      "What topics remember in all, in the hub and again in each worker; beyond it the hub forgets the oldest topics without subscribers",
   }),
   hubQueueBytes: bytes({
     default: 16_777_216,

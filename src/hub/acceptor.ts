@@ -7,7 +7,8 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import type { Hub, Peer } from "./hub.js";
-import { FrameReader, type ToHub } from "./wire.js";
+import type { Rebuild } from "./rebuild.js";
+import { encode, FrameReader, type ToHub, type Want } from "./wire.js";
 
 export interface AcceptorOptions {
   readonly path: string;
@@ -38,7 +39,8 @@ class WorkerPeer implements Peer {
     if (!this.#corked) {
       this.#corked = true;
       this.socket.cork();
-      setImmediate(() => this.#flush());
+      // Before the publisher's answer leaves (promises run later): what was answered is on its way to the workers.
+      process.nextTick(() => this.#flush());
     }
     this.socket.write(frame);
     if (this.socket.writableLength > this.queueBytes) this.onOverflow(this);
@@ -57,6 +59,7 @@ export class Acceptor {
 
   constructor(
     private readonly hub: Hub,
+    private readonly rebuild: Rebuild,
     private readonly options: AcceptorOptions,
   ) {
     this.#server = createServer((socket) => this.#accepted(socket));
@@ -110,10 +113,17 @@ export class Acceptor {
         peer.worker = frame.worker;
         peer.pid = frame.pid;
         this.options.onLinked(frame.worker, frame.pid);
+        peer.write(encode({ type: "welcome", rebuild: this.rebuild.running }));
+        break;
+      case "offer":
+        if (this.rebuild.running) this.hub.adopt(frame);
+        break;
+      case "offered":
+        this.rebuild.offered(peer.worker);
         break;
       case "want":
         peer.wanted.add(frame.topic);
-        this.hub.want(peer, frame.topic);
+        this.rebuild.then(() => this.#want(peer, frame));
         break;
       case "unwant":
         peer.wanted.delete(frame.topic);
@@ -123,6 +133,12 @@ export class Acceptor {
         this.options.onCounters(peer.worker, frame.values);
         break;
     }
+  }
+
+  #want(peer: WorkerPeer, { topic, epoch, offset }: Want): void {
+    // Unwanted or gone while the hub was being rebuilt.
+    if (!peer.wanted.has(topic) || peer.socket.destroyed) return;
+    this.hub.want(peer, topic, epoch === undefined || offset === undefined ? undefined : { epoch, offset });
   }
 
   #overflow(peer: WorkerPeer): void {

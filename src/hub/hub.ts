@@ -1,11 +1,15 @@
 /**
- * Numbers every publication and hands it to the workers that want its topic. One per gateway, in the hub process.
- * A topic's `epoch` names this run of numbering, its `offset` rises by one with each publication. Peers are given as a
- * narrow interface; their queues are bounded by the acceptor.
+ * Numbers every publication, remembers what each topic's rule asks for, and hands it to the workers that want the topic.
+ * One per gateway, in the hub process. A topic's `epoch` names one run of numbering, its `offset` rises by one with each
+ * publication. What topics remember is bounded in all: beyond it the oldest topics without subscribers are forgotten.
+ * Peers are a narrow interface; their queues are bounded by the acceptor. Rebuilding after a crash is rebuild.ts.
  */
 import { randomBytes } from "node:crypto";
-import { type Position, pushText } from "../topics/publication.js";
-import { encode, encodePublication } from "./wire.js";
+import { GatewayError } from "../errors.js";
+import { type StateEntry, TopicMemory } from "../topics/memory.js";
+import { encodePush, type Position } from "../topics/publication.js";
+import type { TopicRules } from "../topics/rules.js";
+import { encode, encodePublication, fromWire, type TopicImage, toWire } from "./wire.js";
 
 /** A linked worker, as the hub needs it. */
 export interface Peer {
@@ -13,9 +17,11 @@ export interface Peer {
 }
 
 interface HubTopic {
-  readonly epoch: string;
+  epoch: string;
   offset: number;
-  /** Workers that want it; undefined while none does, since most of a million topics of one user have one or none. */
+  /** Created with the first publication that is remembered: a million topics of one user mostly have little. */
+  memory: TopicMemory | undefined;
+  /** Workers that want it; undefined while none does. */
   interested: Set<Peer> | undefined;
 }
 
@@ -23,38 +29,126 @@ export interface Published extends Position {
   readonly topic: string;
 }
 
+export interface Description extends Published {
+  /** Workers that follow it; each serves any number of sockets. */
+  readonly followers: number;
+  readonly history: { count: number; bytes: number };
+  readonly state: readonly StateEntry[];
+}
+
+/** Map entry and object of one topic, bytes (a million lean topics: 0.2 GB). */
+const TOPIC_BYTES = 200;
+/** Topics that one publication looks at to make room; each new one may need one to go, so a few are enough. */
+const EVICT_LOOKS = 16;
+
 export class Hub {
+  /** In the order of their last publication, so that the oldest are found first. */
   readonly #topics = new Map<string, HubTopic>();
   /** First part of every epoch of this process; a restarted hub never repeats an epoch. */
   readonly #run = randomBytes(6).toString("base64url");
   #epochs = 0;
+  /** False while replicas are gathered after a crash: publications are refused, not half done. */
+  open = true;
   publications = 0;
   publicationBytes = 0;
+  memoryBytes = 0;
+  evicted = 0;
+
+  constructor(
+    private readonly rules: TopicRules,
+    private readonly memoryLimit: number,
+  ) {}
 
   get topics(): number {
     return this.#topics.size;
   }
 
-  /** Numbers one publication and fans it out. `data` is JSON text. */
-  publish(name: string, data: string): Published {
+  /** Numbers one publication and fans it out. `data` is JSON text; `null` with a key deletes that key. */
+  publish(name: string, data: string, key?: string): Published {
+    if (!this.open)
+      throw new GatewayError("hubUnavailable", "the hub gathers its topics after a restart; publish again in a second");
     const topic = this.#topic(name);
+    const memory = this.#memory(name, topic);
+    if (memory?.accepts(key, data) === false) {
+      throw new GatewayError(
+        "stateFull",
+        `topic ${name} has as many keys as its rule allows; raise --state-keys or delete some`,
+      );
+    }
     topic.offset += 1;
-    const push = Buffer.from(pushText(name, topic.offset, data));
+    const publication = { topic: name, offset: topic.offset, key, push: encodePush(name, topic.offset, data, key) };
     this.publications += 1;
-    this.publicationBytes += push.length;
+    this.publicationBytes += publication.push.length;
+    if (memory) this.#remember(name, topic, () => memory.add(publication, Date.now()));
     if (topic.interested !== undefined) {
-      const frame = encodePublication({ topic: name, offset: topic.offset, push });
+      const frame = encodePublication(publication);
       for (const peer of topic.interested) peer.write(frame);
     }
     return { topic: name, epoch: topic.epoch, offset: topic.offset };
   }
 
-  /** A worker wants a topic: it is told where numbering stands, and gets every publication after that. */
-  want(peer: Peer, name: string): void {
+  #memory(name: string, topic: HubTopic): TopicMemory | undefined {
+    if (topic.memory) return topic.memory;
+    const rule = this.rules.of(name);
+    if (rule.historyCount === 0 && rule.stateKeys === 0) return undefined;
+    topic.memory = new TopicMemory(rule);
+    return topic.memory;
+  }
+
+  /** Runs a change of what a topic remembers, keeps the account of bytes and the order of age, and evicts. */
+  #remember(name: string, topic: HubTopic, change: () => void): void {
+    const before = topic.memory?.bytes ?? 0;
+    change();
+    this.memoryBytes += (topic.memory?.bytes ?? 0) - before;
+    this.#topics.delete(name);
+    this.#topics.set(name, topic);
+    if (this.memoryBytes > this.memoryLimit) this.#evict();
+  }
+
+  /** The oldest first; those with subscribers go to the end of the queue. A few at a time, so that no publish is slow. */
+  #evict(): void {
+    let looked = 0;
+    for (const [name, topic] of this.#topics) {
+      if (this.memoryBytes <= this.memoryLimit || looked++ === EVICT_LOOKS) return;
+      this.#topics.delete(name);
+      if (topic.interested !== undefined) {
+        this.#topics.set(name, topic);
+        continue;
+      }
+      this.memoryBytes -= TOPIC_BYTES + (topic.memory?.bytes ?? 0);
+      this.evicted += 1;
+    }
+  }
+
+  /** A worker wants a topic: it is told where that stands, and gets every publication after that. */
+  want(peer: Peer, name: string, has?: Position): void {
     const topic = this.#topic(name);
     topic.interested ??= new Set();
     topic.interested.add(peer);
-    peer.write(encode({ type: "standing", topic: name, epoch: topic.epoch, offset: topic.offset }));
+    if (has?.epoch === topic.epoch && has.offset > topic.offset) this.#renumber(name, topic);
+    else peer.write(encode({ type: "standing", ...this.#image(name, topic, has) }));
+  }
+
+  /**
+   * A worker that linked late knows publications that this hub does not: its numbers are taken, so numbering begins
+   * anew, and every follower is told.
+   */
+  #renumber(name: string, topic: HubTopic): void {
+    topic.epoch = this.#newEpoch();
+    topic.offset = 0;
+    if (topic.memory) this.#remember(name, topic, () => topic.memory?.restore([], topic.memory.state));
+    const frame = encode({ type: "standing", ...this.#image(name, topic) });
+    for (const peer of topic.interested ?? []) peer.write(frame);
+  }
+
+  /** The whole topic, or only what follows `has` where that is remembered. */
+  #image(name: string, { epoch, offset, memory }: HubTopic, has?: Position): TopicImage {
+    const missed =
+      has?.epoch === epoch
+        ? (memory?.since(has.offset, offset, Date.now()) ?? (has.offset === offset ? [] : undefined))
+        : undefined;
+    if (missed) return { topic: name, epoch, offset, history: toWire(missed) };
+    return { topic: name, epoch, offset, history: toWire(memory?.all() ?? []), state: memory?.state ?? [] };
   }
 
   unwant(peer: Peer, name: string): void {
@@ -67,12 +161,41 @@ export class Hub {
     for (const name of wanted) this.unwant(peer, name);
   }
 
+  describe(name: string): Description | undefined {
+    const topic = this.#topics.get(name);
+    if (!topic) return undefined;
+    const { epoch, offset, memory, interested } = topic;
+    const history = memory?.history ?? { count: 0, bytes: 0 };
+    return { topic: name, epoch, offset, followers: interested?.size ?? 0, history, state: memory?.state ?? [] };
+  }
+
+  /** Every topic as it stands, for `--state-dir`. */
+  *images(): Generator<TopicImage> {
+    for (const [name, topic] of this.#topics) yield this.#image(name, topic);
+  }
+
+  /** Takes over a topic from a worker's replica or from disk; the one that is ahead wins. */
+  adopt(image: TopicImage): void {
+    const known = this.#topics.get(image.topic);
+    if (known && known.offset >= image.offset) return;
+    const topic: HubTopic = known ?? this.#topic(image.topic);
+    topic.epoch = image.epoch;
+    topic.offset = image.offset;
+    const memory = this.#memory(image.topic, topic);
+    if (memory) this.#remember(image.topic, topic, () => memory.restore(fromWire(image.history), image.state ?? []));
+  }
+
   #topic(name: string): HubTopic {
     let topic = this.#topics.get(name);
     if (!topic) {
-      topic = { epoch: `${this.#run}.${(this.#epochs++).toString(36)}`, offset: 0, interested: undefined };
+      topic = { epoch: this.#newEpoch(), offset: 0, memory: undefined, interested: undefined };
       this.#topics.set(name, topic);
+      this.memoryBytes += TOPIC_BYTES;
     }
     return topic;
+  }
+
+  #newEpoch(): string {
+    return `${this.#run}.${(this.#epochs++).toString(36)}`;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The worker's end of its link to the hub: dials the hub's unix socket, says hello, hands frames to the given receiver,
  * and dials again when the link breaks (the hub may die and come back while every client stays). Sends are dropped while
- * there is no link; what must survive is repeated by `onLink`. Worker only.
+ * there is no link; what must survive is repeated when the hub says `welcome`. Worker only.
  */
 import { createConnection, type Socket } from "node:net";
 import type { Log } from "../log.js";
@@ -12,8 +12,6 @@ const RETRY_MS = { first: 20, most: 1000 };
 export interface LinkOptions {
   readonly path: string;
   readonly worker: number;
-  /** A new link is up and hello is said. */
-  readonly onLink: () => void;
   readonly onLost: () => void;
   readonly onFrame: (frame: ToWorker) => void;
   readonly log: Log;
@@ -57,7 +55,6 @@ export class Link {
     this.#up = true;
     this.#retryMs = RETRY_MS.first;
     this.send({ type: "hello", worker: this.options.worker, pid: process.pid });
-    this.options.onLink();
   }
 
   #received(socket: Socket, reader: FrameReader, chunk: Buffer): void {

@@ -3,6 +3,7 @@
  * Control bodies are JSON, counters are raw float64, publications are packed: they are the only hot ones, and their
  * payload passes through unread. A frame that cannot be decoded throws; the caller cuts the link.
  */
+import type { Remembered, StateEntry } from "../topics/memory.js";
 import type { Publication } from "../topics/publication.js";
 
 /** Longest frame that is believed; a longer one is a broken peer. */
@@ -28,23 +29,56 @@ export interface Counters {
   readonly type: "counters";
   readonly values: Float64Array;
 }
-/** The hub's answer to `want`: where the topic stands. Publications after it follow on the same link. */
-export interface Standing {
-  readonly type: "standing";
+/** One remembered publication in a control frame: offset, time in ms, push as text, key if it has one. */
+export type WireEntry = readonly [offset: number, atMs: number, push: string, key?: string];
+
+/** Where a topic stands, with what is remembered of it. */
+export interface TopicImage {
   readonly topic: string;
   readonly epoch: string;
   readonly offset: number;
+  readonly history: readonly WireEntry[];
+  /** Absent where only the publications after the worker's own position are sent. */
+  readonly state?: readonly StateEntry[];
+}
+/** The hub's answer to `want`. Publications after it follow on the same link. */
+export interface Standing extends TopicImage {
+  readonly type: "standing";
+}
+/** A worker's replica, for a hub that lost its memory; `offered` ends the list. */
+export interface Offer extends TopicImage {
+  readonly type: "offer";
+}
+export interface Offered {
+  readonly type: "offered";
+}
+/** The hub's first word; `rebuild` asks for the worker's replicas before anything else. */
+export interface Welcome {
+  readonly type: "welcome";
+  readonly rebuild: boolean;
 }
 export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Want | Unwant | Counters;
-export type ToWorker = Standing | Pushed;
+export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered;
+export type ToWorker = Welcome | Standing | Pushed;
 export type Frame = ToHub | ToWorker;
 
-const TYPES = ["hello", "want", "unwant", "standing", "counters", "publication"] as const;
+const TYPES = [
+  "hello",
+  "want",
+  "unwant",
+  "standing",
+  "counters",
+  "publication",
+  "offer",
+  "offered",
+  "welcome",
+] as const;
 const HEAD = 5;
+const PUBLICATION_HEAD = 9;
+const NO_BYTES = Buffer.alloc(0);
 
 export function encode(frame: Frame): Buffer {
   switch (frame.type) {
@@ -67,16 +101,20 @@ function whole(type: Frame["type"], body: Buffer): Buffer {
   return out;
 }
 
-/** Body: u8 topic length, u48 offset, topic (ASCII by its grammar), push. */
+/** Body: u8 topic length, u16 key length + 1 (0: none), u48 offset, topic (ASCII by its grammar), key, push. */
 export function encodePublication(publication: Publication): Buffer {
-  const { topic, offset, push } = publication;
-  const out = Buffer.allocUnsafe(HEAD + 7 + topic.length + push.length);
+  const { topic, offset, key, push } = publication;
+  const keyBytes = key === undefined ? NO_BYTES : Buffer.from(key);
+  const keyAt = HEAD + PUBLICATION_HEAD + topic.length;
+  const out = Buffer.allocUnsafe(keyAt + keyBytes.length + push.length);
   out.writeUInt32LE(out.length - 4, 0);
   out[4] = TYPES.indexOf("publication");
   out[5] = topic.length;
-  out.writeUIntLE(offset, 6, 6);
-  out.write(topic, 12, "latin1");
-  out.set(push, 12 + topic.length);
+  out.writeUInt16LE(key === undefined ? 0 : keyBytes.length + 1, 6);
+  out.writeUIntLE(offset, 8, 6);
+  out.write(topic, 14, "latin1");
+  out.set(keyBytes, keyAt);
+  out.set(push, keyAt + keyBytes.length);
   return out;
 }
 
@@ -108,14 +146,33 @@ function decode(bytes: Buffer): Frame {
       for (let i = 0; i < values.length; i++) values[i] = body.readDoubleLE(i * 8);
       return { type, values };
     }
-    case "publication": {
-      const topicEnd = 8 + bytes[1]!;
-      const topic = bytes.toString("latin1", 8, topicEnd);
-      return { type, topic, offset: bytes.readUIntLE(2, 6), push: bytes.subarray(topicEnd) };
-    }
+    case "publication":
+      return decodePublication(bytes);
     case undefined:
       throw new RangeError(`frame type ${bytes[0]}`);
     default:
       return JSON.parse(bytes.toString("utf8", 1)) as Frame;
   }
 }
+
+function decodePublication(bytes: Buffer): Pushed {
+  const topicEnd = 1 + PUBLICATION_HEAD + bytes[1]!;
+  const keyLength = bytes.readUInt16LE(2);
+  const keyEnd = topicEnd + Math.max(0, keyLength - 1);
+  const key = keyLength === 0 ? undefined : bytes.toString("utf8", topicEnd, keyEnd);
+  const topic = bytes.toString("latin1", 1 + PUBLICATION_HEAD, topicEnd);
+  const offset = bytes.readUIntLE(4, 6);
+  const push = bytes.subarray(keyEnd);
+  return key === undefined
+    ? { type: "publication", topic, offset, push }
+    : { type: "publication", topic, offset, key, push };
+}
+
+export const toWire = (history: readonly Remembered[]): WireEntry[] =>
+  history.map(({ offset, atMs, push, key }) => {
+    const text = Buffer.from(push.buffer, push.byteOffset, push.byteLength).toString();
+    return key === undefined ? [offset, atMs, text] : [offset, atMs, text, key];
+  });
+
+export const fromWire = (history: readonly WireEntry[]): Remembered[] =>
+  history.map(([offset, atMs, push, key]) => ({ offset, atMs, push: Buffer.from(push), key }));

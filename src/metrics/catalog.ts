@@ -91,6 +91,15 @@ export const WORKER_METRICS = {
   heartbeats: counter("megagate_heartbeats_total", "Heartbeats answered."),
   errorsAnswered: counter("megagate_errors_answered_total", "Client requests answered with an error code."),
   subscriptions: gauge("megagate_subscriptions", "Live subscriptions: one socket on two topics is two."),
+  parked: gauge(
+    "megagate_parked_connections",
+    "Connections that are being sent a large answer or missed pushes, at their own pace.",
+  ),
+  recoveries: counter("megagate_recoveries_total", "Subscriptions that continued where they left off."),
+  recoveriesFailed: counter(
+    "megagate_recoveries_failed_total",
+    "Subscriptions that asked to continue and could not: answered with recovered:false and the state.",
+  ),
   workerTopics: gauge("megagate_worker_topics", "Topic replicas held, summed over workers."),
   linkLost: counter("megagate_hub_link_lost_total", "Times that a worker lost its link to the hub."),
   unknownFrames: counter("megagate_unknown_frames_total", "Frames between processes that were not understood."),
@@ -126,6 +135,16 @@ export const HUB_METRICS = {
     help: "Workers restarted after they died.",
   },
   topics: { name: "megagate_topics", type: "gauge", help: "Topics that the hub numbers." },
+  topicMemory: {
+    name: "megagate_topic_memory_bytes",
+    type: "gauge",
+    help: "What topics remember in the hub, by its own account.",
+  },
+  topicsEvicted: {
+    name: "megagate_topics_evicted_total",
+    type: "counter",
+    help: "Topics without subscribers forgotten because of --topic-memory-bytes; they come back with a new epoch.",
+  },
   publications: { name: "megagate_publications_total", type: "counter", help: "Publications accepted and numbered." },
   publicationBytes: { name: "megagate_publication_bytes_total", type: "counter", help: "Encoded bytes of those." },
   publishRefused: { name: "megagate_publish_refused_total", type: "counter", help: "Publish requests refused." },

@@ -9,12 +9,14 @@ import type { Server } from "node:http";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
 import { Hub } from "../hub/hub.js";
+import { Rebuild } from "../hub/rebuild.js";
 import { forwardedLog } from "../log.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
 import { Fleet } from "../metrics/fleet.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import { PublishApi } from "../publish/api.js";
+import { TopicRules } from "../topics/rules.js";
 import { createAdmin, type Routes } from "./admin.js";
 import { CannotStart, type Running, runChild } from "./child.js";
 import { type StartHub, type ToChild, tell } from "./messages.js";
@@ -28,12 +30,15 @@ runChild<StartHub>("startHub", log, start);
 async function start(given: StartHub): Promise<Running> {
   const { config } = given;
   const fleet = new Fleet();
-  const hub = new Hub();
+  const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes);
+  const rebuild = new Rebuild(hub, given.rebuild ? given.workers : 0, (offered) =>
+    log("info", "topics gathered from the workers", { workers: offered, topics: hub.topics }),
+  );
   const memory = new MemoryGauge();
   const publishApi = new PublishApi(hub, config.maxPublicationBytes);
   let stopping = false;
   let restarts = given.restarts;
-  const acceptor = new Acceptor(hub, {
+  const acceptor = new Acceptor(hub, rebuild, {
     path: given.path,
     queueBytes: config.hubQueueBytes,
     log,
@@ -50,6 +55,8 @@ async function start(given: StartHub): Promise<Running> {
     workersExpected: () => given.workers,
     workerRestarts: () => restarts,
     topics: () => hub.topics,
+    topicMemory: () => hub.memoryBytes,
+    topicsEvicted: () => hub.evicted,
     publications: () => hub.publications,
     publicationBytes: () => hub.publicationBytes,
     publishRefused: () => publishApi.refused,
@@ -61,6 +68,7 @@ async function start(given: StartHub): Promise<Running> {
   });
   const missing = (): string[] => {
     const reasons = stopping ? ["stopping"] : [];
+    if (rebuild.running) reasons.push("gathering topics from the workers");
     if (fleet.size < given.workers) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
     if (fleet.total("listening") === 0) reasons.push("no worker listens");
     return reasons;

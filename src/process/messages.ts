@@ -8,6 +8,8 @@ export interface StartHub {
   readonly path: string;
   readonly workers: number;
   readonly restarts: number;
+  /** The hub before this one died: its memory is to be gathered from the workers. */
+  readonly rebuild: boolean;
 }
 export interface StartWorker {
   readonly type: "startWorker";

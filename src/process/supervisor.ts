@@ -149,7 +149,7 @@ export class Supervisor {
     const restarts = this.#workers.reduce((sum, worker) => sum + worker.restarts, 0);
     // A restarted hub keeps the port that the first one was given.
     const config = { ...this.config, adminPort: this.#adminPort };
-    return { type: "startHub", config, path: this.#socketPath, workers, restarts };
+    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild: this.#hub.restarts > 0 };
   }
 
   #startWorker(index: number): StartWorker {

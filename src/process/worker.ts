@@ -7,14 +7,15 @@
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Link } from "../hub/link.js";
-import type { ToWorker } from "../hub/wire.js";
+import { fromWire, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { Sessions, type Waiter } from "../session/session.js";
 import { Listener } from "../socket/listener.js";
-import { createApp } from "../socket/native.js";
+import { createApp, type TemplatedApp } from "../socket/native.js";
 import { Server } from "../socket/server.js";
+import { TopicRules } from "../topics/rules.js";
 import { Topics } from "../topics/topics.js";
 import { CannotStart, type Running, runChild } from "./child.js";
 import { type StartWorker, type ToChild, tell } from "./messages.js";
@@ -29,16 +30,18 @@ runChild<StartWorker>("startWorker", log, start);
 async function start(given: StartWorker): Promise<Running> {
   const { config, index } = given;
   const app = createApp();
+  const rules = new TopicRules(config, config.topicRules);
   const topics: Topics<Waiter> = new Topics<Waiter>(
     {
       want: (topic, position) => link.send({ type: "want", topic, ...(position && at(position)) }),
       unwant: (topic) => link.send({ type: "unwant", topic }),
-      publish: (topic, message) =>
-        countPush(app.numSubscribers(topic), message.length, app.publish(topic, message, false)),
-      subscribers: (topic) => app.numSubscribers(topic),
-      arrived: (topic, waiting) => sessions.arrived(topic, waiting),
+      publish: (topic, message) => push(app, topic, message),
+      subscribers: (topic) => app.numSubscribers(topic) + sessions.parking.count(topic),
+      arrived: (topic, waiting, inVain) => sessions.arrived(topic, waiting, inVain),
+      reset: (topic) => sessions.reset(topic, (message) => push(app, topic.name, message)),
       gaveUp: (topic, waiting) => sessions.gaveUp(topic, waiting),
     },
+    rules,
     config.topicLingerSeconds * 1000,
   );
   const sessions = new Sessions(topics, config);
@@ -77,17 +80,29 @@ function linked(given: StartWorker, topics: Topics<Waiter>): Promise<Link> {
     const link: Link = new Link({
       path: given.path,
       worker: given.index,
-      onLink: () => {
-        topics.relink();
-        resolve(link);
-      },
       onLost: () => {
         counters[SLOT.linkLost]! += 1;
       },
-      onFrame: (frame) => received(topics, frame),
+      onFrame: (frame) => {
+        if (frame.type !== "welcome") {
+          received(topics, frame);
+          return;
+        }
+        resolve(link);
+        if (frame.rebuild) offerAll(link, topics);
+        topics.relink();
+      },
       log,
     });
   });
+}
+
+/** The hub lost its memory: it gets every replica of this worker. */
+function offerAll(link: Link, topics: Topics<Waiter>): void {
+  for (const { name: topic, epoch, offset, memory } of topics.replicas()) {
+    link.send({ type: "offer", topic, epoch, offset, history: toWire(memory.all()), state: memory.state });
+  }
+  link.send({ type: "offered" });
 }
 
 function received(topics: Topics<Waiter>, frame: ToWorker): void {
@@ -96,7 +111,7 @@ function received(topics: Topics<Waiter>, frame: ToWorker): void {
       topics.deliver(frame);
       break;
     case "standing":
-      topics.standing(frame.topic, at(frame));
+      topics.standing(frame.topic, { ...at(frame), history: fromWire(frame.history), state: frame.state });
       break;
     default:
       counters[SLOT.unknownFrames]! += 1;
@@ -105,11 +120,13 @@ function received(topics: Topics<Waiter>, frame: ToWorker): void {
 
 const at = ({ epoch, offset }: { epoch: string; offset: number }) => ({ epoch, offset });
 
-function countPush(subscribers: number, bytes: number, published: boolean): void {
-  if (!published) return;
+/** To every native subscriber, in one call. */
+function push(app: TemplatedApp, topic: string, message: Uint8Array): void {
+  const subscribers = app.numSubscribers(topic);
+  if (!app.publish(topic, message, false)) return;
   counters[SLOT.pushes]! += subscribers;
   counters[SLOT.messagesOut]! += subscribers;
-  counters[SLOT.bytesOut]! += subscribers * bytes;
+  counters[SLOT.bytesOut]! += subscribers * message.length;
 }
 
 /** Counters to the hub, forgotten topics, event-loop delay: one timer for the whole worker. */

@@ -23,8 +23,8 @@ export class PublishApi {
     try {
       // Escapes such as \u0041 may make a legal body six times as long as its data.
       const body = await readBody(request, this.maxPublicationBytes * 6 + BODY_SLACK_BYTES);
-      const { topic, data } = parsePublish(body, this.maxPublicationBytes);
-      return { code: 0, ...this.hub.publish(topic, data) };
+      const { topic, key, data } = parsePublish(body, this.maxPublicationBytes);
+      return { code: 0, ...this.hub.publish(topic, data, key) };
     } catch (error) {
       this.refused += 1;
       throw error;

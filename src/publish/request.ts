@@ -1,17 +1,20 @@
 /**
  * An HTTP body to a publication or a named fault. Pure.
- * Body: `{"topic":"exts","data":<any JSON>}`, UTF-8.
+ * Body: `{"topic":"exts","key"?:"8001","data":<any JSON>}`, UTF-8.
  */
 import { GatewayError } from "../errors.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 
 export interface PublishRequest {
   readonly topic: string;
-  /** JSON text. */
+  /** Names the value that this one replaces in the topic's keyed state. */
+  readonly key?: string;
+  /** JSON text; `null` with a key deletes it. */
   readonly data: string;
 }
 
-const FIELDS: ReadonlySet<string> = new Set(["topic", "data"]);
+const KEY = /^[^\p{Cc}]{1,256}$/u;
+const FIELDS: ReadonlySet<string> = new Set(["topic", "key", "data"]);
 
 /** Throws GatewayError: badJson, badRequest, badTopic, publicationTooBig. */
 export function parsePublish(body: string, maxDataBytes: number): PublishRequest {
@@ -34,5 +37,9 @@ export function parsePublish(body: string, maxDataBytes: number): PublishRequest
   if (bytes > maxDataBytes) {
     throw new GatewayError("publicationTooBig", `data has ${bytes} bytes of JSON, at most ${maxDataBytes} are allowed`);
   }
-  return { topic: request.topic, data };
+  if (request.key === undefined) return { topic: request.topic, data };
+  if (typeof request.key !== "string" || !KEY.test(request.key)) {
+    throw new GatewayError("badRequest", "key must be 1–256 characters without control characters");
+  }
+  return { topic: request.topic, key: request.key, data };
 }

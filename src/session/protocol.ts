@@ -12,9 +12,19 @@ export const SUBPROTOCOL = "megagate.v1";
 /** Echoed in the reply, so that a client can match them. */
 export type RequestId = string | number | undefined;
 
+/** A wish to follow a topic, by Subscribe, by Query, or named in the URL. */
+export interface Wish {
+  readonly topic: string;
+  readonly id?: RequestId;
+  /** The client has everything up to here. */
+  readonly since?: Position | undefined;
+  /** Query: answered with the state in any case, naming this action. */
+  readonly action?: string;
+}
+
 export type Command =
   | { readonly type: "heartbeat" }
-  | { readonly type: "subscribe"; readonly topic: string; readonly id: RequestId }
+  | { readonly type: "subscribe"; readonly wish: Wish }
   | { readonly type: "unsubscribe"; readonly topic: string; readonly id: RequestId };
 
 /** A refused request, with what the client needs to match the answer. */
@@ -38,12 +48,16 @@ export function parseCommand(text: string): Command {
     case "Heartbeat":
       return { type: "heartbeat" };
     case "Subscribe":
-    case "Unsubscribe": {
-      if (!isTopic(request.topic)) throw new BadRequest("badTopic", `topic: ${TOPIC_RULE}`, reqtype, id);
-      return { type: reqtype === "Subscribe" ? "subscribe" : "unsubscribe", topic: request.topic, id };
-    }
+      return {
+        type: "subscribe",
+        wish: { topic: topicOf(request.topic, reqtype, id), id, since: sinceOf(request.since, id) },
+      };
+    case "Query":
+      return { type: "subscribe", wish: queryOf(request.action, id) };
+    case "Unsubscribe":
+      return { type: "unsubscribe", topic: topicOf(request.topic, reqtype, id), id };
     default: {
-      const known = "Subscribe, Unsubscribe or Heartbeat";
+      const known = "Subscribe, Query, Unsubscribe or Heartbeat";
       throw new BadRequest(
         "badRequest",
         `reqtype must be ${known}`,
@@ -52,6 +66,42 @@ export function parseCommand(text: string): Command {
       );
     }
   }
+}
+
+function topicOf(topic: unknown, reqtype: string, id: RequestId): string {
+  if (!isTopic(topic)) throw new BadRequest("badTopic", `topic: ${TOPIC_RULE}`, reqtype, id);
+  return topic;
+}
+
+/** `{"action":"allexts"}` asks for the topic `exts`. */
+function queryOf(action: unknown, id: RequestId): Wish {
+  const topic = typeof action === "string" && action.startsWith("all") ? action.slice(3) : undefined;
+  if (!isTopic(topic)) throw new BadRequest("badTopic", `action must be "all" and a topic: ${TOPIC_RULE}`, "Query", id);
+  return { topic, id, action: `all${topic}` };
+}
+
+function sinceOf(since: unknown, id: RequestId): Position | undefined {
+  if (since === undefined || since === null) return undefined;
+  const { epoch, offset } = typeof since === "object" ? (since as Record<string, unknown>) : {};
+  if (isEpoch(epoch) && Number.isSafeInteger(offset) && (offset as number) >= 0)
+    return { epoch, offset: offset as number };
+  throw new BadRequest(
+    "badRequest",
+    'since must be {"epoch":"…","offset":57}, as a push or an answer gave them',
+    "Subscribe",
+    id,
+  );
+}
+
+const isEpoch = (epoch: unknown): epoch is string => typeof epoch === "string" && /^[\w.-]{1,64}$/.test(epoch);
+
+/** One entry of `?topics=`: `exts`, or `exts@EPOCH:57` with the position that the client has. */
+export function parseUrlTopic(text: string): Wish | undefined {
+  const [topic, position, more] = text.split("@");
+  if (!isTopic(topic) || more !== undefined) return undefined;
+  if (position === undefined) return { topic };
+  const [, epoch, offset] = /^([\w.-]{1,64}):(\d{1,15})$/.exec(position) ?? [];
+  return epoch === undefined ? undefined : { topic, since: { epoch, offset: Number(offset) } };
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> {
@@ -70,10 +120,28 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
 export const HEARTBEAT_REQUEST = '{"reqtype":"Heartbeat"}';
 export const HEARTBEAT_REPLY = Buffer.from('{"reqtype":"Heartbeat","code":0}');
 
-export function subscribeReply(topic: string, position: Position, id: RequestId): Buffer {
-  const { epoch, offset } = position;
-  return reply({ reqtype: "Subscribe", id, code: 0, topic, epoch, offset, recovered: false, data: [] });
+/** What a follower is told of a topic: its position, and its state unless the missed pushes follow instead. */
+export interface Told extends Position {
+  readonly name: string;
+  /** JSON text of the keyed state. */
+  readonly state: string;
 }
+
+/** The answer to Subscribe (also from the URL) or Query. `recovered`: everything after `since` follows as pushes. */
+export function followReply(told: Told, wish: Pick<Wish, "id" | "action">, recovered: boolean): Buffer {
+  const id = wish.id === undefined ? "" : `"id":${JSON.stringify(wish.id)},`;
+  const head =
+    wish.action === undefined ? `"reqtype":"Subscribe",${id}` : `"reqtype":"Query","action":"${wish.action}",${id}`;
+  const flag = wish.action === undefined ? `"recovered":${recovered},` : "";
+  return Buffer.from(`{${head}"code":0,${position(told)},${flag}"data":${recovered ? "[]" : told.state}}`);
+}
+
+/** Numbering began anew, or more was missed than is remembered: this is what holds now. */
+export function resetEvent(told: Told): Buffer {
+  return Buffer.from(`{"event":"reset",${position(told)},"data":${told.state}}`);
+}
+
+const position = ({ name, epoch, offset }: Told): string => `"topic":"${name}","epoch":"${epoch}","offset":${offset}`;
 
 export function unsubscribeReply(topic: string, id: RequestId): Buffer {
   return reply({ reqtype: "Unsubscribe", id, code: 0, topic });

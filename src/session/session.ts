@@ -7,42 +7,34 @@ import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { type CloseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { Remembered } from "../topics/memory.js";
 import type { Topic, Topics } from "../topics/topics.js";
+import { Parking, PORTION_BYTES } from "./parking.js";
 import {
   BadRequest,
   errorReply,
+  followReply,
   goodbye,
   HEARTBEAT_REPLY,
   HEARTBEAT_REQUEST,
   parseCommand,
   type RequestId,
-  subscribeReply,
+  resetEvent,
+  type Told,
   unsubscribeReply,
+  type Wish,
 } from "./protocol.js";
+import type { Socket } from "./socket.js";
 
-/** What this room needs of a native socket. Everything but `closed` throws once the socket is closed. */
-export interface Socket {
-  send(message: Uint8Array, isBinary: boolean): number;
-  subscribe(topic: string): boolean;
-  unsubscribe(topic: string): boolean;
-  isSubscribed(topic: string): boolean;
-  getTopics(): string[];
-  cork(run: () => void): unknown;
-  /** Close with a frame; runs the close handler before it returns. */
-  end(code: number, reason: string): void;
-  /** Cut without a frame; runs the close handler before it returns. */
-  close(): void;
-}
-
-/** A subscriber that waits until the hub has described its topic. */
+/** A subscriber that waits for its topic, or for the offset that it has seen already. */
 export interface Waiter {
   readonly socket: Socket;
-  readonly id: RequestId;
+  readonly wish: Wish;
 }
 
 type SessionConfig = Pick<
   ServeConfig,
-  "maxMessageBytes" | "maxTopicsPerConnection" | "heartbeatText" | "heartbeatAnswer"
+  "maxMessageBytes" | "maxTopicsPerConnection" | "maxBackpressureBytes" | "heartbeatText" | "heartbeatAnswer"
 >;
 
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
@@ -52,17 +44,25 @@ export class Sessions {
   /** Sockets with waiting subscriptions, and how many; usually empty. */
   readonly #waiting = new Map<Socket, number>();
   readonly #slow = new Set<Socket>();
+  readonly parking: Parking;
   readonly #textHeartbeat: Buffer;
   readonly #textAnswer: Buffer;
   /** Why our own close call is running: the native close handler runs inside it. */
   #closing: CloseReason | undefined;
 
   constructor(
-    private readonly topics: Pick<Topics<Waiter>, "find" | "wait">,
+    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor">,
     private readonly config: SessionConfig,
   ) {
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
+    const find = (name: string): Topic | undefined => topics.find(name);
+    const around = {
+      find,
+      resetEvent: (topic: Topic) => resetEvent(told(topic)),
+      tooSlow: (socket: Socket) => this.#slowReader(socket),
+    };
+    this.parking = new Parking(around, config.maxBackpressureBytes);
   }
 
   get size(): number {
@@ -70,10 +70,10 @@ export class Sessions {
   }
 
   /** A handshake succeeded; `topics` are those named in the URL, already checked. */
-  opened(socket: Socket, topics: readonly string[]): void {
+  opened(socket: Socket, topics: readonly Wish[]): void {
     this.#open.add(socket);
     counters[SLOT.accepted]! += 1;
-    for (const name of topics) this.#subscribe(socket, name, undefined);
+    for (const wish of topics) this.#subscribe(socket, wish);
   }
 
   /** A message came; `bytes` is only valid during the call. */
@@ -97,7 +97,7 @@ export class Sessions {
     try {
       const command = parseCommand(text);
       if (command.type === "heartbeat") this.#heartbeat(socket, HEARTBEAT_REPLY);
-      else if (command.type === "subscribe") this.#subscribe(socket, command.topic, command.id);
+      else if (command.type === "subscribe") this.#subscribe(socket, command.wish);
       else this.#unsubscribe(socket, command.topic, command.id);
     } catch (error) {
       if (!(error instanceof BadRequest)) throw error;
@@ -110,48 +110,95 @@ export class Sessions {
     this.#send(socket, answer);
   }
 
-  #subscribe(socket: Socket, name: string, id: RequestId): void {
-    if (!this.#mayFollow(socket, name)) {
+  #subscribe(socket: Socket, wish: Wish): void {
+    if (!this.#mayFollow(socket, wish.topic)) {
       const detail = `one connection may follow ${this.config.maxTopicsPerConnection} topics`;
-      this.#refuse(socket, new GatewayError("tooManyTopics", detail), "Subscribe", id);
+      this.#refuse(socket, new GatewayError("tooManyTopics", detail), reqtypeOf(wish), wish.id);
       return;
     }
-    const topic = this.topics.find(name);
-    if (topic) {
-      this.#join(socket, topic, id);
-      return;
-    }
+    const topic = this.topics.find(wish.topic);
+    if (topic && !isAhead(wish, topic)) this.#join(socket, topic, wish);
+    else this.#wait(socket, topic, wish);
+  }
+
+  #wait(socket: Socket, topic: Topic | undefined, wish: Wish): void {
     this.#waiting.set(socket, (this.#waiting.get(socket) ?? 0) + 1);
-    this.topics.wait(name, { socket, id }, Date.now());
+    const waiter = { socket, wish };
+    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, Date.now());
+    else this.topics.wait(wish.topic, waiter, Date.now());
   }
 
   #mayFollow(socket: Socket, name: string): boolean {
     const { maxTopicsPerConnection } = this.config;
     const waiting = this.#waiting.size > 0 ? (this.#waiting.get(socket) ?? 0) : 0;
+    const parked = this.parking.topicsOf(socket);
+    if (parked) return parked.size + waiting < maxTopicsPerConnection || parked.has(name);
     return socket.getTopics().length + waiting < maxTopicsPerConnection || socket.isSubscribed(name);
   }
 
   /** Subscribed and answered in one tick, so that the next publication is the first that the answer does not cover. */
-  #join(socket: Socket, topic: Topic, id: RequestId): void {
+  #join(socket: Socket, topic: Topic, wish: Wish): void {
+    const missed = this.#missed(topic, wish);
+    const answer = answerOf(topic, wish, missed !== undefined);
+    const bytes = missed?.reduce((sum, { push }) => sum + push.length, answer.length) ?? answer.length;
+    if (bytes > PORTION_BYTES || this.parking.has(socket)) {
+      const from = missed && wish.since ? wish.since : { epoch: topic.epoch, offset: topic.offset };
+      this.parking.park(socket, topic, answer, from);
+      return;
+    }
+    this.#send(socket, answer);
+    for (const { push } of missed ?? []) {
+      this.#send(socket, push);
+      counters[SLOT.pushes]! += 1;
+    }
     socket.subscribe(topic.name);
-    if (id === undefined) {
-      topic.answer ??= subscribeReply(topic.name, topic, undefined);
-      this.#send(socket, topic.answer);
-    } else {
-      this.#send(socket, subscribeReply(topic.name, topic, id));
+  }
+
+  /** What follows the client's position, where that is remembered. */
+  #missed(topic: Topic, { since }: Wish): readonly Remembered[] | undefined {
+    if (since === undefined) return undefined;
+    const missed = since.epoch === topic.epoch ? topic.memory.since(since.offset, topic.offset, Date.now()) : undefined;
+    counters[missed ? SLOT.recoveries : SLOT.recoveriesFailed]! += 1;
+    return missed;
+  }
+
+  /**
+   * The hub described a topic, or it came to an offset: everybody who waited for it and is still here joins. `inVain`:
+   * the offset did not come in time.
+   */
+  arrived(topic: Topic, waiting: readonly Waiter[], inVain: boolean): void {
+    for (const waiter of waiting) {
+      if (!this.#stopWaiting(waiter)) continue;
+      const { socket, wish } = waiter;
+      if (isAhead(wish, topic) && !inVain) this.#wait(socket, topic, wish);
+      else this.#join(socket, topic, wish);
     }
   }
 
-  /** The hub described a topic: everybody who waited for it and is still here joins. */
-  arrived(topic: Topic, waiting: readonly Waiter[]): void {
-    for (const waiter of waiting) if (this.#stopWaiting(waiter)) this.#join(waiter.socket, topic, waiter.id);
+  /** Everything that this worker knew of a topic is void: each subscriber is told what holds now. */
+  reset(topic: Topic, publish: (message: Uint8Array) => void): void {
+    const event = resetEvent(told(topic));
+    // Parked sockets find out by their cursor. A large event must not go to all in one tick: they are parked for it.
+    if (event.length <= PORTION_BYTES) {
+      publish(event);
+      return;
+    }
+    for (const socket of this.#open) {
+      if (!socket.isSubscribed(topic.name)) continue;
+      this.parking.park(socket, topic, event, { epoch: topic.epoch, offset: topic.offset });
+    }
+  }
+
+  /** The native drain handler. */
+  drained(socket: Socket): void {
+    this.parking.drained(socket);
   }
 
   /** The hub did not describe a topic in time. */
   gaveUp(name: string, waiting: readonly Waiter[]): void {
     const error = new GatewayError("hubUnavailable", `topic ${name}: ${ERRORS.hubUnavailable.text}`);
     for (const waiter of waiting) {
-      if (this.#stopWaiting(waiter)) this.#refuse(waiter.socket, error, "Subscribe", waiter.id);
+      if (this.#stopWaiting(waiter)) this.#refuse(waiter.socket, error, reqtypeOf(waiter.wish), waiter.wish.id);
     }
   }
 
@@ -165,7 +212,9 @@ export class Sessions {
   }
 
   #unsubscribe(socket: Socket, name: string, id: RequestId): void {
-    if (socket.unsubscribe(name)) this.#send(socket, unsubscribeReply(name, id));
+    const parked = this.parking.has(socket);
+    if (parked ? this.parking.unsubscribe(socket, name) : socket.unsubscribe(name))
+      this.#send(socket, unsubscribeReply(name, id));
     else this.#refuse(socket, new GatewayError("notSubscribed"), "Unsubscribe", id);
   }
 
@@ -177,7 +226,8 @@ export class Sessions {
   #send(socket: Socket, message: Uint8Array): void {
     counters[SLOT.messagesOut]! += 1;
     counters[SLOT.bytesOut]! += message.length;
-    socket.send(message, false);
+    if (this.parking.has(socket)) this.parking.reply(socket, message);
+    else socket.send(message, false);
   }
 
   /**
@@ -187,6 +237,10 @@ export class Sessions {
   dropped(socket: Socket, bytes: number): void {
     counters[SLOT.dropped]! += 1;
     counters[SLOT.droppedBytes]! += bytes;
+    this.#slowReader(socket);
+  }
+
+  #slowReader(socket: Socket): void {
     if (this.#slow.size === 0) setImmediate(() => this.#cutSlow());
     this.#slow.add(socket);
   }
@@ -210,6 +264,7 @@ export class Sessions {
   closed(socket: Socket, seen: CloseReason): void {
     this.#open.delete(socket);
     this.#slow.delete(socket);
+    this.parking.closed(socket);
     if (this.#waiting.size > 0) this.#waiting.delete(socket);
     counters[SLOT[`closed_${this.#closing ?? seen}`]]! += 1;
   }
@@ -223,11 +278,31 @@ export class Sessions {
       for (const socket of this.#open) {
         if (left-- === 0) break;
         socket.cork(() => {
-          this.#send(socket, farewell);
+          if (!this.parking.midway(socket)) this.#send(socket, farewell);
           this.#end(socket, "draining", "drain", ERRORS.draining.text);
         });
       }
       await new Promise(setImmediate);
     }
   }
+}
+
+const told = ({ name, epoch, offset, memory }: Topic): Told => ({ name, epoch, offset, state: memory.stateText });
+
+const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "Subscribe" : "Query");
+
+/** The client has seen more of this epoch than this worker: another worker was faster. */
+const isAhead = ({ since }: Wish, topic: Topic): boolean =>
+  since !== undefined && since.epoch === topic.epoch && since.offset > topic.offset;
+
+/** Answers without an id are the same for everybody at this offset: encoded once. */
+function answerOf(topic: Topic, wish: Wish, recovered: boolean): Buffer {
+  if (wish.id !== undefined) return followReply(told(topic), wish, recovered);
+  const kind = `${wish.action ?? ""}${recovered}`;
+  topic.answers ??= new Map();
+  const known = topic.answers.get(kind);
+  if (known) return known;
+  const answer = followReply(told(topic), wish, recovered);
+  topic.answers.set(kind, answer);
+  return answer;
 }

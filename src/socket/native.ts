@@ -14,5 +14,14 @@ export type {
   WebSocket,
 } from "uWebSockets.js";
 
+// In the binary but not in its types: RFC 6455 fragments (tried, DESIGN.md §4).
+declare module "uWebSockets.js" {
+  interface WebSocket<UserData> {
+    sendFirstFragment(message: Uint8Array, isBinary: boolean): number;
+    sendFragment(message: Uint8Array, isBinary: boolean): number;
+    sendLastFragment(message: Uint8Array, isBinary: boolean): number;
+  }
+}
+
 export const createApp = (): uWS.TemplatedApp => uWS.App();
 export const closeListenSocket = (token: uWS.us_listen_socket): void => uWS.us_listen_socket_close(token);

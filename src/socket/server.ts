@@ -8,6 +8,7 @@ import { GatewayError } from "../errors.js";
 import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
+import type { Wish } from "../session/protocol.js";
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
@@ -36,7 +37,7 @@ export type ServerConfig = Pick<
 export class Server {
   draining = false;
   /** Topics of the handshake that is being upgraded: `open` runs inside `res.upgrade`, so no user data is needed. */
-  #opening: readonly string[] = [];
+  #opening: readonly Wish[] = [];
   /** Plain HTTP answers whose connections have not reported their end yet. */
   #answered = 0;
 
@@ -66,6 +67,7 @@ export class Server {
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
       open: (ws) => this.sessions.opened(ws, this.#opening),
       message: (ws, message, isBinary) => this.sessions.received(ws, Buffer.from(message), isBinary),
+      drain: (ws) => this.sessions.drained(ws),
       dropped: (ws, message) => this.sessions.dropped(ws, message.byteLength),
       subscription: (_ws, topic, now, before) => this.#subscription(topic, now, before),
       close: (ws, code, reason) => this.#closed(ws, code, reason),

@@ -4,8 +4,8 @@
  */
 import { GatewayError } from "../errors.js";
 import type { RefuseReason } from "../metrics/catalog.js";
-import { SUBPROTOCOL } from "../session/protocol.js";
-import { isTopic, TOPIC_RULE } from "../topics/name.js";
+import { parseUrlTopic, SUBPROTOCOL, type Wish } from "../session/protocol.js";
+import { TOPIC_RULE } from "../topics/name.js";
 
 export interface Refusal {
   readonly reason: RefuseReason;
@@ -21,7 +21,7 @@ export interface Handshake {
 }
 
 export interface Admission {
-  readonly topics: readonly string[];
+  readonly topics: readonly Wish[];
   /** Sub-protocol to select; empty for none. */
   readonly protocol: string;
 }
@@ -32,7 +32,7 @@ export interface EdgeState {
   readonly full: boolean;
 }
 
-const NO_TOPICS: readonly string[] = [];
+const NO_TOPICS: readonly Wish[] = [];
 
 /** A handshake that uWebSockets recognised as one. */
 export function decideUpgrade(handshake: Handshake, state: EdgeState, maxTopics: number): Admission | Refusal {
@@ -44,15 +44,14 @@ export function decideUpgrade(handshake: Handshake, state: EdgeState, maxTopics:
   const offered = handshake.protocols.split(",", 16).map((name) => name.trim());
   const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : "";
   if (handshake.topics === undefined || handshake.topics === "") return { topics: NO_TOPICS, protocol };
-  const topics = [...new Set(handshake.topics.split(","))];
+  const wishes = handshake.topics.split(",").map(parseUrlTopic);
+  const topics = [...new Map(wishes.map((wish) => [wish?.topic, wish])).values()];
   if (topics.length > maxTopics) {
     return { reason: "bad_topic", error: new GatewayError("tooManyTopics", `topics: at most ${maxTopics}`) };
   }
-  if (!topics.every(isTopic)) {
-    return {
-      reason: "bad_topic",
-      error: new GatewayError("badTopic", `topics: names joined by commas; ${TOPIC_RULE}`),
-    };
+  if (!topics.every((wish) => wish !== undefined)) {
+    const detail = `topics: names joined by commas, each with @EPOCH:OFFSET if wanted; ${TOPIC_RULE}`;
+    return { reason: "bad_topic", error: new GatewayError("badTopic", detail) };
   }
   return { topics, protocol };
 }

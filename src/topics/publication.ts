@@ -1,4 +1,7 @@
-/** The types that cross every room. A publication's bytes are the push exactly as clients receive it. */
+/**
+ * The types that cross every room. A publication's bytes are the push exactly as clients receive it: encoded once by the
+ * hub, kept in histories and sent to every subscriber unchanged.
+ */
 
 /** Where a topic's numbering stands: `epoch` names one run of numbering, `offset` its last publication (0: none yet). */
 export interface Position {
@@ -9,11 +12,24 @@ export interface Position {
 export interface Publication {
   readonly topic: string;
   readonly offset: number;
-  /** `{"topic":…,"offset":…,"data":…}` as UTF-8, encoded once by the hub and sent unchanged to every subscriber. */
+  /** Names the value that this publication replaces in the topic's keyed state; `null` as data deletes it. */
+  readonly key?: string | undefined;
+  /** `{"topic":…,"offset":…,"key"?:…,"data":…}` as UTF-8. */
   readonly push: Uint8Array;
 }
 
-/** The push as JSON text; `data` is already JSON. */
-export function pushText(topic: string, offset: number, data: string): string {
-  return `{"topic":"${topic}","offset":${offset},"data":${data}}`;
+/** The push; `data` is JSON text. */
+export function encodePush(topic: string, offset: number, data: string, key?: string): Buffer {
+  return Buffer.from(`${pushHead(topic, offset, key)}${data}}`);
+}
+
+/** The JSON text of a push's data, found by its place: what stands before it is known. */
+export function dataOf({ topic, offset, key, push }: Publication): string {
+  const head = Buffer.byteLength(pushHead(topic, offset, key));
+  return Buffer.from(push.buffer, push.byteOffset, push.byteLength).toString("utf8", head, push.length - 1);
+}
+
+function pushHead(topic: string, offset: number, key: string | undefined): string {
+  const keyed = key === undefined ? "" : `"key":${JSON.stringify(key)},`;
+  return `{"topic":"${topic}","offset":${offset},${keyed}"data":`;
 }

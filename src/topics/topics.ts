@@ -6,15 +6,25 @@
  * Order is the lock: the hub describes a topic (`standing`) before its next publication on the same FIFO pipe, and the
  * waiting sockets are subscribed in the tick in which that arrives. So there is no gap, no duplicate and no lock.
  */
+import { type Remembered, type StateEntry, TopicMemory } from "./memory.js";
 import type { Position, Publication } from "./publication.js";
+import type { TopicRules } from "./rules.js";
 
+/** A replica: the topic as this worker knows it. */
 export interface Topic {
   readonly name: string;
   epoch: string;
   /** Offset of the last publication that was delivered here; 0 before any. */
   offset: number;
-  /** The answer to a plain Subscribe at this offset, kept because a storm asks for it thousands of times. */
-  answer: Buffer | undefined;
+  readonly memory: TopicMemory;
+  /** Answers at this offset by their kind, kept because a storm asks for them thousands of times. */
+  answers: Map<string, Buffer> | undefined;
+}
+
+/** What the hub says of a topic. Without `state` it is only what follows the position that this worker had. */
+export interface Image extends Position {
+  readonly history: readonly Remembered[];
+  readonly state?: readonly StateEntry[] | undefined;
 }
 
 /** What the worker lends to this room. `W` is a waiting subscriber, opaque here. */
@@ -25,8 +35,10 @@ export interface Surroundings<W> {
   publish(topic: string, message: Uint8Array): void;
   /** How many native subscribers the topic has on this worker. */
   subscribers(topic: string): number;
-  /** The topic is here: subscribe and answer these. */
-  arrived(topic: Topic, waiting: readonly W[]): void;
+  /** The topic is here, or has come to the offset that they wait for (or not, in vain): subscribe and answer these. */
+  arrived(topic: Topic, waiting: readonly W[], inVain: boolean): void;
+  /** Everything that this worker knew of the topic is void; its subscribers must be told what holds now. */
+  reset(topic: Topic): void;
   /** The hub did not answer in time: tell these. */
   gaveUp(topic: string, waiting: readonly W[]): void;
 }
@@ -45,8 +57,12 @@ export class Topics<W> {
   /** Topics whose last subscriber left, and when. */
   readonly #idle = new Map<string, number>();
 
+  /** Subscribers that know a later offset than this worker yet does: another worker was faster. */
+  readonly #ahead = new Map<string, { waiter: W; offset: number; sinceMs: number }[]>();
+
   constructor(
     private readonly around: Surroundings<W>,
+    private readonly rules: TopicRules,
     private readonly lingerMs: number,
   ) {}
 
@@ -70,39 +86,76 @@ export class Topics<W> {
     this.around.want(name);
   }
 
+  /** A subscriber has seen `offset`, which is ahead of this replica: it arrives when the replica has come so far. */
+  waitFor(topic: Topic, offset: number, waiter: W, nowMs: number): void {
+    const list = this.#ahead.get(topic.name) ?? [];
+    list.push({ waiter, offset, sinceMs: nowMs });
+    this.#ahead.set(topic.name, list);
+  }
+
   /** The hub says where a topic stands: install it, or correct it after a broken link. */
-  standing(name: string, position: Position): void {
-    const topic = this.#followed.get(name) ?? { name, ...position, answer: undefined };
-    if (topic.epoch !== position.epoch || topic.offset !== position.offset) this.#reset(topic, position);
-    this.#followed.set(name, topic);
+  standing(name: string, image: Image): void {
+    const known = this.#followed.get(name);
+    if (known && image.state === undefined && known.epoch === image.epoch) {
+      for (const { offset, push, atMs, key } of image.history) this.#pass({ topic: name, offset, key, push }, atMs);
+    } else {
+      this.#install(name, known, image);
+    }
+    const topic = this.#followed.get(name)!;
     const asked = this.#asked.get(name);
     this.#asked.delete(name);
-    if (asked) this.around.arrived(topic, asked.waiting);
+    if (asked) this.around.arrived(topic, asked.waiting, false);
     if (this.around.subscribers(name) === 0) this.#idle.set(name, 0);
   }
 
-  /** Publications were missed while the link was down: say so to everybody, never skip them quietly. */
-  #reset(topic: Topic, { epoch, offset }: Position): void {
+  #install(name: string, known: Topic | undefined, { epoch, offset, history, state }: Image): void {
+    const memory = known?.memory ?? new TopicMemory(this.rules.of(name));
+    const topic: Topic = known ?? { name, epoch, offset, memory, answers: undefined };
     topic.epoch = epoch;
     topic.offset = offset;
-    topic.answer = undefined;
-    const event = { event: "reset", topic: topic.name, epoch, offset, data: [] };
-    this.around.publish(topic.name, Buffer.from(JSON.stringify(event)));
+    topic.answers = undefined;
+    memory.restore(history, state ?? []);
+    this.#followed.set(name, topic);
+    // Publications were missed beyond what anybody remembers: said to everybody, never skipped quietly.
+    if (known) this.around.reset(topic);
   }
 
   /** Hands one publication to every subscriber. The hot path: nothing here is done for each subscriber. */
   deliver(publication: Publication): void {
+    // Copied: the received bytes are a view of a whole chunk, which would be kept with them.
+    if (this.#followed.has(publication.topic))
+      this.#pass({ ...publication, push: Buffer.from(publication.push) }, Date.now());
+  }
+
+  #pass(publication: Publication, atMs: number): void {
     const topic = this.#followed.get(publication.topic);
     // Not followed: the hub sent it before it read our unwant. At or below our offset: sent twice around a resync.
     if (!topic || publication.offset <= topic.offset) return;
     topic.offset = publication.offset;
-    topic.answer = undefined;
+    topic.answers = undefined;
+    topic.memory.add(publication, atMs);
     this.around.publish(topic.name, publication.push);
+    if (this.#ahead.size > 0) this.#caughtUp(topic);
+  }
+
+  #caughtUp(topic: Topic): void {
+    const list = this.#ahead.get(topic.name);
+    if (!list) return;
+    const rest = list.filter(({ offset }) => offset > topic.offset);
+    if (rest.length === 0) this.#ahead.delete(topic.name);
+    else this.#ahead.set(topic.name, rest);
+    const here = list.filter(({ offset }) => offset <= topic.offset).map(({ waiter }) => waiter);
+    if (here.length > 0) this.around.arrived(topic, here, false);
   }
 
   /** The last native subscriber of a topic left. */
   emptied(name: string, nowMs: number): void {
     if (this.#followed.has(name)) this.#idle.set(name, nowMs);
+  }
+
+  /** Every replica, for a hub that lost its memory. */
+  replicas(): Iterable<Topic> {
+    return this.#followed.values();
   }
 
   /** The link to the hub is new: ask again for everything that is followed or waited for. */
@@ -124,6 +177,20 @@ export class Topics<W> {
       this.around.unwant(name);
       this.around.gaveUp(name, asked.waiting);
     }
+    for (const [name, list] of this.#ahead) this.#stopWaiting(name, list, nowMs);
+  }
+
+  /** Who waited in vain for an offset is answered with what there is. */
+  #stopWaiting(name: string, list: readonly { waiter: W; offset: number; sinceMs: number }[], nowMs: number): void {
+    const late = list.filter(({ sinceMs }) => nowMs - sinceMs >= WAIT_MS);
+    if (late.length === 0) return;
+    const rest = list.filter(({ sinceMs }) => nowMs - sinceMs < WAIT_MS);
+    if (rest.length === 0) this.#ahead.delete(name);
+    else this.#ahead.set(name, rest);
+    const topic = this.#followed.get(name);
+    const waiting = late.map(({ waiter }) => waiter);
+    if (topic) this.around.arrived(topic, waiting, true);
+    else this.around.gaveUp(name, waiting);
   }
 
   #forget(name: string): void {

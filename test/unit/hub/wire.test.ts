@@ -1,26 +1,41 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { encode, type Frame, FrameReader, MAX_FRAME_BYTES } from "../../../src/hub/wire.js";
+import { encode, type Frame, FrameReader, MAX_FRAME_BYTES, type WireEntry } from "../../../src/hub/wire.js";
 
 const topic = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}(:[A-Za-z0-9_-]{1,60})?$/);
 const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ type: fc.constant("hello" as const), worker: fc.nat(4096), pid: fc.nat() }),
   fc.record({ type: fc.constant("want" as const), topic, epoch: fc.string(), offset: fc.nat() }),
   fc.record({ type: fc.constant("unwant" as const), topic }),
-  fc.record({ type: fc.constant("standing" as const), topic, epoch: fc.string(), offset: fc.maxSafeNat() }),
+  fc.record(
+    {
+      type: fc.constantFrom("standing" as const, "offer" as const),
+      topic,
+      epoch: fc.string(),
+      offset: fc.maxSafeNat(),
+      history: fc.constant([
+        [1, 2, "push"],
+        [2, 3, "push", "key"],
+      ] as WireEntry[]),
+      state: fc.constant([{ key: "k", data: "1" }]),
+    },
+    { noNullPrototype: true },
+  ),
+  fc.constantFrom<Frame>({ type: "offered" }, { type: "welcome", rebuild: true }),
   fc.record({ type: fc.constant("counters" as const), values: fc.float64Array({ maxLength: 60, noNaN: true }) }),
   fc.record({
     type: fc.constant("publication" as const),
     topic,
     offset: fc.nat(2 ** 47),
+    key: fc.option(fc.string({ unit: "grapheme", maxLength: 256 }), { nil: undefined }),
     push: fc.uint8Array({ maxLength: 500 }),
   }),
 );
 
 /** Comparable: typed arrays as lists, and no null prototypes (fast-check makes them). */
 function plain(each: Frame): unknown {
-  if (each.type === "publication") return { ...each, push: [...each.push] };
+  if (each.type === "publication") return { ...each, key: each.key ?? null, push: [...each.push] };
   return each.type === "counters" ? { ...each, values: [...each.values] } : { ...each };
 }
 

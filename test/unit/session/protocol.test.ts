@@ -1,20 +1,43 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { BadRequest, parseCommand, subscribeReply } from "../../../src/session/protocol.js";
+import { BadRequest, followReply, parseCommand, parseUrlTopic, resetEvent } from "../../../src/session/protocol.js";
 
 it("understands what the protocol names", () => {
   assert.deepEqual(parseCommand('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat" });
-  assert.deepEqual(parseCommand('{"reqtype":"Subscribe","topic":"a:b","id":1}'), {
+  const since = { epoch: "a.0", offset: 5 };
+  assert.deepEqual(parseCommand(JSON.stringify({ reqtype: "Subscribe", topic: "a:b", id: 1, since })), {
     type: "subscribe",
-    topic: "a:b",
-    id: 1,
+    wish: { topic: "a:b", id: 1, since },
   });
-  assert.deepEqual(parseCommand('{"topic":"a","reqtype":"Unsubscribe","id":{}}'), {
-    type: "unsubscribe",
-    topic: "a",
-    id: undefined,
+  assert.deepEqual(parseCommand('{"reqtype":"Query","action":"allexts"}'), {
+    type: "subscribe",
+    wish: { topic: "exts", id: undefined, action: "allexts" },
   });
+  const bye = { type: "unsubscribe", topic: "a", id: undefined };
+  assert.deepEqual(parseCommand('{"topic":"a","reqtype":"Unsubscribe","id":{}}'), bye);
+});
+
+it("a position that nobody gave is refused, in a message and in the URL", () => {
+  const bad = [
+    1,
+    "x",
+    [],
+    {},
+    { epoch: "a" },
+    { epoch: "a", offset: -1 },
+    { epoch: "a", offset: 1.5 },
+    { epoch: 'a"', offset: 1 },
+  ];
+  for (const since of bad)
+    assert.throws(() => parseCommand(JSON.stringify({ reqtype: "Subscribe", topic: "t", since })), BadRequest);
+  for (const action of ["all", "alla b", "exts", 7, undefined]) {
+    assert.throws(() => parseCommand(JSON.stringify({ reqtype: "Query", action })), BadRequest);
+  }
+  assert.deepEqual(parseUrlTopic("t@a.0:57"), { topic: "t", since: { epoch: "a.0", offset: 57 } });
+  assert.deepEqual(parseUrlTopic("a:1"), { topic: "a:1" });
+  for (const text of ["", "t@", "t@a", "t@a:", "t@:1", "t@a:1@b:2", "t@a:-1", "t@a:1e9", "a b"])
+    assert.equal(parseUrlTopic(text), undefined, text);
 });
 
 it("any other text is a BadRequest, never another error", () => {
@@ -40,12 +63,34 @@ it("names like those of Object's own properties are no requests", () => {
   }
 });
 
-it("the reply carries the id when there is one", () => {
-  assert.equal(
-    subscribeReply("t", { epoch: "e", offset: 3 }, undefined).toString(),
-    '{"reqtype":"Subscribe","code":0,"topic":"t","epoch":"e","offset":3,"recovered":false,"data":[]}',
-  );
-  assert.match(subscribeReply("t", { epoch: "e", offset: 3 }, "q").toString(), /"id":"q"/);
+it("the reply carries the id and the action when there is one, and the state unless the pushes follow", () => {
+  const told = { name: "t", epoch: "e", offset: 3, state: '[{"key":"k","data":1}]' };
+  const position = { topic: "t", epoch: "e", offset: 3 };
+  const data = [{ key: "k", data: 1 }];
+  const parse = (bytes: Buffer): unknown => JSON.parse(bytes.toString());
+  assert.deepEqual(parse(followReply(told, {}, false)), {
+    reqtype: "Subscribe",
+    code: 0,
+    ...position,
+    recovered: false,
+    data,
+  });
+  assert.deepEqual(parse(followReply(told, { id: 'q"' }, true)), {
+    reqtype: "Subscribe",
+    id: 'q"',
+    code: 0,
+    ...position,
+    recovered: true,
+    data: [],
+  });
+  assert.deepEqual(parse(followReply(told, { action: "allt" }, false)), {
+    reqtype: "Query",
+    action: "allt",
+    code: 0,
+    ...position,
+    data,
+  });
+  assert.deepEqual(parse(resetEvent(told)), { event: "reset", ...position, data });
 });
 
 function safe(value: unknown): string {

@@ -13,7 +13,7 @@ it("admits with the topics of the URL, each once, and our sub-protocol if it is 
   assert.deepEqual(decide({}), { topics: [], protocol: "" });
   assert.deepEqual(decide({ topics: "" }), { topics: [], protocol: "" });
   assert.deepEqual(decide({ topics: "a,b,a", protocols: "x, megagate.v1" }), {
-    topics: ["a", "b"],
+    topics: [{ topic: "a" }, { topic: "b" }],
     protocol: "megagate.v1",
   });
   assert.deepEqual(decide({ protocols: "other" }), { topics: [], protocol: "" });

@@ -1,0 +1,48 @@
+/**
+ * What a topic remembers, by its prefix (the part before the first `:`). Pure; hub and workers hold the same rules, so
+ * that a replica keeps as much as the hub. Text form: `user:history=0,keys=0;exts:keys=50000,seconds=3600`.
+ */
+export interface TopicRule {
+  /** Publications kept for clients that come back. */
+  readonly historyCount: number;
+  readonly historyBytes: number;
+  readonly historySeconds: number;
+  /** Greatest number of keys whose last value is kept; 0 keeps none. */
+  readonly stateKeys: number;
+}
+
+const FIELDS = {
+  history: "historyCount",
+  bytes: "historyBytes",
+  seconds: "historySeconds",
+  keys: "stateKeys",
+} as const;
+
+/** What the option table holds the text to. */
+export const RULES_PATTERN =
+  /^[A-Za-z0-9_-]+:(?:history|bytes|seconds|keys)=\d{1,9}(?:,(?:history|bytes|seconds|keys)=\d{1,9})*(?:;[A-Za-z0-9_-]+:(?:history|bytes|seconds|keys)=\d{1,9}(?:,(?:history|bytes|seconds|keys)=\d{1,9})*)*$/;
+
+export class TopicRules {
+  readonly #byPrefix = new Map<string, TopicRule>();
+
+  constructor(
+    private readonly usual: TopicRule,
+    text: string,
+  ) {
+    for (const part of text.split(";").filter((each) => each !== "")) {
+      const [prefix = "", settings = ""] = part.split(":");
+      const rule: Record<string, number> = { ...usual };
+      for (const setting of settings.split(",")) {
+        const [name = "", value = ""] = setting.split("=");
+        rule[FIELDS[name as keyof typeof FIELDS]] = Number(value);
+      }
+      this.#byPrefix.set(prefix, rule as unknown as TopicRule);
+    }
+  }
+
+  of(topic: string): TopicRule {
+    if (this.#byPrefix.size === 0) return this.usual;
+    const colon = topic.indexOf(":");
+    return this.#byPrefix.get(colon < 0 ? topic : topic.slice(0, colon)) ?? this.usual;
+  }
+}
