@@ -183,6 +183,13 @@ export const SERVE_OPTIONS = {
     unit: "seconds",
     explanation: "After SIGTERM everybody is told to go; what is still open after so long is cut",
   }),
+  stateDir: text({
+    default: "",
+    unit: "path",
+    range: "a folder",
+    explanation:
+      "Folder where an orderly stop leaves what topics remember, for the next start to go on; none forgets it",
+  }),
   runDir: text({
     default: "",
     unit: "path",

@@ -6,6 +6,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
+import { Census } from "./census.js";
 import type { Hub, Peer } from "./hub.js";
 import type { Rebuild } from "./rebuild.js";
 import { encode, FrameReader, type ToHub, type Want } from "./wire.js";
@@ -55,6 +56,7 @@ class WorkerPeer implements Peer {
 export class Acceptor {
   readonly #server: Server;
   readonly #peers = new Set<WorkerPeer>();
+  readonly census = new Census();
   overflows = 0;
 
   constructor(
@@ -123,11 +125,14 @@ export class Acceptor {
         break;
       case "want":
         peer.wanted.add(frame.topic);
-        this.rebuild.then(() => this.#want(peer, frame));
+        this.rebuild.whenDone(() => this.#want(peer, frame));
         break;
       case "unwant":
         peer.wanted.delete(frame.topic);
         this.hub.unwant(peer, frame.topic);
+        break;
+      case "count":
+        this.census.counted(frame.id, frame.subscribers);
         break;
       case "counters":
         this.options.onCounters(peer.worker, frame.values);

@@ -30,8 +30,6 @@ export interface Published extends Position {
 }
 
 export interface Description extends Published {
-  /** Workers that follow it; each serves any number of sockets. */
-  readonly followers: number;
   readonly history: { count: number; bytes: number };
   readonly state: readonly StateEntry[];
 }
@@ -164,9 +162,14 @@ export class Hub {
   describe(name: string): Description | undefined {
     const topic = this.#topics.get(name);
     if (!topic) return undefined;
-    const { epoch, offset, memory, interested } = topic;
+    const { epoch, offset, memory } = topic;
     const history = memory?.history ?? { count: 0, bytes: 0 };
-    return { topic: name, epoch, offset, followers: interested?.size ?? 0, history, state: memory?.state ?? [] };
+    return { topic: name, epoch, offset, history, state: memory?.state ?? [] };
+  }
+
+  /** The workers that want a topic. */
+  followers(name: string): Iterable<Peer> {
+    return this.#topics.get(name)?.interested ?? [];
   }
 
   /** Every topic as it stands, for `--state-dir`. */

@@ -29,7 +29,7 @@ export class Rebuild {
   }
 
   /** Runs now, or when every replica has been gathered. */
-  then(act: () => void): void {
+  whenDone(act: () => void): void {
     if (this.running) this.#after.push(act);
     else act();
   }

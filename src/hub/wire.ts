@@ -57,12 +57,23 @@ export interface Welcome {
   readonly type: "welcome";
   readonly rebuild: boolean;
 }
+/** The hub asks how many sockets of this worker follow a topic. */
+export interface Ask {
+  readonly type: "ask";
+  readonly id: number;
+  readonly topic: string;
+}
+export interface Count {
+  readonly type: "count";
+  readonly id: number;
+  readonly subscribers: number;
+}
 export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered;
-export type ToWorker = Welcome | Standing | Pushed;
+export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Count;
+export type ToWorker = Welcome | Standing | Ask | Pushed;
 export type Frame = ToHub | ToWorker;
 
 const TYPES = [
@@ -75,6 +86,8 @@ const TYPES = [
   "offer",
   "offered",
   "welcome",
+  "ask",
+  "count",
 ] as const;
 const HEAD = 5;
 const PUBLICATION_HEAD = 9;

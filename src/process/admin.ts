@@ -12,8 +12,9 @@ export interface Answer {
   readonly contentType?: string;
 }
 
-export type Route = (request: IncomingMessage) => Promise<Answer> | Answer;
-/** "GET /metrics" → what answers it. */
+/** `name` is what stands in the place of `{name}`, decoded; empty where the route has none. */
+export type Route = (request: IncomingMessage, name: string) => Promise<Answer> | Answer;
+/** "GET /metrics", "GET /topics/{name}" → what answers it. */
 export type Routes = Readonly<Record<string, Route>>;
 
 export function createAdmin(routes: Routes): Server {
@@ -29,7 +30,8 @@ export function createAdmin(routes: Routes): Server {
 
 async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
-    send(response, await find(routes, request)(request));
+    const { route, name } = find(routes, request);
+    send(response, await route(request, name));
   } catch (error) {
     if (response.destroyed || response.headersSent) return;
     if (error instanceof GatewayError) {
@@ -44,14 +46,27 @@ async function respond(routes: Routes, request: IncomingMessage, response: Serve
   }
 }
 
-function find(routes: Routes, request: IncomingMessage): Route {
+function find(routes: Routes, request: IncomingMessage): { route: Route; name: string } {
   const path = (request.url ?? "/").split("?", 1)[0]!;
-  const route = routes[`${request.method ?? ""} ${path}`];
-  if (route) return route;
-  const methods = Object.keys(routes).filter((key) => key.endsWith(` ${path}`));
+  const slash = path.lastIndexOf("/");
+  const pattern = `${path.slice(0, slash)}/{name}`;
+  const method = request.method ?? "";
+  const exact = routes[`${method} ${path}`];
+  if (exact) return { route: exact, name: "" };
+  const named = routes[`${method} ${pattern}`];
+  if (named) return { route: named, name: decode(path.slice(slash + 1)) };
+  const methods = Object.keys(routes).filter((key) => key.endsWith(` ${path}`) || key.endsWith(` ${pattern}`));
   if (methods.length === 0)
     throw new GatewayError("notFound", `no such path; there are ${Object.keys(routes).join(", ")}`);
   throw new GatewayError("badMethod", `use ${methods.join(" or ")}`);
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function send(response: ServerResponse, { status = 200, body, contentType }: Answer): void {

@@ -8,6 +8,7 @@
 import type { Server } from "node:http";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
+import { loadTopics, saveTopics } from "../hub/archive.js";
 import { Hub } from "../hub/hub.js";
 import { Rebuild } from "../hub/rebuild.js";
 import { forwardedLog } from "../log.js";
@@ -16,6 +17,7 @@ import { Fleet } from "../metrics/fleet.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import { PublishApi } from "../publish/api.js";
+import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import { TopicRules } from "../topics/rules.js";
 import { createAdmin, type Routes } from "./admin.js";
 import { CannotStart, type Running, runChild } from "./child.js";
@@ -78,6 +80,7 @@ async function start(given: StartHub): Promise<Running> {
       if (stopping) throw new GatewayError("draining");
       return { body: await publishApi.publish(request) };
     },
+    "GET /topics/{name}": async (_request, name) => ({ body: await describe(hub, acceptor, name) }),
     "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
     "GET /healthz": () => ({ body: { status: "alive" } }),
     "GET /readyz": () => {
@@ -97,6 +100,7 @@ async function start(given: StartHub): Promise<Running> {
       },
     }),
   };
+  if (config.stateDir !== "" && !given.rebuild) restore(hub, config.stateDir);
   const admin = createAdmin(routes);
   await acceptor.listen();
   await listen(admin, config.adminHost, config.adminPort);
@@ -116,9 +120,39 @@ async function start(given: StartHub): Promise<Running> {
     acceptor.close();
     admin.close();
     admin.closeAllConnections();
+    if (config.stateDir !== "") save(hub, config.stateDir);
     await Promise.resolve();
   }
   return { handle, stop };
+}
+
+function restore(hub: Hub, dir: string): void {
+  try {
+    const topics = loadTopics(hub, dir);
+    if (topics > 0) log("info", "topics taken over from the last run", { topics, dir });
+  } catch (error) {
+    throw new CannotStart(
+      `--state-dir: ${dir} holds no readable state (${String(error)}); move it away to start without`,
+    );
+  }
+}
+
+function save(hub: Hub, dir: string): void {
+  try {
+    log("info", "topics saved for the next run", { topics: saveTopics(hub, dir), dir });
+  } catch (error) {
+    log("error", "topics could not be saved; the next run begins new epochs", { dir, error: String(error) });
+  }
+}
+
+/** A topic as the hub knows it, and how many sockets follow it. */
+async function describe(hub: Hub, acceptor: Acceptor, name: string): Promise<object> {
+  if (!isTopic(name)) throw new GatewayError("badTopic", `topic: ${TOPIC_RULE}`);
+  const topic = hub.describe(name);
+  if (!topic) throw new GatewayError("notFound", `no such topic: nobody published to ${name} or asked for it`);
+  const subscribers = await acceptor.census.ask(name, hub.followers(name));
+  const state = topic.state.map(({ key, data }) => ({ key, data: JSON.parse(data) as unknown }));
+  return { ...topic, subscribers, state };
 }
 
 async function listen(admin: Server, host: string, port: number): Promise<void> {

@@ -192,7 +192,7 @@ export class Supervisor {
     const late = cut.filter(Boolean).length;
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
-    await this.#hub.stop(2000);
+    await this.#hub.stop(deadlineMs);
     this.#clean();
   }
 

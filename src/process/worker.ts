@@ -84,13 +84,13 @@ function linked(given: StartWorker, topics: Topics<Waiter>): Promise<Link> {
         counters[SLOT.linkLost]! += 1;
       },
       onFrame: (frame) => {
-        if (frame.type !== "welcome") {
-          received(topics, frame);
-          return;
-        }
-        resolve(link);
-        if (frame.rebuild) offerAll(link, topics);
-        topics.relink();
+        if (frame.type === "ask") {
+          link.send({ type: "count", id: frame.id, subscribers: topics.subscribers(frame.topic) });
+        } else if (frame.type === "welcome") {
+          resolve(link);
+          if (frame.rebuild) offerAll(link, topics);
+          topics.relink();
+        } else received(topics, frame);
       },
       log,
     });

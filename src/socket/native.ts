@@ -16,6 +16,8 @@ export type {
 
 // In the binary but not in its types: RFC 6455 fragments (tried, DESIGN.md §4).
 declare module "uWebSockets.js" {
+  // Merging needs the same type parameter, used or not.
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars
   interface WebSocket<UserData> {
     sendFirstFragment(message: Uint8Array, isBinary: boolean): number;
     sendFragment(message: Uint8Array, isBinary: boolean): number;

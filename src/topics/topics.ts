@@ -70,6 +70,11 @@ export class Topics<W> {
     return this.#followed.size;
   }
 
+  /** How many sockets of this worker follow the topic. */
+  subscribers(name: string): number {
+    return this.around.subscribers(name);
+  }
+
   /** The topic if it is followed here already. */
   find(name: string): Topic | undefined {
     return this.#followed.get(name);

@@ -1,8 +1,11 @@
 /** A client that was away gets exactly what it missed, or is told that it cannot; large states arrive whole. */
 import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Client, type Message } from "../support/client.js";
-import { Gateway } from "../support/gateway.js";
+import { cli, Gateway } from "../support/gateway.js";
 import { until } from "../support/wait.js";
 
 const pushes = (client: Client, topic: string): Message[] =>
@@ -108,6 +111,24 @@ describe("topics remember", () => {
     await client.end();
   });
 
+  it("GET /topics/{name}: where it stands, what it remembers, who follows it", async () => {
+    const { epoch } = await publish({ topic: "seen:1", key: "k", data: { v: 1 } });
+    const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`${gateway.url}?topics=seen:1`)));
+    for (const client of clients) await client.find("answer", (m) => m.topic === "seen:1");
+    const { history, ...told } = (await (await gateway.admin("/topics/seen:1")).json()) as Record<string, unknown>;
+    assert.deepEqual(told, {
+      topic: "seen:1",
+      epoch,
+      offset: 1,
+      state: [{ key: "k", data: { v: 1 } }],
+      subscribers: 12,
+    });
+    assert.equal((history as { count: number }).count, 1);
+    assert.equal(await gateway.status("/topics/never"), 404);
+    assert.equal(await gateway.status("/topics/a%20b"), 400);
+    await Promise.all(clients.map((client) => client.end()));
+  });
+
   it("a key beyond the rule is refused, nothing else is", async () => {
     for (const key of ["a", "b", "a"]) await publish({ topic: "few:1", key, data: 1 });
     const refused = await gateway.admin("/publish", { method: "POST", body: '{"topic":"few:1","key":"c","data":1}' });
@@ -154,4 +175,36 @@ describe("topics remember", () => {
       (n) => n === 0,
     );
   });
+});
+
+it("--state-dir: after an orderly restart epochs and offsets go on, and clients recover what they missed", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "megagate-state-"));
+  const first = await Gateway.start("--workers", "1", "--state-dir", dir);
+  const before = await first.publish("t", 1);
+  await first.admin("/publish", { method: "POST", body: '{"topic":"t","key":"k","data":"kept"}' });
+  assert.equal((await first.stop()).code, 0);
+  await using second = await Gateway.start("--workers", "1", "--state-dir", dir);
+  const after = await second.publish("t", 3);
+  assert.deepEqual(after, { ...before, offset: 3 });
+  const client = await Client.open(`${second.url}?topics=t@${before.epoch}:1`);
+  await until(
+    "recovered",
+    () => pushes(client, "t").map((m) => m.offset),
+    (offsets) => offsets.length === 2,
+  );
+  assert.deepEqual(
+    pushes(client, "t").map((m) => m.offset),
+    [2, 3],
+  );
+  const { state } = (await (await second.admin("/topics/t")).json()) as { state: unknown };
+  assert.deepEqual(state, [{ key: "k", data: "kept" }]);
+  await client.end();
+});
+
+it("--state-dir that holds something else: says so and does not start", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "megagate-state-"));
+  writeFileSync(join(dir, "topics.ndjson"), "not JSON\n");
+  const exit = await cli(["serve", "--port", "0", "--admin-port", "0", "--state-dir", dir]).ended;
+  assert.equal(exit.code, 2);
+  assert.match(exit.stderr, /--state-dir: .* holds no readable state .* move it away/);
 });

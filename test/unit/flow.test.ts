@@ -104,7 +104,7 @@ class FakeWorker {
     const socket = new FakeSocket(config.maxBackpressureBytes, {
       dropped: (dropped, bytes) => this.sessions.dropped(dropped, bytes),
       closed: (closed) => {
-        this.sockets.delete(closed as FakeSocket);
+        this.sockets.delete(closed);
         this.sessions.closed(closed, "client");
       },
     });
@@ -170,7 +170,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     arbitrary: fc.record({ type: fc.constant("step" as const), worker, count: fc.integer({ min: 1, max: 4 }) }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constantFrom("relink" as const, "kill" as const), worker }) },
-  { weight: 1, arbitrary: fc.constant({ type: "hubDies" } as Act) },
+  { weight: 1, arbitrary: fc.constant({ type: "hubDies" }) },
 );
 
 class Stage {
