@@ -16,6 +16,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .showHelpAfterError("(--help lists the options)");
   addServe(program);
   addPublish(program);
+  addWatch(program);
   const [{ registerLoad }, { registerMillion }, { addTuneCommands }] = await Promise.all([
     import("../load/command.js"),
     import("../load/million.js"),
@@ -89,5 +90,22 @@ function addPublish(program: Command): void {
     .action(async (topic: string, data: string, { adminUrl }: { adminUrl: string }) => {
       const { publishOnce } = await import("./publish/command.js");
       process.stdout.write(`${await publishOnce({ adminUrl, topic, data })}\n`);
+    });
+}
+
+function addWatch(program: Command): void {
+  program
+    .command("watch")
+    .description("Show a topic as it changes, until Ctrl-C: its state, then each push, without a gap.")
+    .argument("<topic>", "topic name")
+    .option("--url <url>", "WebSocket address of the gateway", "ws://127.0.0.1:8080/ws")
+    .action(async (topic: string, { url }: { url: string }) => {
+      const [{ watchTopic }, { default: WebSocket }] = await Promise.all([import("./client/watch.js"), import("ws")]);
+      const stop = new AbortController();
+      process.once("SIGINT", () => stop.abort());
+      process.once("SIGTERM", () => stop.abort());
+      const write = (line: string): void => void process.stdout.write(line);
+      const why = await watchTopic({ url, topic, WebSocket, write, signal: stop.signal });
+      if (why !== undefined) throw new GatewayError("failed", why);
     });
 }

@@ -3,7 +3,7 @@
  * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
  */
 import { RULES_PATTERN } from "../topics/rules.js";
-import { bytes, type ConfigOf, choice, text, whole } from "./table.js";
+import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 
@@ -196,6 +196,7 @@ export const SERVE_OPTIONS = {
     range: "a folder",
     explanation: "Folder for the private socket between hub and workers; none makes a temporary one",
   }),
+  dev: flag({ default: false, explanation: "Development mode: the example page is served at / of the public port" }),
   logLevel: choice({
     default: "info",
     choices: ["debug", "info", "warn", "error", "silent"],

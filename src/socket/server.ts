@@ -12,6 +12,7 @@ import type { Wish } from "../session/protocol.js";
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
+import { loadPages } from "./pages.js";
 import { decideUpgrade, type EdgeState, type Refusal, refusePlain } from "./upgrade.js";
 
 /** Longest message that uWebSockets takes before it cuts the connection itself; our own limit answers with 1009. */
@@ -31,7 +32,7 @@ const NO_USER_DATA: UserData = Object.freeze({});
 
 export type ServerConfig = Pick<
   ServeConfig,
-  "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl"
+  "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "dev"
 >;
 
 export class Server {
@@ -77,6 +78,11 @@ export class Server {
     });
     this.app.get(ADDRESS_PATH, (res, req) => this.#address(res, req));
     this.app.options(ADDRESS_PATH, (res) => this.#answer(res, 204, "", { "Access-Control-Allow-Methods": "GET" }));
+    for (const { path, contentType, body } of loadPages(this.config.dev)) {
+      this.app.get(path, (res) =>
+        this.#answer(res, 200, body, { "Content-Type": contentType, "Cache-Control": "no-cache" }),
+      );
+    }
     this.app.any("/*", (res) => this.#refuse(res, { reason: "not_found", error: new GatewayError("notFound") }));
     this.app.filter((_res, change) => this.#filter(Number(change)));
   }
@@ -151,7 +157,7 @@ export class Server {
       res.writeStatus(STATUS[status] ?? String(status));
       // Read by pages of other origins too: the original front end is served elsewhere.
       res.writeHeader("Access-Control-Allow-Origin", "*");
-      if (body !== "") res.writeHeader("Content-Type", "application/json");
+      if (body !== "" && headers["Content-Type"] === undefined) res.writeHeader("Content-Type", "application/json");
       for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
       res.end(body, true);
     });

@@ -1,0 +1,29 @@
+/**
+ * One timer, set anew as often as needed. The client has two: one for the heartbeat, and one for the next step of its
+ * state machine. Nothing else in this room may call `setTimeout`, so that after `close()` nothing keeps a process alive.
+ */
+import type { Clock } from "./surroundings.js";
+
+export class Alarm {
+  #timer: unknown;
+
+  constructor(private readonly clock: Clock) {}
+
+  get isSet(): boolean {
+    return this.#timer !== undefined;
+  }
+
+  /** Replaces what was set before. */
+  set(delayMs: number, ring: () => void): void {
+    this.clear();
+    this.#timer = this.clock.setTimeout(() => {
+      this.#timer = undefined;
+      ring();
+    }, delayMs);
+  }
+
+  clear(): void {
+    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

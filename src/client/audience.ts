@@ -1,0 +1,117 @@
+/**
+ * Who follows one topic here: hands each event to every subscription that has begun. Listeners are user code: one may
+ * throw, close its subscription or make another in the middle of an event, and the others still hear.
+ */
+import type { Position } from "./protocol.js";
+import type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
+
+const NO_STATE: ReadonlyMap<string, unknown> = new Map();
+
+interface Source {
+  readonly topic: string;
+  readonly position: Position | undefined;
+  readonly state: ReadonlyMap<string, unknown>;
+}
+
+class Follower implements Subscription {
+  closed = false;
+  /** Its first `onState` has run. */
+  started = false;
+
+  constructor(
+    private readonly source: Source,
+    readonly options: SubscribeOptions,
+    private readonly leave: () => void,
+  ) {}
+
+  get topic(): string {
+    return this.source.topic;
+  }
+
+  get position(): Position | undefined {
+    return this.started ? this.source.position : undefined;
+  }
+
+  get state(): ReadonlyMap<string, unknown> {
+    return this.started && this.options.snapshot ? this.source.state : NO_STATE;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.leave();
+  }
+}
+
+export class Audience {
+  /** Iterated while listeners run: who leaves is skipped, who joins has not started yet. */
+  readonly #followers = new Set<Follower>();
+
+  get isEmpty(): boolean {
+    return this.#followers.size === 0;
+  }
+
+  add(source: Source, options: SubscribeOptions, emptied: () => void): Subscription {
+    const follower = new Follower(source, options, () => {
+      this.#followers.delete(follower);
+      if (this.isEmpty) emptied();
+    });
+    this.#followers.add(follower);
+    return follower;
+  }
+
+  /** Those who have not begun; a subscription with a snapshot waits until the state is whole. */
+  start(state: TopicState, isWhole: boolean): void {
+    for (const follower of this.#followers) {
+      if (follower.started || (follower.options.snapshot && !isWhole)) continue;
+      follower.started = true;
+      shielded(() => follower.options.onState?.(state));
+    }
+  }
+
+  reset(reset: Reset, state: TopicState): void {
+    for (const follower of this.#started()) {
+      shielded(() => follower.options.onReset?.(reset));
+      if (!follower.closed) shielded(() => follower.options.onState?.(state));
+    }
+  }
+
+  push(push: Push): void {
+    for (const { options } of this.#started()) shielded(() => options.onPush?.(push));
+  }
+
+  gap(gap: Gap): void {
+    for (const { options } of this.#started()) shielded(() => options.onGap?.(gap));
+  }
+
+  /** Over for everybody, begun or not. */
+  refuse(refused: Refused): void {
+    for (const { options } of this.#dismiss()) shielded(() => options.onRefused?.(refused));
+  }
+
+  end(): void {
+    this.#dismiss();
+  }
+
+  #dismiss(): Follower[] {
+    const followers = [...this.#followers];
+    this.#followers.clear();
+    for (const follower of followers) follower.closed = true;
+    return followers;
+  }
+
+  *#started(): Iterable<Follower> {
+    for (const follower of this.#followers) if (follower.started) yield follower;
+  }
+}
+
+/** A listener that throws is a mistake of its author: reported as uncaught, but the other listeners still hear. */
+export function shielded(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error instanceof Error ? error : new Error(String(error));
+    });
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The client SDK, `megagate/client`: one connection to a gateway that comes back by itself, and subscriptions that say
+ * what they missed. Runs in browsers and in Node; imports nothing outside this room. This file is the state machine
+ * (drawn in events.ts): which connection there is, and when the next one is tried.
+ */
+import { Alarm } from "./alarm.js";
+import { adviceOf, Backoff, type Delay } from "./backoff.js";
+import { Connection } from "./connection.js";
+import { type Counts, noCounts } from "./counts.js";
+import { type ClientEvents, type ClientState, Events } from "./events.js";
+import { Feeds } from "./feeds.js";
+import { PageWatch } from "./page.js";
+import { parseMessage } from "./protocol.js";
+import { type ClientOptions, type Settings, settingsOf } from "./settings.js";
+import type { SubscribeOptions, Subscription } from "./subscription.js";
+
+export type { Counts } from "./counts.js";
+export type { ClientEvents, ClientState } from "./events.js";
+export type { Position } from "./protocol.js";
+export type { ClientOptions } from "./settings.js";
+export type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
+export type { Clock, Page, WebSocketConstructor, WebSocketLike } from "./surroundings.js";
+
+/** The gateway's "ask again in a few seconds" is between one and three. */
+const ASK_AGAIN_MS = 1000;
+/** RFC 6455: ended without a close frame. */
+const ABNORMAL = 1006;
+
+interface Why {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export class MegagateClient {
+  readonly counts: Counts = noCounts();
+  readonly #settings: Settings;
+  readonly #events = new Events();
+  readonly #feeds: Feeds;
+  /** The next step: connecting gives up, open asks again, waiting connects. */
+  readonly #step: Alarm;
+  readonly #backoff: Backoff;
+  readonly #page: PageWatch;
+  #state: ClientState = "idle";
+  #connection: Connection | undefined;
+  /** Counts attempts, so that an address that comes too late is recognised. */
+  #attempt = 0;
+  #openedMs = 0;
+  #offline = false;
+  /** While waiting: when it ends, and whether the gateway chose it. */
+  #due = { atMs: 0, ordered: false };
+
+  constructor(options: ClientOptions) {
+    this.#settings = settingsOf(options);
+    this.#step = new Alarm(this.#settings.clock);
+    this.#backoff = new Backoff(this.#settings);
+    this.#feeds = new Feeds(this.counts, {
+      now: () => this.#settings.clock.now(),
+      send: (text) => this.#connection?.send(text),
+      later: () => this.#askLater(),
+      refused: (refusal) => this.#events.emit("error", refusal),
+    });
+    this.#page = new PageWatch(this.#settings.page, {
+      woke: () => this.#lookAtOnce(),
+      cameOnline: () => {
+        this.#offline = false;
+        this.#lookAtOnce();
+      },
+      wentOffline: () => {
+        this.#offline = true;
+        if (this.#state === "waiting") this.#step.clear();
+      },
+    });
+  }
+
+  get state(): ClientState {
+    return this.#state;
+  }
+
+  on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  /** Connects if it is the first. Several subscriptions of one topic cost the gateway one. */
+  subscribe(topic: string, options: SubscribeOptions = {}): Subscription {
+    if (this.#state === "closed") throw new Error("this client is closed; make a new one");
+    const subscription = this.#feeds.follow(topic, options);
+    if (this.#state === "idle") this.#connect();
+    return subscription;
+  }
+
+  /** For good; leaves no timer and no listener. */
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#connection?.close();
+    this.#end({});
+  }
+
+  #connect(): void {
+    const { url, connectTimeoutMs } = this.#settings;
+    this.#attempt += 1;
+    this.#step.set(connectTimeoutMs, () => this.#giveUp("no connection in time"));
+    this.#move("connecting", {});
+    if (typeof url === "string") this.#dial(url);
+    else void this.#askAddress(url, this.#attempt);
+  }
+
+  async #askAddress(address: () => Promise<string>, attempt: number): Promise<void> {
+    try {
+      const url = await address();
+      if (attempt === this.#attempt) this.#dial(url);
+    } catch (error) {
+      if (attempt === this.#attempt) this.#noAddress(error);
+    }
+  }
+
+  #dial(url: string): void {
+    // A listener of "connecting" may have closed the client.
+    if (this.#state !== "connecting") return;
+    const { WebSocket, protocols } = this.#settings;
+    let socket: InstanceType<typeof WebSocket>;
+    try {
+      socket = new WebSocket(url, [...protocols]);
+    } catch (error) {
+      this.#noAddress(error);
+      return;
+    }
+    this.#connection = new Connection(socket, this.#settings, {
+      opened: () => this.#opened(),
+      received: (data) => this.#received(data),
+      ended: (code, reason) => this.#lost(code, reason),
+      isOverdue: () => this.#feeds.isOverdue(2 * this.#settings.answerTimeoutMs),
+    });
+  }
+
+  #noAddress(error: unknown): void {
+    this.#events.emit("error", { error: error instanceof Error ? error.message : String(error) });
+    this.#giveUp("no address to connect to");
+  }
+
+  #giveUp(reason: string): void {
+    if (this.#connection) this.#connection.drop(reason);
+    else this.#lost(ABNORMAL, reason);
+  }
+
+  #opened(): void {
+    this.#step.clear();
+    this.#openedMs = this.#settings.clock.now();
+    this.counts.connections += 1;
+    this.#feeds.connected();
+    this.#move("open", {});
+  }
+
+  #received(data: unknown): void {
+    const message = parseMessage(data);
+    switch (message.kind) {
+      case "goodbye": {
+        const { reason, afterMs } = message;
+        if (afterMs) this.#backoff.order(afterMs);
+        this.#events.emit("goodbye", { reason, afterMs });
+        break;
+      }
+      case "degraded":
+      case "restored":
+        this.#events.emit(message.kind, {});
+        break;
+      case "other":
+        this.counts.unknown += 1;
+        break;
+      case "done":
+        break;
+      default:
+        this.#feeds.received(message);
+    }
+  }
+
+  /** Only an open connection asks, so the alarm is free. */
+  #askLater(): void {
+    if (!this.#step.isSet) {
+      this.#step.set(ASK_AGAIN_MS * (1 + 2 * this.#settings.random()), () => this.#feeds.askAgain());
+    }
+  }
+
+  #lost(code: number, reason: string): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "open") this.#backoff.ended(this.#settings.clock.now() - this.#openedMs);
+    this.#attempt += 1;
+    this.#connection = undefined;
+    this.#feeds.disconnected();
+    const advice = adviceOf(code);
+    if (advice !== "never") {
+      this.#wait(this.#backoff.next(advice), { code, reason });
+      return;
+    }
+    this.#end({ code, reason });
+    this.#events.emit("stopped", { code, reason });
+  }
+
+  #wait({ delayMs, ordered }: Delay, why: Why): void {
+    this.#due = { atMs: this.#settings.clock.now() + delayMs, ordered };
+    if (this.#offline) this.#step.clear();
+    else this.#step.set(delayMs, () => this.#connect());
+    this.#move("waiting", { delayMs: this.#offline ? undefined : delayMs, ...why });
+  }
+
+  /** The page woke: what we chose to wait is cut short, what the gateway asked for is not. */
+  #lookAtOnce(): void {
+    if (this.#state === "open") this.#connection?.check();
+    if (this.#state !== "waiting" || this.#offline) return;
+    const delayMs = this.#due.ordered ? Math.max(this.#due.atMs - this.#settings.clock.now(), 0) : 0;
+    this.#step.set(delayMs, () => this.#connect());
+  }
+
+  #end(why: Partial<Why>): void {
+    this.#attempt += 1;
+    this.#connection = undefined;
+    this.#step.clear();
+    this.#page.stop();
+    this.#feeds.end();
+    this.#move("closed", why);
+  }
+
+  #move(to: ClientState, details: Partial<Why> & { delayMs?: number | undefined }): void {
+    const from = this.#state;
+    this.#state = to;
+    this.#events.emit("state", { from, to, ...details });
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * What happened, in numbers; one record for a whole client. Nothing is dropped without being counted here, so that a
+ * page can show, and a test can assert, that nothing went wrong quietly.
+ */
+
+export interface Counts {
+  /** Sockets that opened. */
+  connections: number;
+  /** Pushes that were handed on. */
+  pushes: number;
+  /** Pushes that came twice. */
+  duplicates: number;
+  /** Pushes of a topic that is not followed, or before its answer. */
+  strays: number;
+  gaps: number;
+  resets: number;
+  /** Messages that were not understood. */
+  unknown: number;
+}
+
+export const noCounts = (): Counts => ({
+  connections: 0,
+  pushes: 0,
+  duplicates: 0,
+  strays: 0,
+  gaps: 0,
+  resets: 0,
+  unknown: 0,
+});

@@ -1,0 +1,55 @@
+/**
+ * The client's own events, beside those of its subscriptions, and the list of who listens. `on` returns the function
+ * that stops listening. Without a listener an event is not lost information: `client.state` and `client.counts` stay.
+ */
+import { shielded } from "./audience.js";
+
+/**
+ *   idle ──subscribe──► connecting ──open──► open
+ *                         ▲    │ failed        │ lost
+ *                         │    ▼               ▼
+ *                         └─ waiting ◄─────────┘        any ──close(), or a close code that says so──► closed
+ */
+export type ClientState = "idle" | "connecting" | "open" | "waiting" | "closed";
+
+export interface ClientEvents {
+  /** `delayMs` while waiting: the next attempt; undefined while the page is offline. `code` and `reason`: why. */
+  state: {
+    readonly from: ClientState;
+    readonly to: ClientState;
+    readonly delayMs?: number | undefined;
+    readonly code?: number;
+    readonly reason?: string;
+  };
+  /** The gateway closed for good: this client will not come back. */
+  stopped: { readonly code: number; readonly reason: string };
+  /** A refusal by the gateway, or an address that could not be had. A refused topic is over; everything else goes on. */
+  error: { readonly code?: number | undefined; readonly error: string; readonly topic?: string };
+  /** The gateway closes soon; the client will come back within the window. */
+  goodbye: { readonly reason: string; readonly afterMs: readonly [number, number] | undefined };
+  /** The gateway's bus is away: pushes may be late. */
+  degraded: Readonly<Record<string, never>>;
+  restored: Readonly<Record<string, never>>;
+}
+
+type Listeners = { readonly [Name in keyof ClientEvents]: Set<(event: ClientEvents[Name]) => void> };
+
+export class Events {
+  readonly #listeners: Listeners = {
+    state: new Set(),
+    stopped: new Set(),
+    error: new Set(),
+    goodbye: new Set(),
+    degraded: new Set(),
+    restored: new Set(),
+  };
+
+  on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
+    this.#listeners[name].add(listener);
+    return () => void this.#listeners[name].delete(listener);
+  }
+
+  emit<Name extends keyof ClientEvents>(name: Name, event: ClientEvents[Name]): void {
+    for (const listener of this.#listeners[name]) shielded(() => listener(event));
+  }
+}

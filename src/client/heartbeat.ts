@@ -1,0 +1,69 @@
+/**
+ * Finds out that a connection is dead although nobody closed it: after a while without any message it asks, and after a
+ * while without any answer it says so. One timer, set only while the connection is open; a message costs one assignment.
+ * The interval is shortened at random by up to a quarter: a broadcast makes a million clients idle at the same instant.
+ */
+import { Alarm } from "./alarm.js";
+import type { Clock } from "./surroundings.js";
+
+export interface HeartbeatSettings {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Idle time after which a heartbeat is sent. */
+  readonly heartbeatMs: number;
+  /** Time that any message has to arrive in after it. */
+  readonly answerTimeoutMs: number;
+}
+
+interface Patient {
+  sendHeartbeat(): void;
+  /** Whether a request has waited too long for its answer although the connection is alive. */
+  isOverdue(): boolean;
+  died(reason: string): void;
+}
+
+export class Heartbeat {
+  readonly #alarm: Alarm;
+  #heardMs = 0;
+
+  constructor(
+    private readonly settings: HeartbeatSettings,
+    private readonly patient: Patient,
+  ) {
+    this.#alarm = new Alarm(settings.clock);
+  }
+
+  start(): void {
+    this.heard();
+    this.#waitForIdle();
+  }
+
+  /** Any message proves life. */
+  heard(): void {
+    this.#heardMs = this.settings.clock.now();
+  }
+
+  /** Asks now, whatever the timer says: the machine slept, or the page was hidden. */
+  check(): void {
+    this.patient.sendHeartbeat();
+    const askedMs = this.settings.clock.now();
+    this.#alarm.set(this.settings.answerTimeoutMs, () => {
+      if (this.#heardMs < askedMs) this.patient.died("no answer to a heartbeat");
+      else this.#waitForIdle();
+    });
+  }
+
+  #waitForIdle(): void {
+    const { clock, heartbeatMs, random } = this.settings;
+    const dueMs = this.#heardMs + heartbeatMs * (1 - random() / 4);
+    this.#alarm.set(Math.max(dueMs - clock.now(), 0), () => {
+      if (this.patient.isOverdue()) this.patient.died("no answer to a request");
+      else if (clock.now() - this.#heardMs >= heartbeatMs * 0.75) this.check();
+      else this.#waitForIdle();
+    });
+  }
+
+  stop(): void {
+    this.#alarm.clear();
+  }
+}

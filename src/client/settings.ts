@@ -1,0 +1,64 @@
+/**
+ * The client's options with their defaults. All times are milliseconds. What tests lend (`clock`, `random`, `page`) is
+ * an option like the others.
+ */
+import type { BackoffSettings } from "./backoff.js";
+import type { HeartbeatSettings } from "./heartbeat.js";
+import { SUBPROTOCOL } from "./protocol.js";
+import {
+  CLOCK,
+  type Clock,
+  currentPage,
+  globalWebSocket,
+  type Page,
+  type WebSocketConstructor,
+} from "./surroundings.js";
+
+export interface ClientOptions {
+  /** Where to connect; a function is asked before each attempt, for an address or a token that changes. */
+  readonly url: string | (() => Promise<string>);
+  /** Default: the global one, as in browsers. In Node 20 give the `ws` package's. */
+  readonly WebSocket?: WebSocketConstructor;
+  readonly protocols?: readonly string[];
+  /** Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000. */
+  readonly heartbeatMs?: number;
+  /** How long a heartbeat waits for any message; a subscription waits twice as long. Default 10,000. */
+  readonly answerTimeoutMs?: number;
+  /** Default 30,000: in a storm of a million, a gateway has a queue. */
+  readonly connectTimeoutMs?: number;
+  /** Greatest first delay between attempts; it doubles. Default 1,000. */
+  readonly baseMs?: number;
+  /** Greatest delay between attempts that the gateway did not choose. Default 30,000. */
+  readonly capMs?: number;
+  /** How long a connection must last before the delays begin anew. Default 10,000. */
+  readonly stableMs?: number;
+  readonly random?: () => number;
+  readonly clock?: Clock;
+  readonly page?: Page;
+}
+
+export interface Settings extends HeartbeatSettings, BackoffSettings {
+  readonly url: string | (() => Promise<string>);
+  readonly WebSocket: WebSocketConstructor;
+  readonly protocols: readonly string[];
+  readonly connectTimeoutMs: number;
+  readonly page: Page;
+}
+
+/** Throws if there is no WebSocket to use. */
+export function settingsOf(options: ClientOptions): Settings {
+  return {
+    url: options.url,
+    WebSocket: options.WebSocket ?? globalWebSocket(),
+    protocols: options.protocols ?? [SUBPROTOCOL],
+    heartbeatMs: options.heartbeatMs ?? 25_000,
+    answerTimeoutMs: options.answerTimeoutMs ?? 10_000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 30_000,
+    baseMs: options.baseMs ?? 1000,
+    capMs: options.capMs ?? 30_000,
+    stableMs: options.stableMs ?? 10_000,
+    random: options.random ?? Math.random,
+    clock: options.clock ?? CLOCK,
+    page: options.page ?? currentPage(),
+  };
+}

@@ -1,0 +1,65 @@
+/**
+ * One subscription as user code holds it, and the events that it hears. Several on one topic share one feed (feed.ts),
+ * so they cost the gateway one subscription. Types only; audience.ts has the feed's side.
+ * A subscription hears nothing before its first `onState`; from then on its pushes are without gap and without
+ * duplicate, or `onReset` says between which positions something may be missing.
+ */
+import type { Position } from "./protocol.js";
+
+export interface Push extends Position {
+  readonly topic: string;
+  readonly key: string | undefined;
+  /** `null` with a key: the key was deleted. */
+  readonly data: unknown;
+}
+
+/** The topic as it stands at `offset`: everything that was known before is replaced by it. */
+export interface TopicState extends Position {
+  readonly topic: string;
+  /** Live where the subscription asked for a snapshot: later pushes change it. */
+  readonly entries: ReadonlyMap<string, unknown>;
+}
+
+/** `missed`: pushes between `from` and `to` are lost to us. `renumbered`: the gateway began a new epoch. */
+export interface Reset {
+  readonly topic: string;
+  readonly because: "missed" | "renumbered";
+  readonly from: Position;
+  readonly to: Position;
+}
+
+/** Pushes `from` to `to` did not arrive; they have been asked for. */
+export interface Gap {
+  readonly topic: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** The gateway refused the topic; the subscription is over. */
+export interface Refused {
+  readonly topic: string;
+  readonly code: number;
+  readonly error: string;
+}
+
+export interface SubscribeOptions {
+  /** Begin with the topic's keyed state, and keep it in `state`. */
+  readonly snapshot?: boolean;
+  onPush?(push: Push): void;
+  /** Once at the start, and after every reset. */
+  onState?(state: TopicState): void;
+  /** Runs before the `onState` that belongs to it. */
+  onReset?(reset: Reset): void;
+  onGap?(gap: Gap): void;
+  onRefused?(refused: Refused): void;
+}
+
+export interface Subscription {
+  readonly topic: string;
+  readonly closed: boolean;
+  /** The last push that was seen; undefined before the first `onState`. */
+  readonly position: Position | undefined;
+  /** The topic's keyed state; empty without `snapshot`. */
+  readonly state: ReadonlyMap<string, unknown>;
+  close(): void;
+}

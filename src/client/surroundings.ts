@@ -1,0 +1,66 @@
+/**
+ * What the client needs of the place in which it runs: a WebSocket constructor, a clock, and, in browsers, the page that
+ * says when it becomes visible or goes offline. Declared here as narrow interfaces, so that the client needs neither
+ * DOM types nor Node's, and tests can lend their own. Browsers' WebSocket and the `ws` package's both fit.
+ */
+
+/** Handlers take `never`, which every WebSocket's own event type accepts; the client only sets them. */
+export interface WebSocketLike {
+  readonly readyState: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+  /** The `ws` package's way to cut without a handshake; browsers have none. */
+  terminate?(): void;
+}
+
+export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
+
+export interface Clock {
+  /** Milliseconds that never go back. */
+  now(): number;
+  setTimeout(run: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
+export interface Listenable {
+  addEventListener(type: string, listener: () => void): void;
+  removeEventListener(type: string, listener: () => void): void;
+}
+
+/** The page around the client; both absent in Node. */
+export interface Page {
+  readonly document?: (Listenable & { readonly visibilityState: string }) | undefined;
+  readonly window?: Listenable | undefined;
+}
+
+interface Globals extends Partial<Listenable> {
+  readonly WebSocket?: WebSocketConstructor;
+  readonly document?: Page["document"];
+  readonly performance: { now(): number };
+  setTimeout(run: () => void, delayMs: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
+const globals = globalThis as unknown as Globals;
+
+/** Called through `globals`, because browsers refuse these functions on any other object. */
+export const CLOCK: Clock = {
+  now: () => globals.performance.now(),
+  setTimeout: (run, delayMs) => globals.setTimeout(run, delayMs),
+  clearTimeout: (timer) => globals.clearTimeout(timer),
+};
+
+/** In web workers the global scope hears `online` and `offline` too, without a document. */
+export function currentPage(): Page {
+  const hears = typeof globals.addEventListener === "function";
+  return { document: globals.document, window: hears ? (globals as unknown as Listenable) : undefined };
+}
+
+export function globalWebSocket(): WebSocketConstructor {
+  if (globals.WebSocket) return globals.WebSocket;
+  throw new Error("there is no global WebSocket here: give the client one, such as the ws package's, as `WebSocket`");
+}

@@ -1,0 +1,90 @@
+/**
+ * `megagate watch TOPIC`: a topic as a person at a terminal sees it. The state on start, then a line for each push with
+ * time, offset, key and data; what happens to the connection in plain words. Ends by the given signal (Ctrl-C) or when
+ * the gateway closes for good. Writes only through `write`; the command decides where to.
+ */
+import { MegagateClient } from "./client.js";
+import type { ClientEvents } from "./events.js";
+import type { ClientOptions } from "./settings.js";
+import type { Push, TopicState } from "./subscription.js";
+
+export interface WatchOptions extends Omit<ClientOptions, "url"> {
+  readonly url: string;
+  readonly topic: string;
+  write(text: string): void;
+  /** Ends the watching; an `AbortSignal` fits. */
+  readonly signal?: { readonly aborted: boolean; addEventListener(type: "abort", listener: () => void): void };
+  /** What time it is, for the lines. */
+  readonly date?: () => Date;
+}
+
+/** Resolves when the watching is over: undefined if it was ended by the signal, else why the gateway ended it. */
+export function watchTopic(options: WatchOptions): Promise<string | undefined> {
+  const { topic, signal, date = () => new Date() } = options;
+  const line = (text: string): void => options.write(`${time(date())}  ${text}\n`);
+  const client = new MegagateClient(options);
+  return new Promise((resolve) => {
+    const end = (why?: string): void => {
+      client.close();
+      resolve(why);
+    };
+    client.on("state", (change) => {
+      const text = describeChange(change, options.url);
+      if (text !== undefined) line(text);
+    });
+    client.on("goodbye", ({ reason }) => line(`the gateway says goodbye (${plain(reason)})`));
+    client.on("degraded", () => line("the gateway has lost its bus; pushes may be late"));
+    client.on("restored", () => line("the gateway has its bus again"));
+    client.on("error", (event) =>
+      line(`error${event.code === undefined ? "" : ` ${event.code}`}: ${plain(event.error)}`),
+    );
+    client.on("stopped", ({ code, reason }) => end(`the gateway closed for good: ${code} ${plain(reason)}`.trimEnd()));
+    if (signal?.aborted) {
+      end();
+      return;
+    }
+    signal?.addEventListener("abort", () => end());
+    client.subscribe(topic, {
+      snapshot: true,
+      onState: (state) => describeState(state).forEach(line),
+      onPush: (push) => line(describePush(push)),
+      onGap: ({ from, to }) => line(`missed ${range(from, to)}; asking the gateway`),
+      onReset: ({ because }) => line(because === "missed" ? "pushes were missed for good" : "numbering began anew"),
+      onRefused: ({ code, error }) => end(`the gateway refused the topic: ${code} ${plain(error)}`),
+    });
+  });
+}
+
+function describeChange(change: ClientEvents["state"], url: string): string | undefined {
+  const { from, to, delayMs, code, reason } = change;
+  if (to === "connecting" && from === "idle") return `connecting to ${plain(url)}`;
+  if (to === "open") return "connected";
+  if (to !== "waiting") return undefined;
+  const why = [code, reason && plain(reason)].filter(Boolean).join(" ");
+  const lost = from === "open" ? "connection lost" : "no connection";
+  const next = delayMs === undefined ? "offline" : `trying again in ${(delayMs / 1000).toFixed(1)} s`;
+  return `${lost} (${why}); ${next}`;
+}
+
+function describeState({ topic, epoch, offset, entries }: TopicState): string[] {
+  const keys = entries.size === 1 ? "1 key" : `${entries.size} keys`;
+  const head = `${plain(topic)} stands at offset ${offset} of epoch ${plain(epoch)}, ${keys}`;
+  return [head, ...[...entries].map(([key, data]) => `  ${columns(key, data)}`)];
+}
+
+function describePush({ offset, key, data }: Push): string {
+  if (key !== undefined && data === null) return `${offset}  ${plain(key)}  deleted`;
+  return `${offset}  ${columns(key, data)}`;
+}
+
+const columns = (key: string | undefined, data: unknown): string =>
+  `${key === undefined ? "-" : plain(key)}  ${plain(JSON.stringify(data ?? null))}`;
+
+const range = (from: number, to: number): string => (from === to ? `push ${from}` : `pushes ${from} to ${to}`);
+
+/** Publishers choose these texts: nothing in them may command the terminal. */
+const plain = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+const time = (date: Date): string =>
+  `${date.toTimeString().slice(0, 8)}.${String(date.getMilliseconds()).padStart(3, "0")}`;

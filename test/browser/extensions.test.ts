@@ -1,0 +1,104 @@
+/**
+ * The example page in real Chromium: the snapshot is shown, and when the worker that holds its socket is killed in the
+ * middle of 500 publications a second, the page ends with every offset, without gap and without duplicate.
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { it } from "node:test";
+import { type Browser, chromium } from "playwright-core";
+import { Gateway } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+const CHROMIUM = "/usr/bin/chromium";
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+/** In CI a missing browser is a failure: `.ci/run` installs it. */
+const skip =
+  !existsSync(CHROMIUM) &&
+  process.env.CI !== "true" &&
+  `needs ${CHROMIUM}: apt-get install --no-install-recommends chromium`;
+
+const publish = (gateway: Gateway, key: string, data: unknown): Promise<Response> =>
+  gateway.admin("/publish", { method: "POST", body: JSON.stringify({ topic: "exts", key, data }) });
+
+async function withPage(run: (gateway: Gateway, browser: Browser) => Promise<void>): Promise<void> {
+  await using gateway = await Gateway.start(
+    "--workers",
+    "3",
+    "--dev",
+    "--history-count",
+    "5000",
+    "--history-bytes",
+    "1MiB",
+  );
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  try {
+    await run(gateway, browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+it("shows the snapshot, then lives through the death of its worker without a gap", { skip, timeout: 90_000 }, () =>
+  withPage(async (gateway, browser) => {
+    for (const [key, status] of [
+      ["8001", "idle"],
+      ["8002", "talking"],
+      ["8003", "away"],
+    ])
+      await publish(gateway, key!, status);
+    const page = await browser.newPage();
+    const faults: string[] = [];
+    page.on("pageerror", (error) => faults.push(error.message));
+    await page.goto(`http://127.0.0.1:${gateway.port}/`);
+    await page.waitForFunction('document.querySelectorAll("#rows tr").length === 3');
+    assert.equal(await page.textContent("#rows tr:nth-child(2) td:nth-child(2)"), "talking");
+    assert.equal(await page.textContent("#connection"), "open");
+
+    const victim = await until(
+      "the page's worker",
+      async () => (await gateway.processes()).find((row) => row.role === "worker" && (row.connections ?? 0) > 0),
+      (row) => row !== undefined,
+    );
+    const started = Date.now();
+    let sent = 0;
+    while (sent < 2000) {
+      // 500 a second, however slow a single answer is.
+      const due = Math.min(2000, Math.floor((Date.now() - started) / 2));
+      const batch = [];
+      for (; sent < due; sent++) batch.push(publish(gateway, `80${String(sent % 50).padStart(2, "0")}`, sent));
+      await Promise.all(batch);
+      if (sent > 700 && victim!.pid > 0 && (await gateway.metric("megagate_worker_restarts_total")) === 0) {
+        process.kill(victim!.pid, "SIGKILL");
+        await until(
+          "restarted",
+          () => gateway.metric("megagate_worker_restarts_total"),
+          (n) => n === 1,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const last = sent + 3;
+    const seen = await until(
+      "the page has the last offset",
+      () => page.evaluate<(number | { state: number })[]>("globalThis.seen"),
+      (list) => list.at(-1) === last,
+      30_000,
+    );
+    assert.deepEqual(seen[0], { state: 3 });
+    assert.deepEqual(
+      seen.slice(1),
+      Array.from({ length: last - 3 }, (_, i) => 4 + i),
+      "every offset once, in order",
+    );
+    assert.equal(await page.textContent("#resets"), "0");
+    assert.deepEqual(faults, []);
+  }),
+);

@@ -1,0 +1,177 @@
+/**
+ * The SDK against a real gateway: whatever dies in between, a subscription misses no push without saying so and sees
+ * none twice; and a program that closed its client ends by itself.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import WebSocket from "ws";
+import { MegagateClient, type Position } from "../../src/client/client.js";
+import { watchTopic } from "../../src/client/watch.js";
+import { Gateway, Run } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+/** Sees that every push follows the one before, or that a reset said otherwise. */
+class Witness {
+  readonly client: MegagateClient;
+  readonly faults: string[] = [];
+  resets = 0;
+  at: Position | undefined;
+  #told = true;
+
+  constructor(url: string, topic: string) {
+    this.client = new MegagateClient({ url, WebSocket, baseMs: 200 });
+    this.client.subscribe(topic, {
+      snapshot: true,
+      onReset: () => {
+        this.resets += 1;
+        this.#told = true;
+      },
+      onState: ({ epoch, offset }) => {
+        if (!this.#told) this.faults.push(`began anew at ${offset} untold`);
+        this.#told = false;
+        this.at = { epoch, offset };
+      },
+      onPush: ({ epoch, offset }) => {
+        if (epoch !== this.at?.epoch || offset !== this.at.offset + 1)
+          this.faults.push(`${this.at?.offset} then ${offset}`);
+        this.at = { epoch, offset };
+      },
+    });
+  }
+}
+
+async function witnesses(gateway: Gateway, count: number): Promise<Witness[]> {
+  const all = Array.from({ length: count }, () => new Witness(gateway.url, "t"));
+  await until(
+    "all have begun",
+    () => all.filter(({ at }) => at).length,
+    (n) => n === count,
+  );
+  return all;
+}
+
+/** The last publication that counts; published anew until everybody has it, because a lost tail shows only then. */
+async function allReach(gateway: Gateway, all: readonly Witness[]): Promise<void> {
+  await until(
+    "everybody is back",
+    () => all.map(({ client }) => client.state),
+    (states) => states.every((state) => state === "open"),
+    20_000,
+  );
+  await until(
+    "everybody is where the gateway is",
+    async () => {
+      const { epoch, offset } = await gateway.publish("t", "last");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return all.filter(({ at }) => at?.epoch === epoch && at.offset === offset).length;
+    },
+    (n) => n === all.length,
+    20_000,
+  );
+}
+
+/** Publishes, with a process of the given role killed in the middle. */
+async function publishThroughDeath(gateway: Gateway, role: "worker" | "hub"): Promise<void> {
+  for (let n = 0; n < 300; n++) {
+    if (n === 100) {
+      const rows = await gateway.processes();
+      const victim = rows.find((row) => row.role === role && (role === "hub" || (row.connections ?? 0) > 0));
+      assert.ok(victim, JSON.stringify(rows));
+      process.kill(victim.pid, "SIGKILL");
+    }
+    // A hub that is away refuses; what it refused was not published.
+    await gateway.publish("t", n).catch(() => new Promise((resolve) => setTimeout(resolve, 20)));
+  }
+}
+
+describe("client recovers", () => {
+  for (const role of ["worker", "hub"] as const) {
+    it(`from a ${role} killed with SIGKILL while publishing: no gap and no duplicate, or told`, async () => {
+      await using gateway = await Gateway.start("--workers", "2");
+      const all = await witnesses(gateway, 20);
+      try {
+        await until(
+          "counted",
+          () => gateway.metric("megagate_connections"),
+          (n) => n === 20,
+        );
+        await publishThroughDeath(gateway, role);
+        await allReach(gateway, all);
+        for (const { faults, client, resets } of all) {
+          assert.deepEqual(faults, []);
+          assert.equal(client.counts.resets, resets);
+          assert.ok(client.counts.pushes > 0);
+        }
+        const connections = all.reduce((n, { client }) => n + client.counts.connections, 0);
+        if (role === "hub") assert.equal(connections, 20, "a dead hub costs no socket");
+        else assert.ok(connections > 20, "somebody had to come back");
+      } finally {
+        for (const { client } of all) client.close();
+      }
+    });
+  }
+
+  it("obeys the goodbye of a gateway that stops", async () => {
+    const gateway = await Gateway.start("--workers", "1");
+    const [witness] = await witnesses(gateway, 1);
+    const heard: string[] = [];
+    witness?.client.on("goodbye", ({ reason }) => heard.push(reason));
+    witness?.client.on("state", ({ to, code }) => heard.push(`${to} ${code}`));
+    await gateway.stop();
+    await until(
+      "it waits",
+      () => heard,
+      (texts) => texts.length >= 2,
+    );
+    witness?.client.close();
+    assert.deepEqual(heard.slice(0, 2), ["drain", "waiting 1012"]);
+  });
+
+  it("lets the process end by itself after close(), open or connecting", async () => {
+    await using gateway = await Gateway.start("--workers", "1");
+    const client = fileURLToPath(new URL("../../src/client/client.js", import.meta.url));
+    const program = `
+      import WebSocket from "ws";
+      import { MegagateClient } from ${JSON.stringify(client)};
+      const open = new MegagateClient({ url: ${JSON.stringify(gateway.url)}, WebSocket });
+      const connecting = new MegagateClient({ url: "ws://127.0.0.1:1/ws", WebSocket });
+      connecting.subscribe("t");
+      connecting.close();
+      open.subscribe("t", { onState: () => { open.close(); console.log("closed"); } });`;
+    const run = new Run(
+      spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "pipe"] }),
+    );
+    const { code, stdout, stderr } = await run.ended;
+    assert.deepEqual([code, stdout, stderr], [0, "closed\n", ""]);
+  });
+
+  it("is watched by a person", async () => {
+    await using gateway = await Gateway.start("--workers", "1");
+    const end = new AbortController();
+    let text = "";
+    const over = watchTopic({
+      url: gateway.url,
+      topic: "t",
+      WebSocket,
+      signal: end.signal,
+      write: (line) => {
+        text += line;
+      },
+    });
+    await until(
+      "it stands",
+      () => text,
+      (lines) => lines.includes("stands at"),
+    );
+    await gateway.publish("t", { a: 1 });
+    await until(
+      "a push",
+      () => text,
+      (lines) => /\d{2}:\d{2}:\d{2}\.\d{3} {2}\d+ {2}- {2}\{"a":1\}\n/.test(lines),
+    );
+    end.abort();
+    assert.equal(await over, undefined);
+  });
+});

@@ -1,0 +1,92 @@
+/** What a person sees of a topic, line by line. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { watchTopic } from "../../../src/client/watch.js";
+import { FakeClock, FakeSocket, settled } from "./fixture.js";
+
+function watching(): {
+  clock: FakeClock;
+  sockets: FakeSocket[];
+  lines: string[];
+  end: AbortController;
+  over: Promise<string | undefined>;
+} {
+  const clock = new FakeClock();
+  const sockets: FakeSocket[] = [];
+  const lines: string[] = [];
+  const end = new AbortController();
+  class Socket extends FakeSocket {
+    constructor(url: string, protocols?: string[]) {
+      super(url, protocols);
+      sockets.push(this);
+    }
+  }
+  const over = watchTopic({
+    url: "ws://test/ws",
+    topic: "t",
+    WebSocket: Socket,
+    clock,
+    random: () => 0.5,
+    page: {},
+    date: () => new Date(2026, 0, 2, 3, 4, 5, 6),
+    write: (text) => lines.push(text),
+    signal: end.signal,
+  });
+  return { clock, sockets, lines, end, over };
+}
+
+const said = (lines: readonly string[]): string[] =>
+  lines.map((line) => line.replace(/^03:04:05\.006 {2}(.*)\n$/s, "$1"));
+
+describe("watch", () => {
+  it("prints the state, pushes, and what happens to the connection, until it is ended", async () => {
+    const { clock, sockets, lines, end, over } = watching();
+    sockets[0]?.open();
+    sockets[0]?.answer({ topic: "t", offset: 5, data: [{ key: "8001", data: { on: true } }] });
+    sockets[0]?.give({ topic: "t", offset: 6, data: [1] });
+    sockets[0]?.give({ topic: "t", offset: 7, key: "8001", data: null });
+    sockets[0]?.give({ topic: "t", offset: 9, data: 1 });
+    sockets[0]?.give({ event: "goodbye", reason: "drain", reconnect: { afterMs: [0, 3000] } });
+    sockets[0]?.end(1012, "the gateway is stopping");
+    clock.advance(1500);
+    sockets[1]?.open();
+    sockets[1]?.answer({ topic: "t", offset: 9 });
+    end.abort();
+    assert.equal(await over, undefined);
+    assert.deepEqual(clock.pending, []);
+    assert.deepEqual(said(lines), [
+      "connecting to ws://test/ws",
+      "connected",
+      "t stands at offset 5 of epoch e, 1 key",
+      '  8001  {"on":true}',
+      "6  -  [1]",
+      "7  8001  deleted",
+      "missed push 8; asking the gateway",
+      "the gateway says goodbye (drain)",
+      "connection lost (1012 the gateway is stopping); trying again in 1.5 s",
+      "connected",
+      "pushes were missed for good",
+      "t stands at offset 9 of epoch e, 0 keys",
+    ]);
+  });
+
+  it("ends with the reason when the gateway refuses the topic or closes for good", async () => {
+    const first = watching();
+    first.sockets[0]?.open();
+    first.sockets[0]?.give({ reqtype: "Query", id: 1, code: 4002, error: "not a topic name" });
+    assert.equal(await first.over, "the gateway refused the topic: 4002 not a topic name");
+    const second = watching();
+    second.sockets[0]?.end(4301, "bad token");
+    assert.equal(await second.over, "the gateway closed for good: 4301 bad token");
+  });
+
+  it("prints nothing that could command the terminal", async () => {
+    const { sockets, lines, end } = watching();
+    sockets[0]?.open();
+    sockets[0]?.answer({ topic: "t", offset: 0 });
+    sockets[0]?.give({ topic: "t", offset: 1, key: "\u001b[2J\n", data: "\u009b2J" });
+    await settled();
+    assert.equal(said(lines).at(-1), '1  \\u001b[2J\\u000a  "\\u009b2J"');
+    end.abort();
+  });
+});
