@@ -6,6 +6,7 @@ import { readConfigFile, resolve } from "./config/resolve.js";
 import type { OptionTable } from "./config/table.js";
 import { GatewayError } from "./errors.js";
 import { VERSION } from "./platform.js";
+import type { PublishFlags } from "./publish/command.js";
 
 /** Runs argv; resolves with the exit status. A command that is not content sets `process.exitCode` or throws. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -83,13 +84,19 @@ function addServe(program: Command): void {
 function addPublish(program: Command): void {
   program
     .command("publish")
-    .description("Publish one message through a running gateway's admin port.")
-    .argument("<topic>", "topic name")
-    .argument("<data>", "JSON, or plain text, which is sent as a JSON string")
+    .description("Publish one message, or lines from stdin, through a running gateway's admin port.")
+    .argument("[topic]", "topic name")
+    .argument(
+      "[data]",
+      "JSON, or plain text, which is sent as a JSON string; - or nothing reads lines of JSON from stdin",
+    )
+    .option("--key <key>", "key of the topic's state that the data is the newest value of")
+    .option("--delete", "delete the key")
+    .option("--raw", "each line on stdin is a whole message; TOPIC is for those that name none")
     .option("--admin-url <url>", "admin address of the gateway", "http://127.0.0.1:8081")
-    .action(async (topic: string, data: string, { adminUrl }: { adminUrl: string }) => {
-      const { publishOnce } = await import("./publish/command.js");
-      process.stdout.write(`${await publishOnce({ adminUrl, topic, data })}\n`);
+    .action(async (topic: string | undefined, data: string | undefined, flags: PublishFlags) => {
+      const { publish } = await import("./publish/command.js");
+      process.stdout.write(`${await publish(flags, { topic, data, input: process.stdin })}\n`);
     });
 }
 

@@ -40,6 +40,7 @@ export const ERRORS = {
   badVersion: { code: 4012, http: 426, retry: "stay", text: "only WebSocket version 13 is spoken here" },
   notFound: { code: 4013, http: 404, retry: "stay", text: "no such path" },
   badMethod: { code: 4014, http: 405, retry: "stay", text: "method not allowed" },
+  badMediaType: { code: 4015, http: 415, retry: "stay", text: "unsupported content type" },
   full: { code: 4200, http: 503, close: 1013, retry: "window", text: "every worker is at its connection cap" },
   draining: { code: 4201, http: 503, close: 1012, retry: "window", text: "the gateway is stopping" },
   slowReader: { code: 4202, http: 503, retry: "window", text: "reads slower than it is sent to" },
@@ -63,6 +64,8 @@ export class GatewayError extends Error {
     readonly kind: ErrorName,
     /** Plain words: what is wrong and the remedy. */
     readonly detail: string = ERRORS[kind].text,
+    /** Further fields of the answer, such as how much was done before. */
+    readonly fields: Readonly<Record<string, number>> = {},
   ) {
     super(detail);
   }
@@ -72,7 +75,7 @@ export class GatewayError extends Error {
   }
 
   /** The JSON text that answers a client or an HTTP request. */
-  toJSON(): { code: number; error: string } {
-    return { code: this.row.code, error: this.detail };
+  toJSON(): { code: number; error: string } & Readonly<Record<string, number | string>> {
+    return { code: this.row.code, error: this.detail, ...this.fields };
   }
 }

@@ -11,6 +11,8 @@ import type { Hub, Peer } from "./hub.js";
 import type { Rebuild } from "./rebuild.js";
 import { encode, FrameReader, type ToHub, type Want } from "./wire.js";
 
+const ROOM_MS = 5000;
+
 export interface AcceptorOptions {
   readonly path: string;
   readonly queueBytes: number;
@@ -79,6 +81,26 @@ export class Acceptor {
   close(): void {
     this.#server.close();
     for (const peer of this.#peers) peer.socket.destroy();
+  }
+
+  /**
+   * Undefined while every worker's queue has room; else settles when it has, or after `ROOM_MS`, when a worker that takes
+   * nothing must not hold up the publishers any longer and its link may be cut. Publishers wait for it between messages.
+   */
+  room(): Promise<void> | undefined {
+    return this.#fullest() < this.options.queueBytes / 2 ? undefined : this.#roomLater(Date.now() + ROOM_MS);
+  }
+
+  async #roomLater(untilMs: number): Promise<void> {
+    while (this.#fullest() >= this.options.queueBytes / 4 && Date.now() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  #fullest(): number {
+    let most = 0;
+    for (const { socket } of this.#peers) most = Math.max(most, socket.writableLength);
+    return most;
   }
 
   /** Bytes that wait towards each worker. */

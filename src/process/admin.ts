@@ -18,9 +18,11 @@ export type Route = (request: IncomingMessage, name: string) => Promise<Answer> 
 export type Routes = Readonly<Record<string, Route>>;
 
 export function createAdmin(routes: Routes): Server {
-  const server = createServer((request, response) => void respond(routes, request, response));
-  // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests.
-  server.requestTimeout = 30_000;
+  const server = createServer({ keepAlive: true }, (request, response) => void respond(routes, request, response));
+  // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests, and a stream of
+  // lines may last for days and be quiet for hours: only a request's head is limited, dead peers are found by TCP.
+  server.headersTimeout = 30_000;
+  server.requestTimeout = 0;
   server.keepAliveTimeout = 75_000;
   server.on("clientError", (_error, socket) => {
     if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
@@ -35,9 +37,8 @@ async function respond(routes: Routes, request: IncomingMessage, response: Serve
   } catch (error) {
     if (response.destroyed || response.headersSent) return;
     if (error instanceof GatewayError) {
-      // The rest of a body that we refuse to read must not be taken for the next request.
-      if (!request.complete) response.setHeader("Connection", "close");
-      send(response, { status: error.row.http, body: error.toJSON() });
+      if (request.complete) send(response, { status: error.row.http, body: error.toJSON() });
+      else await refuseHalfway(request, response, error);
     } else if (request.destroyed) {
       response.destroy();
     } else {
@@ -67,6 +68,38 @@ function decode(text: string): string {
   } catch {
     return text;
   }
+}
+
+const LINGER_BYTES = 64 * 1024 * 1024;
+const LINGER_MS = 5000;
+
+/**
+ * A refusal while the body still comes: answered at once, but the connection closes only when the body has ended or was
+ * waited for. Closing at once would reset it, and the publisher's failing write would hide our answer.
+ */
+async function refuseHalfway(request: IncomingMessage, response: ServerResponse, error: GatewayError): Promise<void> {
+  const payload = `${JSON.stringify(error.toJSON())}\n`;
+  response.writeHead(error.row.http, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(payload),
+    Connection: "close",
+  });
+  response.write(payload);
+  let left = LINGER_BYTES;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, LINGER_MS);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    request.on("data", (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) done();
+    });
+    request.once("close", done);
+    request.resume();
+  });
+  response.end();
 }
 
 function send(response: ServerResponse, { status = 200, body, contentType }: Answer): void {

@@ -16,7 +16,7 @@ import { createRegistry, memorySamples, type Sample } from "../metrics/expositio
 import { Fleet } from "../metrics/fleet.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
-import { PublishApi } from "../publish/api.js";
+import { type HubPort, PublishApi } from "../publish/api.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import { TopicRules } from "../topics/rules.js";
 import { createAdmin, type Routes } from "./admin.js";
@@ -37,8 +37,13 @@ async function start(given: StartHub): Promise<Running> {
     log("info", "topics gathered from the workers", { workers: offered, topics: hub.topics }),
   );
   const memory = new MemoryGauge();
-  const publishApi = new PublishApi(hub, config.maxPublicationBytes);
   let stopping = false;
+  // Asked for each publication and not once a request: a stream of lines may last for days.
+  const publish: HubPort["publish"] = (topic, data, key) => {
+    if (stopping) throw new GatewayError("draining");
+    return hub.publish(topic, data, key);
+  };
+  const publishApi = new PublishApi({ publish, room: () => acceptor.room() }, config.maxPublicationBytes);
   let restarts = given.restarts;
   const acceptor = new Acceptor(hub, rebuild, {
     path: given.path,
@@ -76,11 +81,12 @@ async function start(given: StartHub): Promise<Running> {
     return reasons;
   };
   const routes: Routes = {
-    "POST /publish": async (request) => {
-      if (stopping) throw new GatewayError("draining");
-      return { body: await publishApi.publish(request) };
-    },
+    "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
     "GET /topics/{name}": async (_request, name) => ({ body: await describe(hub, acceptor, name) }),
+    "GET /openapi.json": async () => {
+      const { openApi } = await import("../publish/openapi.js");
+      return { body: openApi({ version: VERSION, maxPublicationBytes: config.maxPublicationBytes }) };
+    },
     "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
     "GET /healthz": () => ({ body: { status: "alive" } }),
     "GET /readyz": () => {

@@ -1,48 +1,137 @@
 /**
- * `POST /publish` on the private admin port: reads a bounded body, publishes, answers with topic, epoch and offset.
- * Who reaches the admin port may publish; the port is private. Hub process only.
+ * `POST /publish` on the private admin port: one message, an array of them, or a stream of lines, each to the hub, and the
+ * positions back. An array is checked whole before anything is published; a stream cannot be, so its first bad line ends
+ * it and the answer says how many went before. Who reaches the admin port may publish; the port is private. Hub process only.
  */
-import type { IncomingMessage } from "node:http";
 import { GatewayError } from "../errors.js";
-import type { Hub, Published } from "../hub/hub.js";
-import { parsePublish } from "./request.js";
+import type { Position } from "../topics/publication.js";
+import { drink, idempotencyKey, kindOfBody, type PublishRequest, readBody } from "./body.js";
+import { Lines } from "./lines.js";
+import { type Message, maxMessageBytes, parseJson, toMessage } from "./message.js";
+import { RecentIds } from "./recent.js";
 
-/** Beside the data itself: the topic, field names, and JSON escapes that our own encoding does not need. */
-const BODY_SLACK_BYTES = 4096;
+export const MAX_ARRAY_MESSAGES = 10_000;
+
+export interface Published extends Position {
+  readonly topic: string;
+}
+
+/** What this room needs of the hub. */
+export interface HubPort {
+  /** Throws GatewayError: hubUnavailable while the hub is being rebuilt, stateFull. `data`: JSON text, "null" with a key deletes. */
+  publish(topic: string, data: string, key?: string): Published;
+  /** Settles when the workers' queues have room again; undefined while they have. Publishers wait for it. */
+  room(): Promise<void> | undefined;
+}
+
+interface Result extends Published {
+  readonly duplicate?: true;
+}
 
 export class PublishApi {
   refused = 0;
 
   constructor(
-    private readonly hub: Hub,
+    private readonly hub: HubPort,
     private readonly maxPublicationBytes: number,
+    private readonly recent: RecentIds = new RecentIds(),
   ) {}
 
-  /** Throws GatewayError; the caller turns it into the HTTP answer. */
-  async publish(request: IncomingMessage): Promise<{ code: 0 } & Published> {
+  /** The body of the answer. Throws GatewayError; the caller turns it into the HTTP answer. */
+  async publish(request: PublishRequest): Promise<object> {
     try {
-      // Escapes such as \u0041 may make a legal body six times as long as its data.
-      const body = await readBody(request, this.maxPublicationBytes * 6 + BODY_SLACK_BYTES);
-      const { topic, key, data } = parsePublish(body, this.maxPublicationBytes);
-      return { code: 0, ...this.hub.publish(topic, data, key) };
+      const id = idempotencyKey(request.headers);
+      if (kindOfBody(request.headers) === "lines") {
+        if (id !== undefined) throw headerForMany();
+        return await this.#stream(request);
+      }
+      const bytes = await readBody(request, maxMessageBytes(this.maxPublicationBytes));
+      const value = parseJson(bytes, "the body");
+      const room = this.hub.room();
+      if (room !== undefined) await room;
+      if (!Array.isArray(value)) return { code: 0, ...this.#publish(this.#message(value, "the body", id)) };
+      if (id !== undefined) throw headerForMany();
+      return { code: 0, results: this.#publishAll(value) };
     } catch (error) {
       this.refused += 1;
       throw error;
     }
   }
+
+  #message(value: unknown, where: string, headerId?: string): Message {
+    const message = toMessage(value, this.maxPublicationBytes, where);
+    if (headerId === undefined) return message;
+    if (message.id !== undefined && message.id !== headerId) {
+      throw new GatewayError("badRequest", "id and Idempotency-Key differ: give one of them");
+    }
+    return { ...message, id: headerId };
+  }
+
+  #publish({ topic, data, key, id }: Message): Result {
+    const known = id === undefined ? undefined : this.recent.find(topic, id);
+    if (known !== undefined) return { topic, epoch: known.epoch, offset: known.offset, duplicate: true };
+    const { epoch, offset } = this.hub.publish(topic, data, key);
+    if (id !== undefined) this.recent.remember(topic, id, { epoch, offset });
+    return { topic, epoch, offset };
+  }
+
+  #publishAll(values: readonly unknown[]): Result[] {
+    if (values.length === 0) {
+      throw new GatewayError("badRequest", "the body must be a JSON object or an array with at least one of them");
+    }
+    if (values.length > MAX_ARRAY_MESSAGES) {
+      const detail = `the array has ${values.length} messages, at most ${MAX_ARRAY_MESSAGES} are allowed`;
+      throw new GatewayError("publicationTooBig", detail);
+    }
+    const messages = values.map((value, i) => naming(`message ${i + 1}`, () => this.#message(value, "it")));
+    return messages.map((message, i) => naming(`message ${i + 1}`, () => this.#publish(message), i));
+  }
+
+  async #stream(request: PublishRequest): Promise<object> {
+    const lines = new Lines(maxMessageBytes(this.maxPublicationBytes));
+    let published = 0;
+    let duplicates = 0;
+    const onLine = (line: Buffer): void => {
+      if (isBlank(line)) return;
+      const result = this.#publish(this.#message(parseJson(line, "it"), "it"));
+      if (result.duplicate) duplicates += 1;
+      else published += 1;
+    };
+    const step = (work: () => void): void => {
+      try {
+        work();
+      } catch (error) {
+        throw explained(error, `line ${lines.number}`, published);
+      }
+    };
+    await drink(request, (chunk) => {
+      step(() => lines.feed(chunk, onLine));
+      return this.hub.room();
+    });
+    step(() => lines.end(onLine));
+    return { code: 0, published, duplicates };
+  }
 }
 
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxBytes) throw new GatewayError("publicationTooBig", `the body has more than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
+function isBlank(line: Buffer): boolean {
+  for (const byte of line) if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return false;
+  return true;
+}
+
+function headerForMany(): GatewayError {
+  return new GatewayError("badRequest", "Idempotency-Key names one message: give each message its own id");
+}
+
+function naming<T>(what: string, work: () => T, published?: number): T {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
-  } catch {
-    throw new GatewayError("badJson", "the body is not UTF-8");
+    return work();
+  } catch (error) {
+    throw explained(error, what, published);
   }
+}
+
+/** The same fault, naming the message; with the number of those that were published before it, if they were. */
+function explained(error: unknown, what: string, published?: number): unknown {
+  if (!(error instanceof GatewayError)) return error;
+  return new GatewayError(error.kind, `${what}: ${error.detail}`, published === undefined ? {} : { published });
 }

@@ -1,6 +1,7 @@
 /** A place for the client to run in: a clock that a test moves, sockets that a test answers, and a page. */
 import { MegagateClient } from "../../../src/client/client.js";
 import type { ClientOptions } from "../../../src/client/settings.js";
+import type { SubscribeOptions } from "../../../src/client/subscription.js";
 import type { Clock, WebSocketLike } from "../../../src/client/surroundings.js";
 
 export class FakeClock implements Clock {
@@ -152,3 +153,45 @@ export class Place {
 
 /** Lets microtasks run, and promises settle. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Connected, and following topic `t` from offset 5. */
+export const opened = (options?: ConstructorParameters<typeof Place>[0]): Place => {
+  const place = new Place(options);
+  place.client.subscribe("t");
+  place.socket.open();
+  place.socket.answer({ topic: "t", offset: 5 });
+  return place;
+};
+
+/** Everything that a subscription hears, as short texts. */
+export function recorder(heard: string[], name = ""): SubscribeOptions {
+  return {
+    onPush: ({ offset, key }) => heard.push(`${name}push ${offset}${key === undefined ? "" : ` ${key}`}`),
+    onState: ({ epoch, offset, entries }) =>
+      heard.push(`${name}state ${epoch}:${offset} ${[...entries.keys()].join()}`),
+    onReset: ({ because, from, to }) => heard.push(`${name}reset ${because} ${from.offset}-${to.offset}`),
+    onGap: ({ from, to }) => heard.push(`${name}gap ${from}-${to}`),
+    onRefused: ({ code }) => heard.push(`${name}refused ${code}`),
+  };
+}
+
+export function following(snapshot = false): { place: Place; heard: string[] } {
+  const place = new Place();
+  const heard: string[] = [];
+  place.client.subscribe("t", { ...recorder(heard), snapshot });
+  place.socket.open();
+  return { place, heard };
+}
+
+export const push = (offset: number, more: object = {}): Record<string, unknown> => ({
+  topic: "t",
+  offset,
+  data: 1,
+  ...more,
+});
+
+export const reconnect = (place: Place): void => {
+  place.socket.end(1006);
+  place.clock.advance(place.clock.pending[0] ?? 0);
+  place.socket.open();
+};

@@ -1,0 +1,86 @@
+/**
+ * The admin port's requests and answers as zod schemas, for the OpenAPI document. Nothing on the hot path runs them:
+ * message.ts is the parser, and test/unit/publish/schema.test.ts holds it and `Message` equal on generated inputs.
+ * Loaded by openapi.ts alone, when somebody asks for the document.
+ */
+import { z } from "zod";
+import { isTopic, MAX_TOPIC_CHARACTERS, TOPIC_RULE } from "../topics/name.js";
+import { MAX_ARRAY_MESSAGES } from "./api.js";
+import { ID, ID_RULE, KEY, KEY_RULE } from "./message.js";
+
+export const Topic = z
+  .string()
+  .max(MAX_TOPIC_CHARACTERS)
+  .refine(isTopic)
+  .meta({
+    description: `A topic's name; ${TOPIC_RULE}`,
+    pattern: "^[A-Za-z0-9_-]+(?::[A-Za-z0-9_-]+)*$",
+  });
+
+const Json = z
+  .unknown()
+  .refine((value) => value !== undefined)
+  .meta({ description: "Any JSON; null together with a key deletes that key" });
+
+export const Message = z.strictObject({
+  topic: Topic,
+  key: z
+    .string()
+    .regex(KEY)
+    .optional()
+    .meta({ description: `Key of the topic's state; ${KEY_RULE}` }),
+  data: Json,
+  id: z
+    .string()
+    .regex(ID)
+    .optional()
+    .meta({ description: `Idempotency key within the topic; ${ID_RULE}` }),
+});
+
+export const Body = z.union([Message, z.array(Message).min(1).max(MAX_ARRAY_MESSAGES)]);
+
+const code = z.literal(0);
+const count = z.int().min(0);
+const position = {
+  topic: Topic,
+  epoch: z.string().meta({ description: "Names one run of the topic's numbering" }),
+  offset: count.meta({ description: "Rises by one with each publication" }),
+};
+const duplicate = z.literal(true).optional().meta({
+  description: "Nothing was published: this is the position of the earlier publication with the same id",
+});
+
+export const Published = z.object({ code, ...position, duplicate });
+export const PublishedAll = z.object({ code, results: z.array(z.object({ ...position, duplicate })) });
+export const PublishedLines = z.object({
+  code,
+  published: count,
+  duplicates: count.meta({ description: "Messages with an id that was published before" }),
+});
+export const Fault = z.object({
+  code: z.int().min(4000).max(4399),
+  error: z.string().meta({ description: 'What is wrong; begins with "message N:" or "line N:", counted from 1' }),
+  published: count.optional().meta({
+    description: "Messages of this request that were published before the fault and stay published",
+  }),
+});
+export const TopicState = z.object({
+  ...position,
+  subscribers: count,
+  history: z.object({ count, bytes: count }),
+  state: z.array(z.object({ key: z.string(), data: Json })).meta({ description: "Newest data of each key" }),
+});
+export const Alive = z.object({ status: z.literal("alive") });
+export const Ready = z.object({ status: z.literal("ready") });
+export const NotReady = z.object({ status: z.literal("not ready"), reasons: z.array(z.string()) });
+export const Processes = z.object({
+  processes: z.array(
+    z.object({
+      role: z.enum(["supervisor", "hub", "worker"]),
+      pid: z.int().min(1),
+      worker: count.optional(),
+      connections: count.optional(),
+    }),
+  ),
+  connections: count,
+});

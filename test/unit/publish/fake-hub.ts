@@ -1,0 +1,44 @@
+/** A hub that remembers what was published, and a request that is a stream: what the publish room sees of the world. */
+import { Readable } from "node:stream";
+import { GatewayError } from "../../../src/errors.js";
+import type { HubPort, Published } from "../../../src/publish/api.js";
+import type { PublishRequest } from "../../../src/publish/body.js";
+
+export const MAX_DATA_BYTES = 200;
+
+export class FakeHub implements HubPort {
+  readonly published: { topic: string; data: string; key: string | undefined }[] = [];
+  readonly #offsets = new Map<string, number>();
+  /** After so many it is away. */
+  awayAfter = Infinity;
+  room: () => Promise<void> | undefined = () => undefined;
+
+  publish(topic: string, data: string, key?: string): Published {
+    if (this.published.length >= this.awayAfter) throw new GatewayError("hubUnavailable");
+    const offset = (this.#offsets.get(topic) ?? 0) + 1;
+    this.#offsets.set(topic, offset);
+    this.published.push({ topic, data, key });
+    return { topic, epoch: "e", offset };
+  }
+}
+
+/** A POST whose body arrives in these chunks. */
+export function post(
+  body: string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  headers: Record<string, string> = {},
+): PublishRequest {
+  const chunks = typeof body === "string" ? [Buffer.from(body)] : body;
+  return Object.assign(Readable.from(chunks, { objectMode: false }), { headers });
+}
+
+export const NDJSON = { "content-type": "application/x-ndjson" };
+
+/** What the caller would answer with: the body, or the fault's JSON and its kind. */
+export async function answer(work: Promise<object>): Promise<{ kind: string } & Record<string, unknown>> {
+  try {
+    return { kind: "ok", ...(await work) };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return { kind: error.kind, ...error.toJSON() };
+  }
+}
