@@ -9,7 +9,7 @@ MEGAGATE := node dist/src/cli.js
 SOURCES := $(shell find src load sysctl test -name '*.ts' 2>/dev/null) tsconfig.json package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help node-check setup build tune untune serve load million test check format docs bench clean
+.PHONY: help node-check setup build tune untune serve load million test check format docs bench bench-publish clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,8 @@ docs: dist/.built ## rewrite what in README.md derives from tables in code
 
 bench: dist/.built ## publish throughput, by autocannon
 	node dist/test/bench/publish.js $(ARGS)
+
+bench-publish: bench
 
 clean: ## remove what was built and installed
 	rm -rf dist node_modules

@@ -111,6 +111,8 @@ function addWatch(program: Command): void {
       const stop = new AbortController();
       process.once("SIGINT", () => stop.abort());
       process.once("SIGTERM", () => stop.abort());
+      // `megagate watch t | head`: the reader has seen enough.
+      process.stdout.on("error", () => stop.abort());
       const write = (line: string): void => void process.stdout.write(line);
       const why = await watchTopic({ url, topic, WebSocket, write, signal: stop.signal });
       if (why !== undefined) throw new GatewayError("failed", why);

@@ -108,14 +108,20 @@ export class Hub {
     let looked = 0;
     for (const [name, topic] of this.#topics) {
       if (this.memoryBytes <= this.memoryLimit || looked++ === EVICT_LOOKS) return;
-      this.#topics.delete(name);
-      if (topic.interested !== undefined) {
-        this.#topics.set(name, topic);
-        continue;
-      }
-      this.memoryBytes -= TOPIC_BYTES + (topic.memory?.bytes ?? 0);
-      this.evicted += 1;
+      this.#forget(name, topic);
+      if (topic.interested !== undefined) this.#add(name, topic);
+      else this.evicted += 1;
     }
+  }
+
+  #add(name: string, topic: HubTopic): void {
+    this.#topics.set(name, topic);
+    this.memoryBytes += TOPIC_BYTES + (topic.memory?.bytes ?? 0);
+  }
+
+  #forget(name: string, topic: HubTopic): void {
+    this.#topics.delete(name);
+    this.memoryBytes -= TOPIC_BYTES + (topic.memory?.bytes ?? 0);
   }
 
   /** A worker wants a topic: it is told where that stands, and gets every publication after that. */
@@ -151,7 +157,10 @@ export class Hub {
 
   unwant(peer: Peer, name: string): void {
     const topic = this.#topics.get(name);
-    if (topic?.interested?.delete(peer) && topic.interested.size === 0) topic.interested = undefined;
+    if (!topic?.interested?.delete(peer) || topic.interested.size > 0) return;
+    topic.interested = undefined;
+    // Asked for and never published to: it costs nothing once nobody wants it.
+    if (topic.offset === 0) this.#forget(name, topic);
   }
 
   /** A worker's link is gone. */
@@ -191,9 +200,10 @@ export class Hub {
   #topic(name: string): HubTopic {
     let topic = this.#topics.get(name);
     if (!topic) {
+      // Before it is in the queue itself, or it might be the one to go.
+      if (this.memoryBytes > this.memoryLimit) this.#evict();
       topic = { epoch: this.#newEpoch(), offset: 0, memory: undefined, interested: undefined };
-      this.#topics.set(name, topic);
-      this.memoryBytes += TOPIC_BYTES;
+      this.#add(name, topic);
     }
     return topic;
   }

@@ -22,6 +22,9 @@ const RETURN_RATE = 10_000;
 /** Longest path of a unix socket, less the file name. */
 const MAX_RUN_DIR_BYTES = 85;
 
+/** Deaths of one child before it was ever ready, at which the start is given up. */
+const START_TRIES = 4;
+
 export interface Plan {
   readonly workers: number;
   /** Connections at which one worker stops listening. */
@@ -100,6 +103,7 @@ export class Supervisor {
     await this.#until(() => this.#hub.ready);
     for (const worker of this.#workers) worker.start();
     await this.#until(() => this.#workers.every((worker) => worker.ready));
+    this.#onFatal = undefined;
     return { port: this.#port, adminPort: this.#adminPort };
   }
 
@@ -121,7 +125,15 @@ export class Supervisor {
     return new Child({
       ...options,
       log: this.log,
-      onDied,
+      onDied: (pid, restarts) => {
+        onDied(pid, restarts);
+        // Heard only while starting: a gateway that has run keeps trying.
+        if (restarts === START_TRIES) {
+          this.#onFatal?.(
+            new GatewayError("failed", `${options.name} died ${restarts} times while starting; the log above says why`),
+          );
+        }
+      },
       onMessage: (message) => {
         if (message.type === "log") this.log(message.level, message.message, message.fields);
         else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));

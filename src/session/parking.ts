@@ -34,6 +34,8 @@ interface Parked {
 export interface ParkingSurroundings {
   find(topic: string): Topic | undefined;
   resetEvent(topic: Topic): Buffer;
+  /** The last parked socket of the topic is gone or live again. */
+  emptied(topic: string): void;
   /** The socket asks for more than it reads: it is to be cut in the next turn. */
   tooSlow(socket: Socket): void;
 }
@@ -94,8 +96,10 @@ export class Parking {
   #unfollow(parked: Parked, name: string): boolean {
     if (!parked.cursors.delete(name)) return false;
     const count = this.count(name) - 1;
-    if (count === 0) this.#counts.delete(name);
-    else this.#counts.set(name, count);
+    if (count === 0) {
+      this.#counts.delete(name);
+      this.around.emptied(name);
+    } else this.#counts.set(name, count);
     counters[SLOT.subscriptions]! -= 1;
     return true;
   }

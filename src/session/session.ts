@@ -51,15 +51,15 @@ export class Sessions {
   #closing: CloseReason | undefined;
 
   constructor(
-    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor">,
+    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied">,
     private readonly config: SessionConfig,
   ) {
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
-    const find = (name: string): Topic | undefined => topics.find(name);
     const around = {
-      find,
+      find: (name: string) => topics.find(name),
       resetEvent: (topic: Topic) => resetEvent(told(topic)),
+      emptied: (name: string) => topics.emptied(name, Date.now()),
       tooSlow: (socket: Socket) => this.#slowReader(socket),
     };
     this.parking = new Parking(around, config.maxBackpressureBytes);

@@ -64,6 +64,12 @@ module.exports = {
       { path: "node_modules/(zod|yaml|pino|prom-client|commander)/", dependencyTypesNot: ["type-only"] },
     ),
     rule(
+      "client-stands-alone",
+      "the SDK runs in browsers: it imports only itself",
+      { path: "^src/client/" },
+      { pathNot: "^src/client/" },
+    ),
+    rule(
       "outsiders",
       "load/ and sysctl/ use only src/config and src/errors.ts",
       { path: "^(load|sysctl)/" },

@@ -59,7 +59,11 @@ export class Gateway implements AsyncDisposable {
       () => run.stdout,
       (text) => over() || text.includes("private"),
       30_000,
-    );
+    ).catch((error: unknown) => {
+      // What does not come up must not stay either.
+      run.process.kill("SIGTERM");
+      throw new Error(`${String(error)}\n${run.stderr}`);
+    });
     if (over()) throw new Error(`the gateway ended: ${run.stderr}`);
     const port = Number(/ws:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
     const adminPort = Number(/private\s+http:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
