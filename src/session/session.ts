@@ -9,18 +9,17 @@ import { type CloseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { Remembered } from "../topics/memory.js";
 import type { Topic, Topics } from "../topics/topics.js";
+import { answerOf, isAhead, reqtypeOf, told } from "./answers.js";
 import { Parking, PORTION_BYTES } from "./parking.js";
 import {
   BadRequest,
   errorReply,
-  followReply,
   goodbye,
   HEARTBEAT_REPLY,
   HEARTBEAT_REQUEST,
   parseCommand,
   type RequestId,
   resetEvent,
-  type Told,
   unsubscribeReply,
   type Wish,
 } from "./protocol.js";
@@ -285,24 +284,4 @@ export class Sessions {
       await new Promise(setImmediate);
     }
   }
-}
-
-const told = ({ name, epoch, offset, memory }: Topic): Told => ({ name, epoch, offset, state: memory.stateText });
-
-const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "Subscribe" : "Query");
-
-/** The client has seen more of this epoch than this worker: another worker was faster. */
-const isAhead = ({ since }: Wish, topic: Topic): boolean =>
-  since !== undefined && since.epoch === topic.epoch && since.offset > topic.offset;
-
-/** Answers without an id are the same for everybody at this offset: encoded once. */
-function answerOf(topic: Topic, wish: Wish, recovered: boolean): Buffer {
-  if (wish.id !== undefined) return followReply(told(topic), wish, recovered);
-  const kind = `${wish.action ?? ""}${recovered}`;
-  topic.answers ??= new Map();
-  const known = topic.answers.get(kind);
-  if (known) return known;
-  const answer = followReply(told(topic), wish, recovered);
-  topic.answers.set(kind, answer);
-  return answer;
 }
