@@ -2,7 +2,7 @@
  * Every option of `megagate serve`, once. Flags, MEGAGATE_* names, file keys, help, the README's table and the types of
  * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
  */
-import { RULES_PATTERN } from "../topics/rules.js";
+import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
 import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
@@ -148,12 +148,20 @@ export const SERVE_OPTIONS = {
     explanation:
       "Keys of a topic whose last value is kept; a publication that would add one more is refused; 0 keeps none",
   }),
+  slowReaders: choice({
+    default: "disconnect",
+    choices: SLOW_POLICIES,
+    explanation:
+      "What becomes of a reader whose buffer is full when a push comes: it is cut; or gets the newest push of each key " +
+      "when it can; or goes on with the present and is told what it missed",
+  }),
   topicRules: text({
     default: "",
     unit: "rules",
-    range: "PREFIX:NAME=NUMBER,…;… with the names history, bytes, seconds, keys",
+    range: "PREFIX:NAME=VALUE,…;… with the names history, bytes, seconds, keys, slow",
     pattern: RULES_PATTERN,
-    explanation: "Other values of these four for topics of a prefix, such as user:history=0,keys=0;exts:keys=50000",
+    explanation:
+      "Other values of these five for topics of a prefix, such as user:history=0,keys=0;exts:keys=50000,slow=conflate",
   }),
   topicMemoryBytes: bytes({
     default: 268_435_456,

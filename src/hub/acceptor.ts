@@ -6,6 +6,7 @@
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
+import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
 import { Census } from "./census.js";
 import type { Hub, Peer } from "./hub.js";
 import type { Rebuild } from "./rebuild.js";
@@ -58,7 +59,7 @@ class WorkerPeer implements Peer {
 export class Acceptor {
   readonly #server: Server;
   readonly #peers = new Set<WorkerPeer>();
-  readonly census = new Census();
+  readonly #census = new Census();
   overflows = 0;
 
   constructor(
@@ -108,6 +109,28 @@ export class Acceptor {
     return [...this.#peers].map((peer) => ({ worker: peer.worker, bytes: peer.socket.writableLength }));
   }
 
+  /** How many sockets follow a topic, over the workers that want it. */
+  async subscribers(topic: string): Promise<number> {
+    const replies = await this.#census.ask({ topic }, this.hub.followers(topic));
+    return replies.reduce((sum, { subscribers = 0 }) => sum + subscribers, 0);
+  }
+
+  /** The slowest readers of all workers, the worst first. */
+  async slowest(most: number): Promise<SlowReader[]> {
+    const replies = await this.#census.ask({ slowest: most }, this.#peers);
+    return worstFirst(
+      replies.flatMap(({ readers = [] }) => readers),
+      most,
+    );
+  }
+
+  /** Whether `expected` workers are linked and have received all that was sent to them until now. */
+  async haveRead(expected: number): Promise<boolean> {
+    const linked = [...this.#peers].filter(({ worker }) => worker >= 0);
+    if (this.rebuild.running || linked.length < expected) return false;
+    return (await this.#census.ask({ read: true }, linked)).length === linked.length;
+  }
+
   #accepted(socket: Socket): void {
     const peer = new WorkerPeer(socket, this.options.queueBytes, (full) => this.#overflow(full));
     const reader = new FrameReader();
@@ -153,8 +176,8 @@ export class Acceptor {
         peer.wanted.delete(frame.topic);
         this.hub.unwant(peer, frame.topic);
         break;
-      case "count":
-        this.census.counted(frame.id, frame.subscribers);
+      case "reply":
+        this.#census.replied(frame);
         break;
       case "counters":
         this.options.onCounters(peer.worker, frame.values);

@@ -42,8 +42,8 @@ const EVICT_LOOKS = 16;
 export class Hub {
   /** In the order of their last publication, so that the oldest are found first. */
   readonly #topics = new Map<string, HubTopic>();
-  /** First part of every epoch of this process; a restarted hub never repeats an epoch. */
-  readonly #run = randomBytes(6).toString("base64url");
+  /** First part of every epoch of this process: its start, so that epochs have an order, and chance, so that none repeats. */
+  readonly #run = `${Date.now().toString(36)}-${randomBytes(4).toString("hex")}`;
   #epochs = 0;
   /** False while replicas are gathered after a crash: publications are refused, not half done. */
   open = true;
@@ -138,11 +138,20 @@ export class Hub {
    * anew, and every follower is told.
    */
   #renumber(name: string, topic: HubTopic): void {
+    this.#beginAnew(name, topic);
+    const frame = encode({ type: "standing", ...this.#image(name, topic) });
+    for (const peer of topic.interested ?? []) peer.write(frame);
+  }
+
+  /** Of every topic, with its state: nobody can tell which numbers were given out (rebuild.ts). Before any want. */
+  renumberAll(): void {
+    for (const [name, topic] of [...this.#topics]) this.#beginAnew(name, topic);
+  }
+
+  #beginAnew(name: string, topic: HubTopic): void {
     topic.epoch = this.#newEpoch();
     topic.offset = 0;
     if (topic.memory) this.#remember(name, topic, () => topic.memory?.restore([], topic.memory.state));
-    const frame = encode({ type: "standing", ...this.#image(name, topic) });
-    for (const peer of topic.interested ?? []) peer.write(frame);
   }
 
   /** The whole topic, or only what follows `has` where that is remembered. */
@@ -186,10 +195,11 @@ export class Hub {
     for (const [name, topic] of this.#topics) yield this.#image(name, topic);
   }
 
-  /** Takes over a topic from a worker's replica or from disk; the one that is ahead wins. */
+  /** Takes over a topic from a worker's replica or from disk; the later epoch wins, within it the one that is ahead. */
   adopt(image: TopicImage): void {
     const known = this.#topics.get(image.topic);
-    if (known && known.offset >= image.offset) return;
+    if (known?.epoch === image.epoch ? known.offset >= image.offset : known && isLater(known.epoch, image.epoch))
+      return;
     const topic: HubTopic = known ?? this.#topic(image.topic);
     topic.epoch = image.epoch;
     topic.offset = image.offset;
@@ -211,4 +221,11 @@ export class Hub {
   #newEpoch(): string {
     return `${this.#run}.${(this.#epochs++).toString(36)}`;
   }
+}
+
+/** Whether epoch `a` began after `b`. The start of a run has the same number of digits until the year 2059. */
+function isLater(a: string, b: string): boolean {
+  const [runA = "", countA = ""] = a.split(".");
+  const [runB = "", countB = ""] = b.split(".");
+  return runA === runB ? Number.parseInt(countA, 36) > Number.parseInt(countB, 36) : runA > runB;
 }

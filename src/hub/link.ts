@@ -2,18 +2,25 @@
  * The worker's end of its link to the hub: dials the hub's unix socket, says hello, hands frames to the given receiver,
  * and dials again when the link breaks (the hub may die and come back while every client stays). Sends are dropped while
  * there is no link; what must survive is repeated when the hub says `welcome`. Worker only.
+ *
+ * Frames are taken a few in each turn of the loop. From the 33rd message of a turn on uWebSockets sends in the midst of
+ * publishing, and a full socket that is found there cannot be unsubscribed: the process crashes (tried). While frames
+ * wait, the pipe is not read, so that the hub sees a worker that cannot follow.
  */
 import { createConnection, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import { encode, FrameReader, type ToHub, type ToWorker } from "./wire.js";
 
+/** Twice as many still fit: what comes with the poll phase, and what goes on right after it. */
+const FRAMES_A_TURN = 16;
 const RETRY_MS = { first: 20, most: 1000 };
 
 export interface LinkOptions {
   readonly path: string;
   readonly worker: number;
   readonly onLost: () => void;
-  readonly onFrame: (frame: ToWorker) => void;
+  /** A frame that makes several publications returns them as steps. */
+  readonly onFrame: (frame: ToWorker) => Iterable<void> | undefined;
   readonly log: Log;
 }
 
@@ -22,6 +29,10 @@ export class Link {
   #up = false;
   #stopped = false;
   #retryMs = RETRY_MS.first;
+  /** Received and not yet handled, over broken links too: what came counts. */
+  readonly #work: { steps: Iterator<void>; from: Socket }[] = [];
+  #left = FRAMES_A_TURN;
+  #nextTurn: NodeJS.Immediate | undefined;
 
   constructor(private readonly options: LinkOptions) {
     this.#dial();
@@ -58,12 +69,45 @@ export class Link {
   }
 
   #received(socket: Socket, reader: FrameReader, chunk: Buffer): void {
+    this.#work.push({ steps: this.#steps(reader, chunk), from: socket });
+    this.#proceed();
+  }
+
+  *#steps(reader: FrameReader, chunk: Buffer): Generator<void> {
+    for (const frame of reader.read(chunk)) {
+      const steps = this.options.onFrame(frame as ToWorker);
+      if (steps) yield* steps;
+      else yield;
+    }
+  }
+
+  #proceed(): void {
+    for (let first = this.#work[0]; first !== undefined; first = this.#work[0]) {
+      this.#nextTurn ??= setImmediate(() => this.#turn());
+      if (this.#left === 0) {
+        this.#socket?.pause();
+        return;
+      }
+      this.#left -= 1;
+      if (this.#isDone(first)) this.#work.shift();
+    }
+    this.#socket?.resume();
+  }
+
+  #isDone({ steps, from }: { steps: Iterator<void>; from: Socket }): boolean {
     try {
-      for (const frame of reader.read(chunk)) this.options.onFrame(frame as ToWorker);
+      return steps.next().done === true;
     } catch (error) {
       this.options.log("error", "broken frame from the hub; dialling again", { error: String(error) });
-      socket.destroy();
+      from.destroy();
+      return true;
     }
+  }
+
+  #turn(): void {
+    this.#nextTurn = undefined;
+    this.#left = FRAMES_A_TURN;
+    this.#proceed();
   }
 
   #lost(): void {

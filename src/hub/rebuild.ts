@@ -1,7 +1,10 @@
 /**
  * How a hub that lost its memory gets it back: every worker offers its replicas, the one that is ahead wins, and only
- * then are wants answered and publications taken. Workers that do not come within `WAIT_MS` are not waited for; one that
- * comes later with numbers that this hub does not know makes its topic begin anew (hub.ts). Hub process only.
+ * then are wants answered and publications taken. Workers that do not come within `WAIT_MS` are not waited for.
+ *
+ * Offsets go on only where nobody can have seen a later one: a worker that is gone, or does not offer, may have handed
+ * out publications that no other worker received before the hub died. Their numbers must not be given out twice, so then
+ * all numbering begins anew and every follower is told. Hub process only.
  */
 import type { Hub } from "./hub.js";
 
@@ -13,11 +16,15 @@ export class Rebuild {
   #after: (() => void)[] = [];
   readonly #timer: NodeJS.Timeout | undefined;
 
-  /** `workers`: how many are expected to offer; 0 where there is nothing to rebuild. */
+  /**
+   * `workers`: how many are expected to offer; 0 where there is nothing to rebuild. `allLived`: they are the processes
+   * that the hub before knew, each of them.
+   */
   constructor(
     private readonly hub: Hub,
     private readonly workers: number,
-    private readonly onDone: (offered: number) => void,
+    private readonly allLived: boolean,
+    private readonly onDone: (offered: number, isContinued: boolean) => void,
   ) {
     if (workers === 0) return;
     hub.open = false;
@@ -41,8 +48,10 @@ export class Rebuild {
 
   #finish(): void {
     clearTimeout(this.#timer);
+    const isContinued = this.allLived && this.#offered.size === this.workers;
+    if (!isContinued) this.hub.renumberAll();
     this.hub.open = true;
-    this.onDone(this.#offered.size);
+    this.onDone(this.#offered.size, isContinued);
     for (const act of this.#after.splice(0)) act();
   }
 }

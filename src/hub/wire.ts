@@ -3,6 +3,7 @@
  * Control bodies are JSON, counters are raw float64, publications are packed: they are the only hot ones, and their
  * payload passes through unread. A frame that cannot be decoded throws; the caller cuts the link.
  */
+import type { SlowReader } from "../metrics/slow-reader.js";
 import type { Remembered, StateEntry } from "../topics/memory.js";
 import type { Publication } from "../topics/publication.js";
 
@@ -57,22 +58,25 @@ export interface Welcome {
   readonly type: "welcome";
   readonly rebuild: boolean;
 }
-/** The hub asks how many sockets of this worker follow a topic. */
+/** The hub asks how many sockets of this worker follow a topic, for its slowest readers, or only whether it has read so far. */
+export type Question = { readonly topic: string } | { readonly slowest: number } | { readonly read: true };
 export interface Ask {
   readonly type: "ask";
   readonly id: number;
-  readonly topic: string;
+  readonly question: Question;
 }
-export interface Count {
-  readonly type: "count";
+/** Subscribers of the topic, or the slowest readers, the worst first. */
+export interface Reply {
+  readonly type: "reply";
   readonly id: number;
-  readonly subscribers: number;
+  readonly subscribers?: number;
+  readonly readers?: readonly SlowReader[];
 }
 export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Count;
+export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Reply;
 export type ToWorker = Welcome | Standing | Ask | Pushed;
 export type Frame = ToHub | ToWorker;
 
@@ -87,7 +91,7 @@ const TYPES = [
   "offered",
   "welcome",
   "ask",
-  "count",
+  "reply",
 ] as const;
 const HEAD = 5;
 const PUBLICATION_HEAD = 9;

@@ -46,6 +46,17 @@ export const REFUSE_REASONS = {
 } as const;
 export type RefuseReason = keyof typeof REFUSE_REASONS;
 
+/** What became of messages that a slow reader's full buffer could not take, as `megagate_unsent_messages_total{reason}`. */
+export const UNSENT_REASONS = {
+  disconnect: "the policy of the topic is disconnect: the reader was cut",
+  conflate: "superseded: the reader was sent a newer push of the same key instead",
+  drop: "skipped: the reader was told the range of offsets",
+  reset: "older than what is remembered when the reader could take more: it was sent the state instead",
+  closed: "the connection or the subscription ended before the reader could take more",
+  answer: "answers to requests of a client that does not read them: it was cut",
+} as const;
+export type UnsentReason = keyof typeof UNSENT_REASONS;
+
 const counter = (name: string, help: string): WorkerMetric => ({ name, type: "counter", help, combine: "sum" });
 const gauge = (name: string, help: string, combine: Combine = "sum"): WorkerMetric => ({
   name,
@@ -83,17 +94,23 @@ export const WORKER_METRICS = {
     "megagate_pushes_total",
     "Pushes handed to sockets: one publication to a thousand subscribers is a thousand.",
   ),
-  dropped: counter(
-    "megagate_dropped_messages_total",
-    "Messages uWebSockets reported as dropped for a full socket (a lower bound).",
+  ...labelled(
+    "unsent",
+    "megagate_unsent_messages_total",
+    "Messages that a slow reader did not get, by what became of them.",
+    UNSENT_REASONS,
   ),
-  droppedBytes: counter("megagate_dropped_bytes_total", "Payload bytes of those."),
+  ...labelled("unsentBytes", "megagate_unsent_bytes_total", "Payload bytes of those.", UNSENT_REASONS),
   heartbeats: counter("megagate_heartbeats_total", "Heartbeats answered."),
   errorsAnswered: counter("megagate_errors_answered_total", "Client requests answered with an error code."),
   subscriptions: gauge("megagate_subscriptions", "Live subscriptions: one socket on two topics is two."),
   parked: gauge(
     "megagate_parked_connections",
     "Connections that are being sent a large answer or missed pushes, at their own pace.",
+  ),
+  slowReaders: gauge(
+    "megagate_slow_readers",
+    "Connections among them whose buffer was full when a push came; GET /slow-readers names the worst.",
   ),
   recoveries: counter("megagate_recoveries_total", "Subscriptions that continued where they left off."),
   recoveriesFailed: counter(

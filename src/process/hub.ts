@@ -11,6 +11,7 @@ import { Acceptor } from "../hub/acceptor.js";
 import { loadTopics, saveTopics } from "../hub/archive.js";
 import { Hub } from "../hub/hub.js";
 import { Rebuild } from "../hub/rebuild.js";
+import { Settled } from "../hub/settled.js";
 import { forwardedLog } from "../log.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
 import { Fleet } from "../metrics/fleet.js";
@@ -25,6 +26,7 @@ import { type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
 
 const MEMORY_EVERY_MS = 5000;
+const SLOWEST_SHOWN = 50;
 const log = forwardedLog({ process: "hub" });
 
 runChild<StartHub>("startHub", log, start);
@@ -33,8 +35,11 @@ async function start(given: StartHub): Promise<Running> {
   const { config } = given;
   const fleet = new Fleet();
   const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes);
-  const rebuild = new Rebuild(hub, given.rebuild ? given.workers : 0, (offered) =>
-    log("info", "topics gathered from the workers", { workers: offered, topics: hub.topics }),
+  const rebuild = new Rebuild(hub, given.rebuild ? given.workers : 0, given.allLived, (workers, isContinued) =>
+    log("info", `topics gathered from the workers; numbering ${isContinued ? "goes on" : "begins anew"}`, {
+      workers,
+      topics: hub.topics,
+    }),
   );
   const memory = new MemoryGauge();
   let stopping = false;
@@ -54,6 +59,12 @@ async function start(given: StartHub): Promise<Running> {
     // The process may still live and dial again; the supervisor tells when it died.
     onLeft: () => undefined,
   });
+  const settled = new Settled(
+    restarts,
+    () => acceptor.haveRead(given.workers),
+    (deaths) => tell({ type: "settled", deaths }),
+  );
+  if (given.rebuild) void settled.check();
   const pids = (): number[] => [process.ppid, process.pid, ...fleet.members().map(({ pid }) => pid)];
   const connections = (): number => fleet.total("connections");
   const registry = createRegistry(fleet, {
@@ -83,6 +94,7 @@ async function start(given: StartHub): Promise<Running> {
   const routes: Routes = {
     "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
     "GET /topics/{name}": async (_request, name) => ({ body: await describe(hub, acceptor, name) }),
+    "GET /slow-readers": async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } }),
     "GET /openapi.json": async () => {
       const { openApi } = await import("../publish/openapi.js");
       return { body: openApi({ version: VERSION, maxPublicationBytes: config.maxPublicationBytes }) };
@@ -119,10 +131,12 @@ async function start(given: StartHub): Promise<Running> {
     if (message.type === "workerDied") {
       fleet.gone(message.worker, message.pid);
       restarts = message.restarts;
+      settled.died(restarts);
     }
   }
   async function stop(): Promise<void> {
     clearInterval(measuring);
+    settled.stop();
     acceptor.close();
     admin.close();
     admin.closeAllConnections();
@@ -156,7 +170,7 @@ async function describe(hub: Hub, acceptor: Acceptor, name: string): Promise<obj
   if (!isTopic(name)) throw new GatewayError("badTopic", `topic: ${TOPIC_RULE}`);
   const topic = hub.describe(name);
   if (!topic) throw new GatewayError("notFound", `no such topic: nobody published to ${name} or asked for it`);
-  const subscribers = await acceptor.census.ask(name, hub.followers(name));
+  const subscribers = await acceptor.subscribers(name);
   const state = topic.state.map(({ key, data }) => ({ key, data: JSON.parse(data) as unknown }));
   return { ...topic, subscribers, state };
 }

@@ -10,6 +10,8 @@ export interface StartHub {
   readonly restarts: number;
   /** The hub before this one died: its memory is to be gathered from the workers. */
   readonly rebuild: boolean;
+  /** No worker died whose publications may be unknown to the others: what they hold is all that anybody has seen. */
+  readonly allLived: boolean;
 }
 export interface StartWorker {
   readonly type: "startWorker";
@@ -38,6 +40,8 @@ export type FromChild =
   | LogMessage
   | { readonly type: "ready" }
   | { readonly type: "full"; readonly full: boolean }
+  /** From the hub: after so many deaths of workers, the others have received everything that those had. */
+  | { readonly type: "settled"; readonly deaths: number }
   /** It cannot work here at all: a plain sentence for the user. */
   | { readonly type: "fatal"; readonly kind: "config" | "refused"; readonly detail: string };
 

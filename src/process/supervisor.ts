@@ -70,6 +70,7 @@ export class Supervisor {
   #port: number;
   #adminPort: number;
   #overflow = false;
+  #settledDeaths = 0;
   #stopping: Promise<void> | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
@@ -91,7 +92,9 @@ export class Supervisor {
     }
     mkdirSync(this.#runDir, { recursive: true, mode: 0o700 });
     const hubOptions = { name: "hub", entry: "./hub.js", startMessage: () => this.#startHub() };
-    this.#hub = this.#child(hubOptions, () => undefined);
+    this.#hub = this.#child(hubOptions, (message) => {
+      if (message.type === "settled") this.#settledDeaths = message.deaths;
+    });
     this.#workers = Array.from({ length: plan.workers }, (_, index) => this.#worker(index));
   }
 
@@ -150,18 +153,23 @@ export class Supervisor {
       (message) => this.#fromWorker(index, message),
       (pid) => {
         this.#setFull(index, false);
-        const restarts = this.#workers.reduce((sum, worker) => sum + worker.restarts, 0);
-        this.#hub.tell({ type: "workerDied", worker: index, pid, restarts });
+        this.#hub.tell({ type: "workerDied", worker: index, pid, restarts: this.#workerRestarts });
       },
     );
   }
 
+  get #workerRestarts(): number {
+    return this.#workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  }
+
   #startHub(): StartHub {
     const { workers } = this.plan;
-    const restarts = this.#workers.reduce((sum, worker) => sum + worker.restarts, 0);
+    const restarts = this.#workerRestarts;
+    const allLived = restarts === this.#settledDeaths;
     // A restarted hub keeps the port that the first one was given.
     const config = { ...this.config, adminPort: this.#adminPort };
-    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild: this.#hub.restarts > 0 };
+    const rebuild = this.#hub.restarts > 0;
+    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild, allLived };
   }
 
   #startWorker(index: number): StartWorker {

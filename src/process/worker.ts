@@ -7,11 +7,12 @@
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Link } from "../hub/link.js";
-import { fromWire, type ToWorker, toWire } from "../hub/wire.js";
+import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { Sessions, type Waiter } from "../session/session.js";
+import { Sessions } from "../session/session.js";
+import type { Waiter } from "../session/waiting.js";
 import { Listener } from "../socket/listener.js";
 import { createApp, type TemplatedApp } from "../socket/native.js";
 import { Server } from "../socket/server.js";
@@ -54,7 +55,11 @@ async function start(given: StartWorker): Promise<Running> {
     log: (level, message, fields) => log(level, message, { worker: index, ...fields }),
   });
   const server = new Server(app, listener, sessions, (topic) => topics.emptied(topic, Date.now()), config);
-  const link = await linked(given, topics);
+  const reply = (asked: Question): Pick<Reply, "subscribers" | "readers"> => {
+    if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
+    return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
+  };
+  const link = await linked(given, topics, reply);
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
   const ticking = everySecond(link, topics, listener, sessions);
   tell({ type: "ready" });
@@ -75,7 +80,11 @@ async function start(given: StartWorker): Promise<Running> {
 }
 
 /** Resolves when the hub has been reached for the first time: a worker without one could answer nobody. */
-function linked(given: StartWorker, topics: Topics<Waiter>): Promise<Link> {
+function linked(
+  given: StartWorker,
+  topics: Topics<Waiter>,
+  reply: (asked: Question) => Pick<Reply, "subscribers" | "readers">,
+): Promise<Link> {
   return new Promise((resolve) => {
     const link: Link = new Link({
       path: given.path,
@@ -85,12 +94,13 @@ function linked(given: StartWorker, topics: Topics<Waiter>): Promise<Link> {
       },
       onFrame: (frame) => {
         if (frame.type === "ask") {
-          link.send({ type: "count", id: frame.id, subscribers: topics.subscribers(frame.topic) });
+          link.send({ type: "reply", id: frame.id, ...reply(frame.question) });
         } else if (frame.type === "welcome") {
           resolve(link);
           if (frame.rebuild) offerAll(link, topics);
           topics.relink();
-        } else received(topics, frame);
+        } else return received(topics, frame);
+        return undefined;
       },
       log,
     });
@@ -105,17 +115,17 @@ function offerAll(link: Link, topics: Topics<Waiter>): void {
   link.send({ type: "offered" });
 }
 
-function received(topics: Topics<Waiter>, frame: ToWorker): void {
+function received(topics: Topics<Waiter>, frame: ToWorker): Iterable<void> | undefined {
   switch (frame.type) {
     case "publication":
       topics.deliver(frame);
       break;
     case "standing":
-      topics.standing(frame.topic, { ...at(frame), history: fromWire(frame.history), state: frame.state });
-      break;
+      return topics.standing(frame.topic, { ...at(frame), history: fromWire(frame.history), state: frame.state });
     default:
       counters[SLOT.unknownFrames]! += 1;
   }
+  return undefined;
 }
 
 const at = ({ epoch, offset }: { epoch: string; offset: number }) => ({ epoch, offset });

@@ -1,16 +1,31 @@
 /**
- * What a follower of a topic is told, made from the replica. Answers without an id are the same for everybody at one
- * offset and are encoded once. Pure but for that cache, which the topic drops with its next publication.
+ * What a follower of a topic is told, made from the replica: its position and state. A storm asks thousands of times, so
+ * the encoded state is shared, and a large one is used for a second although the topic moves on: those who get it then
+ * get what they missed as pushes. So there are never more states in memory than seconds that it takes to send one.
  */
-import type { Topic } from "../topics/topics.js";
-import { followReply, type Told, type Wish } from "./protocol.js";
+import type { Place } from "../topics/journal.js";
+import { placeOf, type Topic } from "../topics/topics.js";
+import { PORTION_BYTES } from "./portion.js";
+import { followReply, resetEvent, type Wish } from "./protocol.js";
+import type { SharedMessage } from "./shared-message.js";
 
-export const told = ({ name, epoch, offset, memory }: Topic): Told => ({
-  name,
-  epoch,
-  offset,
-  state: memory.stateText,
-});
+/** A message about a topic, and where its receiver stands then. */
+export interface Answer {
+  readonly message: SharedMessage;
+  readonly place: Place;
+}
+
+interface Snapshot {
+  readonly place: Place;
+  readonly json: Buffer;
+  readonly atMs: number;
+  /** Answers without an id: the same for everybody, joined once. */
+  readonly answers: Map<string, SharedMessage>;
+}
+
+const SNAPSHOT_MS = 1000;
+const NO_STATE = Buffer.from("[]");
+const snapshots = new WeakMap<Topic, Snapshot>();
 
 export const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "Subscribe" : "Query");
 
@@ -18,14 +33,39 @@ export const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "
 export const isAhead = ({ since }: Wish, topic: Topic): boolean =>
   since !== undefined && since.epoch === topic.epoch && since.offset > topic.offset;
 
-/** Answers without an id are the same for everybody at this offset: encoded once. */
-export function answerOf(topic: Topic, wish: Wish, recovered: boolean): Buffer {
-  if (wish.id !== undefined) return followReply(told(topic), wish, recovered);
-  const kind = `${wish.action ?? ""}${recovered}`;
-  topic.answers ??= new Map();
-  const known = topic.answers.get(kind);
-  if (known) return known;
-  const answer = followReply(told(topic), wish, recovered);
-  topic.answers.set(kind, answer);
-  return answer;
+/** The answer to a wish; `recovered`: the missed pushes follow, and no state is sent. */
+export function answerOf(topic: Topic, wish: Wish, recovered: boolean): Answer {
+  const { name } = topic;
+  if (recovered) {
+    const place = placeOf(topic);
+    return { message: followReply({ name, ...place, state: NO_STATE }, wish, true), place };
+  }
+  const { place, json, answers } = snapshotOf(topic);
+  const told = { name, ...place, state: json };
+  if (wish.id !== undefined) return { message: followReply(told, wish, false), place };
+  const kind = wish.action ?? "";
+  const message = answers.get(kind) ?? followReply(told, wish, false);
+  answers.set(kind, message);
+  return { message, place };
+}
+
+/** All that was known is void; this holds. */
+export function resetOf(topic: Topic): Answer {
+  const { place, json } = snapshotOf(topic);
+  return { message: resetEvent({ name: topic.name, ...place, state: json }), place };
+}
+
+function snapshotOf(topic: Topic): Snapshot {
+  const nowMs = Date.now();
+  const known = snapshots.get(topic);
+  if (known && isGood(known, topic, nowMs)) return known;
+  const fresh = { place: placeOf(topic), json: topic.memory.encodeState(), atMs: nowMs, answers: new Map() };
+  snapshots.set(topic, fresh);
+  return fresh;
+}
+
+function isGood({ place, json, atMs }: Snapshot, { epoch, offset, memory }: Topic, nowMs: number): boolean {
+  if (place.epoch !== epoch) return false;
+  if (place.offset === offset) return true;
+  return json.length > PORTION_BYTES && nowMs - atMs < SNAPSHOT_MS && memory.reaches(place.offset, offset, nowMs);
 }

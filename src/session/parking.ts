@@ -1,39 +1,34 @@
 /**
- * Sockets that cannot take everything at once: a large answer, or many missed pushes. A parked socket has no native
- * subscription, but a cursor for each of its topics over this worker's replica; it is sent a portion at a time, paced by
- * `drain`, and becomes live again in the tick in which it has caught up, so that there is no gap and no duplicate.
- * A large answer goes as fragments of one shared buffer: memory is bounded by the portion, not by the answer. Only parked
- * sockets cost bookkeeping.
+ * Sockets that cannot take everything at once: a large answer, many missed pushes, or a buffer that was full when a push
+ * came. A parked socket has no native subscription, but a place for each of its topics in this worker's replica; it is sent
+ * a portion at a time, paced by `drain`, and becomes live again in the tick in which it has caught up, so that there is no
+ * gap and no duplicate. A large answer goes as fragments of one shared buffer: memory is bounded by the portion, not by
+ * the answer. Only parked sockets cost bookkeeping.
  */
-import { SLOT } from "../metrics/catalog.js";
+import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import type { Position } from "../topics/publication.js";
-import type { Topic } from "../topics/topics.js";
+import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
+import { placeOf, type Topic } from "../topics/topics.js";
+import { behind, isBehind, stepsFrom } from "./catchup.js";
+import { Outbox } from "./outbox.js";
+import { PORTION_BYTES } from "./portion.js";
+import { SharedMessage } from "./shared-message.js";
 import type { Socket } from "./socket.js";
 
-/** Bytes of one fragment, and of one portion of missed pushes. */
-export const PORTION_BYTES = 16_384;
+/** Answers that wait for one socket at most; the next means that it asks without reading. */
+const MOST_ANSWERS = 1000;
 /** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */
 const TURN_BYTES = 65_536;
 
-interface Answer {
-  readonly topic: Topic;
-  readonly bytes: Buffer;
-}
-
 interface Parked {
-  readonly cursors: Map<string, Position>;
-  readonly answers: Answer[];
-  /** The answer that is being sent in fragments, and how far. */
-  sending: { answer: Answer; at: number } | undefined;
-  /** Replies to the client's own requests that came between fragments. */
-  readonly replies: Uint8Array[];
-  replyBytes: number;
+  readonly places: Map<string, Place>;
+  readonly outbox: Outbox;
+  /** When its buffer was found full; undefined where it is parked at its own wish. */
+  slowSinceMs: number | undefined;
 }
 
 export interface ParkingSurroundings {
   find(topic: string): Topic | undefined;
-  resetEvent(topic: Topic): Buffer;
   /** The last parked socket of the topic is gone or live again. */
   emptied(topic: string): void;
   /** The socket asks for more than it reads: it is to be cut in the next turn. */
@@ -60,41 +55,54 @@ export class Parking {
     return this.#counts.get(topic) ?? 0;
   }
 
-  topicsOf(socket: Socket): ReadonlyMap<string, Position> | undefined {
-    return this.#parked.get(socket)?.cursors;
+  topicsOf(socket: Socket): ReadonlyMap<string, Place> | undefined {
+    return this.#parked.get(socket)?.places;
   }
 
-  /** Sends an answer, of any size, and then whatever the topic has after `then`, where the answer leaves the socket. */
-  park(socket: Socket, topic: Topic, bytes: Buffer, then: Position): void {
+  /** Sends a message of any size, and then whatever the topic has after `then`, where the message leaves the socket. */
+  park(socket: Socket, topic: string, message: SharedMessage, then: Place): void {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
-    parked.answers.push({ topic, bytes });
-    this.#follow(parked, topic.name, then);
+    parked.outbox.answer(topic, message);
+    if (parked.outbox.answers > MOST_ANSWERS) this.around.tooSlow(socket);
+    this.#follow(parked, topic, then);
     this.#schedule(socket);
   }
 
-  #enter(socket: Socket): Parked {
-    const parked: Parked = { cursors: new Map(), answers: [], sending: undefined, replies: [], replyBytes: 0 };
-    this.#parked.set(socket, parked);
-    for (const name of socket.getTopics()) {
-      const topic = this.around.find(name);
-      // Everything up to here has been handed to the socket: the native tree flushes it before the next send.
-      if (topic) this.#follow(parked, name, { epoch: topic.epoch, offset: topic.offset });
-      socket.unsubscribe(name);
+  /** Its buffer was full: `lost` was not handed over, beginning with the first. It goes on with `drain`. */
+  overflowed(socket: Socket, lost: readonly Handed[]): void {
+    const parked = this.#parked.get(socket) ?? this.#enter(socket);
+    if (parked.slowSinceMs === undefined) counters[SLOT.slowReaders]! += 1;
+    parked.slowSinceMs ??= Date.now();
+    for (const [name, place] of parked.places) {
+      const first = lost.find((each) => each.name === name)?.before;
+      if (first && (first.epoch === VOID_EPOCH || first.messages < place.messages)) parked.places.set(name, first);
     }
+  }
+
+  /** Unsubscribing makes the native tree send what is pending, which may overflow: every place is known before. */
+  #enter(socket: Socket): Parked {
+    const parked: Parked = { places: new Map(), outbox: new Outbox(socket), slowSinceMs: undefined };
+    this.#parked.set(socket, parked);
     counters[SLOT.parked]! += 1;
+    const names = socket.getTopics();
+    for (const name of names) {
+      const topic = this.around.find(name);
+      if (topic) this.#follow(parked, name, placeOf(topic));
+    }
+    for (const name of names) socket.unsubscribe(name);
     return parked;
   }
 
-  #follow(parked: Parked, name: string, position: Position): void {
-    if (!parked.cursors.has(name)) {
+  #follow(parked: Parked, name: string, place: Place): void {
+    if (!parked.places.has(name)) {
       this.#counts.set(name, this.count(name) + 1);
       counters[SLOT.subscriptions]! += 1;
     }
-    parked.cursors.set(name, position);
+    parked.places.set(name, place);
   }
 
   #unfollow(parked: Parked, name: string): boolean {
-    if (!parked.cursors.delete(name)) return false;
+    if (!parked.places.delete(name)) return false;
     const count = this.count(name) - 1;
     if (count === 0) {
       this.#counts.delete(name);
@@ -104,37 +112,77 @@ export class Parking {
     return true;
   }
 
-  /** A reply to the client's own request; it waits where it would fall between fragments. */
+  /** A reply to the client's own request; it waits where it would fall between fragments, or into a full buffer. */
   reply(socket: Socket, bytes: Uint8Array): void {
-    const parked = this.#parked.get(socket)!;
-    if (parked.sending === undefined) {
-      socket.send(bytes, false);
+    const { outbox } = this.#parked.get(socket)!;
+    if (!outbox.midway && outbox.replyBytes === 0 && this.#hasRoom(socket)) {
+      outbox.send(bytes);
       return;
     }
-    parked.replies.push(bytes);
-    parked.replyBytes += bytes.length;
-    if (parked.replyBytes > this.maxBufferedBytes) this.around.tooSlow(socket);
+    outbox.reply(bytes);
+    if (outbox.replyBytes > this.maxBufferedBytes) this.around.tooSlow(socket);
+  }
+
+  #hasRoom(socket: Socket): boolean {
+    return socket.getBufferedAmount() < this.maxBufferedBytes / 2;
   }
 
   unsubscribe(socket: Socket, name: string): boolean {
     const parked = this.#parked.get(socket)!;
-    const waiting = parked.answers.findIndex(({ topic }) => topic.name === name);
-    if (waiting >= 0) parked.answers.splice(waiting, 1);
+    parked.outbox.forget(name);
+    this.#accountFor(parked, name, "closed");
     return this.#unfollow(parked, name);
   }
 
-  closed(socket: Socket): void {
+  /** The connection ends; what it did not get is accounted for under the reason. */
+  closed(socket: Socket, reason: UnsentReason): void {
     const parked = this.#parked.get(socket);
     if (!parked) return;
-    for (const name of [...parked.cursors.keys()]) this.#unfollow(parked, name);
+    for (const name of parked.places.keys()) this.#accountFor(parked, name, reason);
+    this.#remove(socket, parked);
+  }
+
+  #accountFor({ places, slowSinceMs }: Parked, name: string, reason: UnsentReason): void {
+    const place = places.get(name);
+    const topic = this.around.find(name);
+    if (slowSinceMs === undefined || !place || !topic) return;
+    const { messages, bytes } = behind(topic, place);
+    account(reason, messages, bytes);
+  }
+
+  #remove(socket: Socket, parked: Parked): void {
+    for (const name of [...parked.places.keys()]) this.#unfollow(parked, name);
     this.#parked.delete(socket);
     this.#ready.delete(socket);
     counters[SLOT.parked]! -= 1;
+    if (parked.slowSinceMs !== undefined) counters[SLOT.slowReaders]! -= 1;
+  }
+
+  /** What a parked socket has not got yet, over all its topics. */
+  unsent(socket: Socket): { messages: number; bytes: number } {
+    const sum = { messages: 0, bytes: 0 };
+    for (const [name, place] of this.topicsOf(socket) ?? []) {
+      const topic = this.around.find(name);
+      if (!topic) continue;
+      const { messages, bytes } = behind(topic, place);
+      sum.messages += messages;
+      sum.bytes += bytes;
+    }
+    return sum;
+  }
+
+  slowSinceMs(socket: Socket): number | undefined {
+    return this.#parked.get(socket)?.slowSinceMs;
+  }
+
+  /** Sockets whose buffer was full, and since when. */
+  *slow(): Generator<{ socket: Socket; sinceMs: number }> {
+    for (const [socket, { slowSinceMs: sinceMs }] of this.#parked) if (sinceMs !== undefined) yield { socket, sinceMs };
   }
 
   /** Between fragments a frame of ours would break the connection; a close frame may still be sent. */
   midway(socket: Socket): boolean {
-    return this.#parked.get(socket)?.sending !== undefined;
+    return this.#parked.get(socket)?.outbox.midway === true;
   }
 
   drained(socket: Socket): void {
@@ -158,7 +206,7 @@ export class Parking {
   /** Sends until the socket is full, the turn is used up, or everything is sent. */
   #advance(socket: Socket, parked: Parked): void {
     let sent = 0;
-    while (socket.getBufferedAmount() < this.maxBufferedBytes / 2) {
+    while (this.#hasRoom(socket)) {
       if (sent >= TURN_BYTES) {
         this.#schedule(socket);
         return;
@@ -173,74 +221,40 @@ export class Parking {
     // Full: `drain` comes when it has been read, and a reader that never reads is closed by the idle timeout.
   }
 
-  /** One fragment, one answer, or some missed pushes. Returns bytes; 0 when there is nothing left to send. */
+  /** What waits for the socket, or some missed pushes. Returns bytes; 0 when nothing is left to send. */
   #portion(socket: Socket, parked: Parked): number {
-    if (parked.sending) return this.#fragment(socket, parked, parked.sending);
-    const answer = parked.answers.shift();
-    if (answer) return this.#begin(socket, parked, answer);
-    for (const [name, cursor] of parked.cursors) {
+    const waiting = parked.outbox.portion();
+    if (waiting > 0) return waiting;
+    for (const [name, place] of parked.places) {
       const topic = this.around.find(name);
-      if (!topic || (cursor.epoch === topic.epoch && cursor.offset === topic.offset)) continue;
-      return this.#missed(socket, parked, topic, cursor);
+      if (topic && isBehind(topic, place)) return this.#catchUp(socket, parked, topic, place);
     }
     return 0;
   }
 
-  #begin(socket: Socket, parked: Parked, answer: Answer): number {
-    if (answer.bytes.length <= PORTION_BYTES) {
-      this.#send(socket, answer.bytes);
-      return answer.bytes.length;
-    }
-    parked.sending = { answer, at: PORTION_BYTES };
-    socket.sendFirstFragment(answer.bytes.subarray(0, PORTION_BYTES), false);
-    return PORTION_BYTES;
-  }
-
-  #fragment(socket: Socket, parked: Parked, sending: { answer: Answer; at: number }): number {
-    const { bytes } = sending.answer;
-    const portion = bytes.subarray(sending.at, sending.at + PORTION_BYTES);
-    sending.at += portion.length;
-    if (sending.at < bytes.length) {
-      socket.sendFragment(portion, false);
-      return portion.length;
-    }
-    socket.sendLastFragment(portion, false);
-    counters[SLOT.messagesOut]! += 1;
-    counters[SLOT.bytesOut]! += bytes.length;
-    parked.sending = undefined;
-    for (const reply of parked.replies.splice(0)) socket.send(reply, false);
-    parked.replyBytes = 0;
-    return portion.length;
-  }
-
-  #missed(socket: Socket, parked: Parked, topic: Topic, cursor: Position): number {
-    const { name, epoch, offset, memory } = topic;
-    const missed = cursor.epoch === epoch ? memory.since(cursor.offset, offset, Date.now()) : undefined;
-    if (!missed) {
-      parked.cursors.set(name, { epoch, offset });
-      return this.#begin(socket, parked, { topic, bytes: this.around.resetEvent(topic) });
-    }
+  /** A portion at most, and only while there is room: a message that did not fit would be lost. */
+  #catchUp(socket: Socket, parked: Parked, topic: Topic, from: Place): number {
+    const { outbox } = parked;
     let sent = 0;
-    for (const { offset: at, push } of missed) {
-      if (sent > 0 && sent + push.length > PORTION_BYTES) break;
-      this.#send(socket, push);
-      counters[SLOT.pushes]! += 1;
-      parked.cursors.set(name, { epoch, offset: at });
-      sent += push.length;
+    for (const { message, isPush, place, unsent } of stepsFrom(topic, from, parked.slowSinceMs !== undefined)) {
+      parked.places.set(topic.name, place);
+      if (unsent) account(unsent.reason, unsent.messages, unsent.bytes);
+      if (isPush) counters[SLOT.pushes]! += 1;
+      sent += message instanceof SharedMessage ? outbox.share(message) : outbox.send(message);
+      if (sent >= PORTION_BYTES || !this.#hasRoom(socket)) break;
     }
     return sent;
   }
 
-  #send(socket: Socket, bytes: Uint8Array): void {
-    counters[SLOT.messagesOut]! += 1;
-    counters[SLOT.bytesOut]! += bytes.length;
-    socket.send(bytes, false);
-  }
-
   /** Caught up with every topic: live again, in this very tick. */
   #leave(socket: Socket, parked: Parked): void {
-    const names = [...parked.cursors.keys()];
-    this.closed(socket);
+    const names = [...parked.places.keys()];
+    this.#remove(socket, parked);
     for (const name of names) socket.subscribe(name);
   }
+}
+
+export function account(reason: UnsentReason, messages: number, bytes: number): void {
+  counters[SLOT[`unsent_${reason}`]]! += messages;
+  counters[SLOT[`unsentBytes_${reason}`]]! += bytes;
 }

@@ -5,6 +5,7 @@
 import { GatewayError } from "../errors.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import type { Position } from "../topics/publication.js";
+import { SharedMessage } from "./shared-message.js";
 
 /** Chosen as WebSocket sub-protocol when a client offers it. */
 export const SUBPROTOCOL = "megagate.v1";
@@ -120,25 +121,30 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
 export const HEARTBEAT_REQUEST = '{"reqtype":"Heartbeat"}';
 export const HEARTBEAT_REPLY = Buffer.from('{"reqtype":"Heartbeat","code":0}');
 
-/** What a follower is told of a topic: its position, and its state unless the missed pushes follow instead. */
+/** What a follower is told of a topic: its position and state; the state is empty where the missed pushes follow instead. */
 export interface Told extends Position {
   readonly name: string;
-  /** JSON text of the keyed state. */
-  readonly state: string;
+  /** JSON of the keyed state, shared. */
+  readonly state: Buffer;
 }
 
 /** The answer to Subscribe (also from the URL) or Query. `recovered`: everything after `since` follows as pushes. */
-export function followReply(told: Told, wish: Pick<Wish, "id" | "action">, recovered: boolean): Buffer {
+export function followReply(told: Told, wish: Pick<Wish, "id" | "action">, recovered: boolean): SharedMessage {
   const id = wish.id === undefined ? "" : `"id":${JSON.stringify(wish.id)},`;
   const head =
     wish.action === undefined ? `"reqtype":"Subscribe",${id}` : `"reqtype":"Query","action":"${wish.action}",${id}`;
   const flag = wish.action === undefined ? `"recovered":${recovered},` : "";
-  return Buffer.from(`{${head}"code":0,${position(told)},${flag}"data":${recovered ? "[]" : told.state}}`);
+  return new SharedMessage(Buffer.from(`{${head}"code":0,${position(told)},${flag}"data":`), told.state);
 }
 
 /** Numbering began anew, or more was missed than is remembered: this is what holds now. */
-export function resetEvent(told: Told): Buffer {
-  return Buffer.from(`{"event":"reset",${position(told)},"data":${told.state}}`);
+export function resetEvent(told: Told): SharedMessage {
+  return new SharedMessage(Buffer.from(`{"event":"reset",${position(told)},"data":`), told.state);
+}
+
+/** A slow reader of a topic whose policy is `drop` was not sent these offsets. */
+export function droppedEvent(topic: string, from: number, to: number): Buffer {
+  return reply({ event: "dropped", topic, from, to });
 }
 
 const position = ({ name, epoch, offset }: Told): string => `"topic":"${name}","epoch":"${epoch}","offset":${offset}`;

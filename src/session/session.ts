@@ -7,10 +7,12 @@ import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { type CloseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import { VOID_EPOCH } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
 import type { Topic, Topics } from "../topics/topics.js";
-import { answerOf, isAhead, reqtypeOf, told } from "./answers.js";
-import { Parking, PORTION_BYTES } from "./parking.js";
+import { answerOf, isAhead, reqtypeOf, resetOf } from "./answers.js";
+import { Parking } from "./parking.js";
+import { PORTION_BYTES } from "./portion.js";
 import {
   BadRequest,
   errorReply,
@@ -19,17 +21,12 @@ import {
   HEARTBEAT_REQUEST,
   parseCommand,
   type RequestId,
-  resetEvent,
   unsubscribeReply,
   type Wish,
 } from "./protocol.js";
+import { SlowReaders } from "./slow.js";
 import type { Socket } from "./socket.js";
-
-/** A subscriber that waits for its topic, or for the offset that it has seen already. */
-export interface Waiter {
-  readonly socket: Socket;
-  readonly wish: Wish;
-}
+import { type Waiter, Waiting } from "./waiting.js";
 
 type SessionConfig = Pick<
   ServeConfig,
@@ -40,28 +37,25 @@ const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 
 export class Sessions {
   readonly #open = new Set<Socket>();
-  /** Sockets with waiting subscriptions, and how many; usually empty. */
-  readonly #waiting = new Map<Socket, number>();
-  readonly #slow = new Set<Socket>();
+  readonly #waiting = new Waiting();
   readonly parking: Parking;
+  readonly slow: SlowReaders;
   readonly #textHeartbeat: Buffer;
   readonly #textAnswer: Buffer;
   /** Why our own close call is running: the native close handler runs inside it. */
   #closing: CloseReason | undefined;
 
   constructor(
-    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied">,
+    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied" | "journal">,
     private readonly config: SessionConfig,
   ) {
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
-    const around = {
-      find: (name: string) => topics.find(name),
-      resetEvent: (topic: Topic) => resetEvent(told(topic)),
-      emptied: (name: string) => topics.emptied(name, Date.now()),
-      tooSlow: (socket: Socket) => this.#slowReader(socket),
-    };
-    this.parking = new Parking(around, config.maxBackpressureBytes);
+    const find = (name: string): Topic | undefined => topics.find(name);
+    const emptied = (name: string): void => topics.emptied(name, Date.now());
+    const tooSlow = (socket: Socket): void => this.slow.tooSlow(socket);
+    this.parking = new Parking({ find, emptied, tooSlow }, config.maxBackpressureBytes);
+    this.slow = new SlowReaders(this.parking, topics.journal, find, (socket) => this.#cut(socket));
   }
 
   get size(): number {
@@ -121,7 +115,7 @@ export class Sessions {
   }
 
   #wait(socket: Socket, topic: Topic | undefined, wish: Wish): void {
-    this.#waiting.set(socket, (this.#waiting.get(socket) ?? 0) + 1);
+    this.#waiting.begin(socket);
     const waiter = { socket, wish };
     if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, Date.now());
     else this.topics.wait(wish.topic, waiter, Date.now());
@@ -129,7 +123,7 @@ export class Sessions {
 
   #mayFollow(socket: Socket, name: string): boolean {
     const { maxTopicsPerConnection } = this.config;
-    const waiting = this.#waiting.size > 0 ? (this.#waiting.get(socket) ?? 0) : 0;
+    const waiting = this.#waiting.count(socket);
     const parked = this.parking.topicsOf(socket);
     if (parked) return parked.size + waiting < maxTopicsPerConnection || parked.has(name);
     return socket.getTopics().length + waiting < maxTopicsPerConnection || socket.isSubscribed(name);
@@ -138,19 +132,21 @@ export class Sessions {
   /** Subscribed and answered in one tick, so that the next publication is the first that the answer does not cover. */
   #join(socket: Socket, topic: Topic, wish: Wish): void {
     const missed = this.#missed(topic, wish);
-    const answer = answerOf(topic, wish, missed !== undefined);
-    const bytes = missed?.reduce((sum, { push }) => sum + push.length, answer.length) ?? answer.length;
-    if (bytes > PORTION_BYTES || this.parking.has(socket)) {
-      const from = missed && wish.since ? wish.since : { epoch: topic.epoch, offset: topic.offset };
-      this.parking.park(socket, topic, answer, from);
+    const { message, place } = answerOf(topic, wish, missed !== undefined);
+    const bytes = missed?.reduce((sum, { push }) => sum + push.length, message.length) ?? message.length;
+    if (this.parking.has(socket) || !this.#hasRoom(socket, bytes)) {
+      this.parking.park(socket, topic.name, message, missed && wish.since ? { ...place, ...wish.since } : place);
       return;
     }
-    this.#send(socket, answer);
-    for (const { push } of missed ?? []) {
-      this.#send(socket, push);
-      counters[SLOT.pushes]! += 1;
-    }
-    socket.subscribe(topic.name);
+    this.#hand(socket, message.whole);
+    for (const { push } of missed ?? []) this.#hand(socket, push);
+    counters[SLOT.pushes]! += missed?.length ?? 0;
+    // What was pending before the answer may have overflowed: then the answer did not fit, and the socket is being cut.
+    if (!this.parking.has(socket)) socket.subscribe(topic.name);
+  }
+
+  #hasRoom(socket: Socket, bytes: number): boolean {
+    return bytes <= PORTION_BYTES && socket.getBufferedAmount() + bytes <= this.config.maxBackpressureBytes;
   }
 
   /** What follows the client's position, where that is remembered. */
@@ -166,9 +162,8 @@ export class Sessions {
    * the offset did not come in time.
    */
   arrived(topic: Topic, waiting: readonly Waiter[], inVain: boolean): void {
-    for (const waiter of waiting) {
-      if (!this.#stopWaiting(waiter)) continue;
-      const { socket, wish } = waiter;
+    for (const { socket, wish } of waiting) {
+      if (!this.#waiting.end(socket)) continue;
       if (isAhead(wish, topic) && !inVain) this.#wait(socket, topic, wish);
       else this.#join(socket, topic, wish);
     }
@@ -176,15 +171,15 @@ export class Sessions {
 
   /** Everything that this worker knew of a topic is void: each subscriber is told what holds now. */
   reset(topic: Topic, publish: (message: Uint8Array) => void): void {
-    const event = resetEvent(told(topic));
-    // Parked sockets find out by their cursor. A large event must not go to all in one tick: they are parked for it.
-    if (event.length <= PORTION_BYTES) {
-      publish(event);
+    const { message, place } = resetOf(topic);
+    // Parked sockets find out by their place. A large event must not go to all in one tick: they are parked for it.
+    if (message.length <= PORTION_BYTES) {
+      this.topics.journal.record(topic.name, { ...place, epoch: VOID_EPOCH });
+      publish(message.whole);
       return;
     }
     for (const socket of this.#open) {
-      if (!socket.isSubscribed(topic.name)) continue;
-      this.parking.park(socket, topic, event, { epoch: topic.epoch, offset: topic.offset });
+      if (socket.isSubscribed(topic.name)) this.parking.park(socket, topic.name, message, place);
     }
   }
 
@@ -196,18 +191,9 @@ export class Sessions {
   /** The hub did not describe a topic in time. */
   gaveUp(name: string, waiting: readonly Waiter[]): void {
     const error = new GatewayError("hubUnavailable", `topic ${name}: ${ERRORS.hubUnavailable.text}`);
-    for (const waiter of waiting) {
-      if (this.#stopWaiting(waiter)) this.#refuse(waiter.socket, error, reqtypeOf(waiter.wish), waiter.wish.id);
+    for (const { socket, wish } of waiting) {
+      if (this.#waiting.end(socket)) this.#refuse(socket, error, reqtypeOf(wish), wish.id);
     }
-  }
-
-  /** False if the socket closed meanwhile. */
-  #stopWaiting({ socket }: Waiter): boolean {
-    const count = this.#waiting.get(socket);
-    if (count === undefined) return false;
-    if (count > 1) this.#waiting.set(socket, count - 1);
-    else this.#waiting.delete(socket);
-    return true;
   }
 
   #unsubscribe(socket: Socket, name: string, id: RequestId): void {
@@ -223,34 +209,33 @@ export class Sessions {
   }
 
   #send(socket: Socket, message: Uint8Array): void {
+    if (this.parking.has(socket) || this.#mustPark(socket)) this.parking.reply(socket, message);
+    else this.#hand(socket, message);
+  }
+
+  #hand(socket: Socket, message: Uint8Array): void {
     counters[SLOT.messagesOut]! += 1;
     counters[SLOT.bytesOut]! += message.length;
-    if (this.parking.has(socket)) this.parking.reply(socket, message);
-    else socket.send(message, false);
+    socket.send(message, false);
   }
 
-  /**
-   * uWebSockets dropped a message for a full socket. Inside that callback close and end crash and send recurses
-   * (KERNEL.md §3.4), so the socket is cut in the next turn; it cannot be told, for its pipe is full.
-   */
-  dropped(socket: Socket, bytes: number): void {
-    counters[SLOT.dropped]! += 1;
-    counters[SLOT.droppedBytes]! += bytes;
-    this.#slowReader(socket);
+  /** An answer to a reader that is too slow for a topic that bears with slow readers. */
+  #mustPark(socket: Socket): boolean {
+    if (socket.getBufferedAmount() <= this.config.maxBackpressureBytes) return false;
+    if (!socket.getTopics().some((name) => this.slow.isLenient(name))) return false;
+    this.parking.overflowed(socket, []);
+    return true;
   }
 
-  #slowReader(socket: Socket): void {
-    if (this.#slow.size === 0) setImmediate(() => this.#cutSlow());
-    this.#slow.add(socket);
+  /** The native dropped handler: a full buffer. */
+  dropped(socket: Socket, message: Uint8Array): void {
+    this.slow.dropped(socket, message);
   }
 
-  #cutSlow(): void {
-    for (const socket of this.#slow) {
-      this.#slow.delete(socket);
-      this.#closing = "slow";
-      socket.close();
-      this.#closing = undefined;
-    }
+  #cut(socket: Socket): void {
+    this.#closing = "slow";
+    socket.close();
+    this.#closing = undefined;
   }
 
   #end(socket: Socket, kind: "messageTooBig" | "draining", reason: CloseReason, text: string): void {
@@ -262,10 +247,11 @@ export class Sessions {
   /** The native close handler. `seen` is the reason as the edge understood it; our own reason wins. */
   closed(socket: Socket, seen: CloseReason): void {
     this.#open.delete(socket);
-    this.#slow.delete(socket);
-    this.parking.closed(socket);
-    if (this.#waiting.size > 0) this.#waiting.delete(socket);
-    counters[SLOT[`closed_${this.#closing ?? seen}`]]! += 1;
+    this.slow.closed(socket);
+    const reason = this.#closing ?? seen;
+    this.parking.closed(socket, reason === "slow" ? "disconnect" : "closed");
+    this.#waiting.closed(socket);
+    counters[SLOT[`closed_${reason}`]]! += 1;
   }
 
   /** Says goodbye to everybody, a slice a turn, so that handshakes and pongs are still answered in between. */

@@ -11,6 +11,7 @@ export interface Socket {
   unsubscribe(topic: string): boolean;
   isSubscribed(topic: string): boolean;
   getTopics(): string[];
+  getRemoteAddressAsText(): ArrayBuffer;
   cork(run: () => void): unknown;
   /** Close with a frame; runs the close handler before it returns. */
   end(code: number, reason: string): void;

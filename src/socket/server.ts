@@ -69,7 +69,7 @@ export class Server {
       open: (ws) => this.sessions.opened(ws, this.#opening),
       message: (ws, message, isBinary) => this.sessions.received(ws, Buffer.from(message), isBinary),
       drain: (ws) => this.sessions.drained(ws),
-      dropped: (ws, message) => this.sessions.dropped(ws, message.byteLength),
+      dropped: (ws, message) => this.sessions.dropped(ws, new Uint8Array(message)),
       subscription: (_ws, topic, now, before) => this.#subscription(topic, now, before),
       close: (ws, code, reason) => this.#closed(ws, code, reason),
     });

@@ -29,8 +29,6 @@ export class TopicMemory {
   #ringBytes = 0;
   #state: Map<string, string> | undefined;
   #stateBytes = 0;
-  /** `[{"key":…,"data":…},…]`, kept until the state changes: a storm asks for it thousands of times. */
-  #stateText: string | undefined;
 
   constructor(private readonly rule: TopicRule) {}
 
@@ -78,15 +76,20 @@ export class TopicMemory {
     }
   }
 
-  /** The publications after `offset` up to `last`, in order, or undefined when they are not all remembered. */
-  since(offset: number, last: number, nowMs: number): readonly Remembered[] | undefined {
-    if (offset === last) return [];
-    if (offset > last) return undefined;
+  /** Whether all publications after `offset` up to `last` are remembered. */
+  reaches(offset: number, last: number, nowMs: number): boolean {
+    if (offset >= last) return offset === last;
     this.#trim(nowMs);
     const first = this.#ring[this.#head];
-    if (first === undefined || first.offset > offset + 1) return undefined;
+    return first !== undefined && first.offset <= offset + 1;
+  }
+
+  /** The publications after `offset` up to `last`, in order, or undefined when they are not all remembered. */
+  since(offset: number, last: number, nowMs: number): readonly Remembered[] | undefined {
+    if (!this.reaches(offset, last, nowMs)) return undefined;
+    if (offset === last) return [];
     // Offsets rise by one, so that the place is known.
-    return this.#ring.slice(this.#head + (offset + 1 - first.offset));
+    return this.#ring.slice(this.#head + (offset + 1 - this.#ring[this.#head]!.offset));
   }
 
   /** Everything that is remembered, for a replica. */
@@ -104,17 +107,16 @@ export class TopicMemory {
       this.#state.set(key, data);
       this.#stateBytes += data.length + key.length;
     }
-    this.#stateText = undefined;
   }
 
   get state(): StateEntry[] {
     return [...(this.#state ?? [])].map(([key, data]) => ({ key, data }));
   }
 
-  /** The state as JSON text of an array. */
-  get stateText(): string {
-    this.#stateText ??= `[${this.state.map(({ key, data }) => `{"key":${JSON.stringify(key)},"data":${data}}`).join(",")}]`;
-    return this.#stateText;
+  /** `[{"key":…,"data":…},…]` */
+  encodeState(): Buffer {
+    const entries = this.state.map(({ key, data }) => `{"key":${JSON.stringify(key)},"data":${data}}`);
+    return Buffer.from(`[${entries.join(",")}]`);
   }
 
   /** Takes over what another replica remembers. */
@@ -124,7 +126,6 @@ export class TopicMemory {
     this.#ringBytes = history.reduce((sum, entry) => sum + entry.push.length, 0);
     this.#state = undefined;
     this.#stateBytes = 0;
-    this.#stateText = undefined;
     for (const { key, data } of state) this.#setState(key, data);
   }
 }

@@ -33,3 +33,9 @@ function pushHead(topic: string, offset: number, key: string | undefined): strin
   const keyed = key === undefined ? "" : `"key":${JSON.stringify(key)},`;
   return `{"topic":"${topic}","offset":${offset},${keyed}"data":`;
 }
+
+/** The same push for a receiver that has not got its predecessor: `"prev"` says which was the last it got. */
+export function encodeAfter(prev: number, topic: string, offset: number, push: Uint8Array): Buffer {
+  const head = `{"topic":"${topic}","offset":${offset},`;
+  return Buffer.concat([Buffer.from(`${head}"prev":${prev},`), push.subarray(head.length)]);
+}

@@ -1,7 +1,15 @@
 /**
  * What a topic remembers, by its prefix (the part before the first `:`). Pure; hub and workers hold the same rules, so
- * that a replica keeps as much as the hub. Text form: `user:history=0,keys=0;exts:keys=50000,seconds=3600`.
+ * that a replica keeps as much as the hub. Text form: `user:history=0,keys=0;exts:keys=50000,slow=conflate`.
  */
+
+/**
+ * What becomes of a reader whose buffer is full when a push comes. `disconnect`: it is cut. `conflate`: when it can take
+ * more it gets the newest push of each key. `drop`: it goes on with the present, and is told which offsets it missed.
+ */
+export const SLOW_POLICIES = ["disconnect", "conflate", "drop"] as const;
+export type SlowPolicy = (typeof SLOW_POLICIES)[number];
+
 export interface TopicRule {
   /** Publications kept for clients that come back. */
   readonly historyCount: number;
@@ -9,6 +17,7 @@ export interface TopicRule {
   readonly historySeconds: number;
   /** Greatest number of keys whose last value is kept; 0 keeps none. */
   readonly stateKeys: number;
+  readonly slowReaders: SlowPolicy;
 }
 
 const FIELDS = {
@@ -18,9 +27,11 @@ const FIELDS = {
   keys: "stateKeys",
 } as const;
 
+const SETTING = `(?:(?:${Object.keys(FIELDS).join("|")})=\\d{1,9}|slow=(?:${SLOW_POLICIES.join("|")}))`;
+const RULE = `[A-Za-z0-9_-]+:${SETTING}(?:,${SETTING})*`;
+
 /** What the option table holds the text to. */
-export const RULES_PATTERN =
-  /^[A-Za-z0-9_-]+:(?:history|bytes|seconds|keys)=\d{1,9}(?:,(?:history|bytes|seconds|keys)=\d{1,9})*(?:;[A-Za-z0-9_-]+:(?:history|bytes|seconds|keys)=\d{1,9}(?:,(?:history|bytes|seconds|keys)=\d{1,9})*)*$/;
+export const RULES_PATTERN = new RegExp(`^${RULE}(?:;${RULE})*$`);
 
 export class TopicRules {
   readonly #byPrefix = new Map<string, TopicRule>();
@@ -31,10 +42,11 @@ export class TopicRules {
   ) {
     for (const part of text.split(";").filter((each) => each !== "")) {
       const [prefix = "", settings = ""] = part.split(":");
-      const rule: Record<string, number> = { ...usual };
+      const rule: Record<string, number | string> = { ...usual };
       for (const setting of settings.split(",")) {
         const [name = "", value = ""] = setting.split("=");
-        rule[FIELDS[name as keyof typeof FIELDS]] = Number(value);
+        if (name === "slow") rule.slowReaders = value;
+        else rule[FIELDS[name as keyof typeof FIELDS]] = Number(value);
       }
       this.#byPrefix.set(prefix, rule as unknown as TopicRule);
     }

@@ -6,9 +6,10 @@
  * Order is the lock: the hub describes a topic (`standing`) before its next publication on the same FIFO pipe, and the
  * waiting sockets are subscribed in the tick in which that arrives. So there is no gap, no duplicate and no lock.
  */
+import { Journal, type Place } from "./journal.js";
 import { type Remembered, type StateEntry, TopicMemory } from "./memory.js";
 import type { Position, Publication } from "./publication.js";
-import type { TopicRules } from "./rules.js";
+import type { SlowPolicy, TopicRules } from "./rules.js";
 
 /** A replica: the topic as this worker knows it. */
 export interface Topic {
@@ -17,8 +18,9 @@ export interface Topic {
   /** Offset of the last publication that was delivered here; 0 before any. */
   offset: number;
   readonly memory: TopicMemory;
-  /** Answers at this offset by their kind, kept because a storm asks for them thousands of times. */
-  answers: Map<string, Buffer> | undefined;
+  readonly slowReaders: SlowPolicy;
+  /** All that was delivered here so far, over all epochs: differences account for what a slow reader missed. */
+  delivered: { messages: number; bytes: number };
 }
 
 /** What the hub says of a topic. Without `state` it is only what follows the position that this worker had. */
@@ -43,6 +45,9 @@ export interface Surroundings<W> {
   gaveUp(topic: string, waiting: readonly W[]): void;
 }
 
+/** Where a subscriber stands who has got everything. */
+export const placeOf = ({ epoch, offset, delivered }: Topic): Place => ({ epoch, offset, ...delivered });
+
 interface Asked<W> {
   readonly waiting: W[];
   readonly sinceMs: number;
@@ -52,6 +57,7 @@ interface Asked<W> {
 export const WAIT_MS = 10_000;
 
 export class Topics<W> {
+  readonly journal = new Journal();
   readonly #followed = new Map<string, Topic>();
   readonly #asked = new Map<string, Asked<W>>();
   /** Topics whose last subscriber left, and when. */
@@ -98,15 +104,23 @@ export class Topics<W> {
     this.#ahead.set(topic.name, list);
   }
 
-  /** The hub says where a topic stands: install it, or correct it after a broken link. */
-  standing(name: string, image: Image): void {
+  /**
+   * The hub says where a topic stands: install it, or correct it after a broken link. Yields after each publication that
+   * was missed, because the edge cannot take many in one turn.
+   */
+  *standing(name: string, image: Image): Generator<void> {
     const known = this.#followed.get(name);
     if (known && image.state === undefined && known.epoch === image.epoch) {
-      for (const { offset, push, atMs, key } of image.history) this.#pass({ topic: name, offset, key, push }, atMs);
+      for (const { offset, push, atMs, key } of image.history) {
+        this.#pass({ topic: name, offset, key, push }, atMs);
+        yield;
+      }
     } else {
       this.#install(name, known, image);
     }
-    const topic = this.#followed.get(name)!;
+    const topic = this.#followed.get(name);
+    // Forgotten between two steps: who waits will be asked for again.
+    if (!topic) return;
     const asked = this.#asked.get(name);
     this.#asked.delete(name);
     if (asked) this.around.arrived(topic, asked.waiting, false);
@@ -114,15 +128,30 @@ export class Topics<W> {
   }
 
   #install(name: string, known: Topic | undefined, { epoch, offset, history, state }: Image): void {
-    const memory = known?.memory ?? new TopicMemory(this.rules.of(name));
-    const topic: Topic = known ?? { name, epoch, offset, memory, answers: undefined };
+    const topic = known ?? this.#create(name, epoch);
     topic.epoch = epoch;
     topic.offset = offset;
-    topic.answers = undefined;
-    memory.restore(history, state ?? []);
+    topic.memory.restore(history, state ?? []);
     this.#followed.set(name, topic);
     // Publications were missed beyond what anybody remembers: said to everybody, never skipped quietly.
-    if (known) this.around.reset(topic);
+    if (!known) return;
+    this.around.reset(topic);
+    // Who waits for an offset of the old numbering waits for nothing: each is looked at again.
+    const ahead = this.#ahead.get(name);
+    this.#ahead.delete(name);
+    if (ahead)
+      this.around.arrived(
+        topic,
+        ahead.map(({ waiter }) => waiter),
+        false,
+      );
+  }
+
+  #create(name: string, epoch: string): Topic {
+    const rule = this.rules.of(name);
+    const memory = new TopicMemory(rule);
+    const delivered = { messages: 0, bytes: 0 };
+    return { name, epoch, offset: 0, memory, slowReaders: rule.slowReaders, delivered };
   }
 
   /** Hands one publication to every subscriber. The hot path: nothing here is done for each subscriber. */
@@ -136,8 +165,10 @@ export class Topics<W> {
     const topic = this.#followed.get(publication.topic);
     // Not followed: the hub sent it before it read our unwant. At or below our offset: sent twice around a resync.
     if (!topic || publication.offset <= topic.offset) return;
+    this.journal.record(topic.name, placeOf(topic));
     topic.offset = publication.offset;
-    topic.answers = undefined;
+    topic.delivered.messages += 1;
+    topic.delivered.bytes += publication.push.length;
     topic.memory.add(publication, atMs);
     this.around.publish(topic.name, publication.push);
     if (this.#ahead.size > 0) this.#caughtUp(topic);

@@ -159,7 +159,7 @@ describe("processes survive", () => {
       () => gateway.metric('megagate_closed_total{reason="slow"}'),
       (n) => n === 1,
     );
-    assert.ok((await gateway.metric("megagate_dropped_messages_total")) > 0);
+    assert.ok((await gateway.metric('megagate_unsent_messages_total{reason="disconnect"}')) > 0);
     await good.find("last push", (m) => m.offset === last);
     assert.equal(good.messages.filter((m) => m.reqtype === undefined).length, last, "the good reader missed nothing");
     stalled.socket.destroy();

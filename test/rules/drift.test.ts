@@ -9,7 +9,7 @@ import { LOAD_OPTIONS } from "../../load/options.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { ERRORS } from "../../src/errors.js";
-import { CLOSE_REASONS, METRICS, REFUSE_REASONS } from "../../src/metrics/catalog.js";
+import { CLOSE_REASONS, METRICS, REFUSE_REASONS, UNSENT_REASONS } from "../../src/metrics/catalog.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
 
 const rows = (cells: readonly (readonly (string | number)[])[]): string =>
@@ -34,6 +34,7 @@ const generated: Readonly<Record<string, () => string>> = {
       ...[...METRICS.values()].map((m) => [`\`${m.name}\``, m.type, m.labels?.join(", ") ?? "", m.help]),
     ]),
   "close reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(CLOSE_REASONS)]),
+  "unsent reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(UNSENT_REASONS)]),
   "refuse reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(REFUSE_REASONS)]),
 };
 

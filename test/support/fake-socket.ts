@@ -1,8 +1,12 @@
-/** A native socket without a network: what uWebSockets does with subscriptions, fragments, buffers and closes. */
+/**
+ * A native socket without a network: what uWebSockets does with subscriptions, fragments, buffers and closes. Published
+ * messages wait for the end of the turn, or for the next send; of those that a full socket cannot take only the first is
+ * reported.
+ */
 import type { Socket } from "../../src/session/socket.js";
 
 export interface FakeEvents {
-  readonly dropped: (socket: FakeSocket, bytes: number) => void;
+  readonly dropped: (socket: FakeSocket, message: Uint8Array) => void;
   readonly closed: (socket: FakeSocket) => void;
 }
 
@@ -16,6 +20,7 @@ export class FakeSocket implements Socket {
   buffered = 0;
   most = 0;
   #fragments: Buffer[] | undefined;
+  #pending: Uint8Array[] = [];
 
   constructor(
     private readonly maxBufferedBytes: number,
@@ -25,7 +30,7 @@ export class FakeSocket implements Socket {
   #take(message: Uint8Array): number {
     if (!this.open) throw new Error("send on a closed socket");
     if (this.buffered > this.maxBufferedBytes) {
-      this.events.dropped(this, message.length);
+      this.events.dropped(this, message);
       return 2;
     }
     if (this.slow) this.buffered += message.length;
@@ -33,7 +38,24 @@ export class FakeSocket implements Socket {
     return this.slow ? 0 : 1;
   }
 
+  /** What the native tree does when something is published to a topic of this socket. */
+  pend(message: Uint8Array): void {
+    if (this.#pending.length === 0) setImmediate(() => this.flush());
+    this.#pending.push(message);
+  }
+
+  flush(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const message of pending) if (!this.open || this.#put(message) === 2) break;
+  }
+
   send(message: Uint8Array): number {
+    this.flush();
+    return this.#put(message);
+  }
+
+  #put(message: Uint8Array): number {
     if (this.#fragments) throw new Error("a message between fragments");
     const result = this.#take(message);
     if (result !== 2) this.messages.push(Buffer.from(message).toString());
@@ -67,11 +89,16 @@ export class FakeSocket implements Socket {
   }
 
   unsubscribe(topic: string): boolean {
+    this.flush();
     return this.topics.delete(topic);
   }
 
   isSubscribed(topic: string): boolean {
     return this.topics.has(topic);
+  }
+
+  getRemoteAddressAsText(): ArrayBuffer {
+    return new TextEncoder().encode("127.0.0.1").buffer;
   }
 
   getTopics(): string[] {

@@ -6,7 +6,13 @@ import { Rebuild } from "../../../src/hub/rebuild.js";
 import { type Frame, FrameReader } from "../../../src/hub/wire.js";
 import { TopicRules } from "../../../src/topics/rules.js";
 
-const usual = { historyCount: 10, historyBytes: 10_000, historySeconds: 60, stateKeys: 10 };
+const usual = {
+  historyCount: 10,
+  historyBytes: 10_000,
+  historySeconds: 60,
+  stateKeys: 10,
+  slowReaders: "disconnect",
+} as const;
 const rules = new TopicRules(usual, "bare:history=0,keys=0");
 
 class FakePeer implements Peer {
@@ -70,7 +76,7 @@ describe("hub", () => {
   it("refuses publications while it is rebuilt, and answers what waited when it is done", () => {
     const hub = new Hub(rules, 1e9);
     const done: number[] = [];
-    const rebuild = new Rebuild(hub, 2, (offered) => done.push(offered));
+    const rebuild = new Rebuild(hub, 2, true, (offered) => done.push(offered));
     let ran = false;
     rebuild.whenDone(() => {
       ran = true;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import { BadRequest, followReply, parseCommand, parseUrlTopic, resetEvent } from "../../../src/session/protocol.js";
+import type { SharedMessage } from "../../../src/session/shared-message.js";
 
 it("understands what the protocol names", () => {
   assert.deepEqual(parseCommand('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat" });
@@ -64,10 +65,10 @@ it("names like those of Object's own properties are no requests", () => {
 });
 
 it("the reply carries the id and the action when there is one, and the state unless the pushes follow", () => {
-  const told = { name: "t", epoch: "e", offset: 3, state: '[{"key":"k","data":1}]' };
+  const told = { name: "t", epoch: "e", offset: 3, state: Buffer.from('[{"key":"k","data":1}]') };
   const position = { topic: "t", epoch: "e", offset: 3 };
   const data = [{ key: "k", data: 1 }];
-  const parse = (bytes: Buffer): unknown => JSON.parse(bytes.toString());
+  const parse = ({ whole }: SharedMessage): unknown => JSON.parse(whole.toString());
   assert.deepEqual(parse(followReply(told, {}, false)), {
     reqtype: "Subscribe",
     code: 0,
@@ -75,7 +76,7 @@ it("the reply carries the id and the action when there is one, and the state unl
     recovered: false,
     data,
   });
-  assert.deepEqual(parse(followReply(told, { id: 'q"' }, true)), {
+  assert.deepEqual(parse(followReply({ ...told, state: Buffer.from("[]") }, { id: 'q"' }, true)), {
     reqtype: "Subscribe",
     id: 'q"',
     code: 0,

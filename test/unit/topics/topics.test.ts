@@ -6,7 +6,13 @@ import { type Image, type Surroundings, Topics, WAIT_MS } from "../../../src/top
 
 const push = (topic: string, offset: number) => ({ topic, offset, push: Buffer.from(`${topic}#${offset}`) });
 
-const RULE = { historyCount: 10, historyBytes: 1000, historySeconds: 60, stateKeys: 3 };
+const RULE = {
+  historyCount: 10,
+  historyBytes: 1000,
+  historySeconds: 60,
+  stateKeys: 3,
+  slowReaders: "disconnect",
+} as const;
 const whole = (epoch: string, offset: number): Image => ({ epoch, offset, history: [], state: [] });
 
 describe("topics", () => {
@@ -32,7 +38,7 @@ describe("topics", () => {
   it("the first of many subscribers asks for all, and all arrive together", () => {
     for (const waiter of ["a", "b", "c"]) topics.wait("t", waiter, 0);
     assert.deepEqual(took(), ["want t"]);
-    topics.standing("t", whole("e", 7));
+    Array.from(topics.standing("t", whole("e", 7)));
     assert.deepEqual(took(), ["arrived t 7 a+b+c"]);
     assert.equal(topics.find("t")?.offset, 7);
   });
@@ -40,7 +46,7 @@ describe("topics", () => {
   it("delivers what follows the standing, once each, and nothing for a topic that nobody here wants", () => {
     topics.deliver(push("t", 1));
     topics.wait("t", "a", 0);
-    topics.standing("t", whole("e", 1));
+    Array.from(topics.standing("t", whole("e", 1)));
     took();
     for (const offset of [1, 2, 2, 3]) topics.deliver(push("t", offset));
     assert.deepEqual(took(), ["publish t t#2", "publish t t#3"]);
@@ -48,19 +54,19 @@ describe("topics", () => {
 
   it("after a broken link it asks again with its position; a gap is told as a reset, no gap is silent about itself", () => {
     topics.wait("t", "a", 0);
-    topics.standing("t", whole("e", 1));
+    Array.from(topics.standing("t", whole("e", 1)));
     topics.wait("u", "b", 0);
     took();
     topics.relink();
     assert.deepEqual(took(), ["want t e:1", "want u"]);
-    topics.standing("t", { epoch: "e", offset: 1, history: [] });
+    Array.from(topics.standing("t", { epoch: "e", offset: 1, history: [] }));
     assert.deepEqual(took(), [], "nothing was missed");
     const missed = [2, 3].map((offset) => ({ ...push("t", offset), atMs: 0, key: undefined }));
-    topics.standing("t", { epoch: "e", offset: 3, history: missed });
+    Array.from(topics.standing("t", { epoch: "e", offset: 3, history: missed }));
     assert.deepEqual(took(), ["publish t t#2", "publish t t#3"], "what was missed is replayed");
-    topics.standing("t", whole("e", 50));
+    Array.from(topics.standing("t", whole("e", 50)));
     assert.deepEqual(took(), ["reset t e:50"], "more was missed than is remembered");
-    topics.standing("t", whole("f", 0));
+    Array.from(topics.standing("t", whole("f", 0)));
     assert.deepEqual(took(), ["reset t f:0"]);
     topics.deliver(push("t", 1));
     assert.equal(took().at(-1), "publish t t#1");
@@ -68,7 +74,7 @@ describe("topics", () => {
 
   it("who has seen a later offset of this epoch waits until this worker has come so far, or in vain", () => {
     topics.wait("t", "a", 0);
-    topics.standing("t", whole("e", 5));
+    Array.from(topics.standing("t", whole("e", 5)));
     took();
     topics.waitFor(topics.find("t")!, 7, "b", 0);
     topics.waitFor(topics.find("t")!, 9, "c", 0);
@@ -80,7 +86,7 @@ describe("topics", () => {
 
   it("a topic without subscribers is forgotten after the linger, not before, and not if somebody came back", () => {
     topics.wait("t", "a", 0);
-    topics.standing("t", whole("e", 0));
+    Array.from(topics.standing("t", whole("e", 0)));
     subscribers.set("t", 1);
     topics.sweep(10);
     subscribers.set("t", 0);
@@ -100,7 +106,7 @@ describe("topics", () => {
 
   it("a topic whose waiting sockets all left before it arrived is forgotten too", () => {
     topics.wait("t", "a", 0);
-    topics.standing("t", whole("e", 0));
+    Array.from(topics.standing("t", whole("e", 0)));
     took();
     topics.sweep(5000);
     topics.sweep(6000);

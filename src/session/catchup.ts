@@ -1,0 +1,88 @@
+/**
+ * What a parked socket is sent next of one topic, and where it stands after each message: missed pushes, or for a slow
+ * reader what its topic's policy makes of them. Pure: reads the replica, decides, sends nothing.
+ */
+import type { UnsentReason } from "../metrics/catalog.js";
+import type { Place } from "../topics/journal.js";
+import type { Remembered } from "../topics/memory.js";
+import { encodeAfter } from "../topics/publication.js";
+import { placeOf, type Topic } from "../topics/topics.js";
+import { resetOf } from "./answers.js";
+import { droppedEvent } from "./protocol.js";
+import type { SharedMessage } from "./shared-message.js";
+
+export interface Account {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** One message, and where its receiver stands then. */
+export interface Step {
+  readonly place: Place;
+  readonly message: Uint8Array | SharedMessage;
+  readonly isPush: boolean;
+  /** What it is sent instead of. */
+  readonly unsent?: Account & { readonly reason: UnsentReason };
+}
+
+/** What was delivered on this worker between two places. */
+const between = (from: Place, to: Place): Account => ({
+  messages: to.messages - from.messages,
+  bytes: to.bytes - from.bytes,
+});
+
+export const behind = (topic: Topic, from: Place): Account => between(from, placeOf(topic));
+
+export const isBehind = (topic: Topic, { epoch, offset }: Place): boolean =>
+  epoch !== topic.epoch || offset !== topic.offset;
+
+/** `slow`: the socket is parked because its buffer was full, not because it was sent much at its own wish. */
+export function stepsFrom(topic: Topic, from: Place, slow: boolean): Iterable<Step> {
+  const { name, epoch, offset, memory, slowReaders } = topic;
+  if (from.epoch === epoch && slow && slowReaders === "drop") {
+    const unsent = { reason: "drop" as const, ...behind(topic, from) };
+    return [{ message: droppedEvent(name, from.offset + 1, offset), isPush: false, place: placeOf(topic), unsent }];
+  }
+  const missed = from.epoch === epoch ? memory.since(from.offset, offset, Date.now()) : undefined;
+  if (missed) return slow && slowReaders === "conflate" ? newest(topic, from, missed) : each(topic, from, missed);
+  const { message, place } = resetOf(topic);
+  const step = { message, isPush: false, place };
+  return [slow ? { ...step, unsent: { reason: "reset", ...between(from, place) } } : step];
+}
+
+function* each(topic: Topic, from: Place, missed: readonly Remembered[]): Generator<Step> {
+  let place = from;
+  for (const { offset, push } of missed) {
+    place = passed(topic, place, offset, { messages: 1, bytes: push.length });
+    yield { message: push, isPush: true, place };
+  }
+}
+
+/** The newest of each key, in the order of offsets, each naming the one sent before it: the receiver sees no gap. */
+function* newest(topic: Topic, from: Place, missed: readonly Remembered[]): Generator<Step> {
+  const lastOfKey = new Map(missed.map((entry) => [entry.key, entry.offset]));
+  let place = from;
+  let skipped = { messages: 0, bytes: 0 };
+  for (const { offset, key, push } of missed) {
+    const { messages, bytes } = skipped;
+    if (lastOfKey.get(key) !== offset) {
+      skipped = { messages: messages + 1, bytes: bytes + push.length };
+      continue;
+    }
+    const message = messages === 0 ? push : encodeAfter(place.offset, topic.name, offset, push);
+    place = passed(topic, place, offset, { messages: messages + 1, bytes: bytes + push.length });
+    yield { message, isPush: true, place, ...(messages > 0 && { unsent: { reason: "conflate", messages, bytes } }) };
+    skipped = { messages: 0, bytes: 0 };
+  }
+}
+
+/** A reader that came with a position of its own stands behind what was counted here: its account begins at the present. */
+function passed(topic: Topic, place: Place, offset: number, { messages, bytes }: Account): Place {
+  const { delivered, epoch } = topic;
+  return {
+    epoch,
+    offset,
+    messages: Math.min(delivered.messages, place.messages + messages),
+    bytes: Math.min(delivered.bytes, place.bytes + bytes),
+  };
+}

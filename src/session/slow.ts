@@ -1,0 +1,81 @@
+/**
+ * Readers slower than what is sent to them: found by a full buffer, parked or cut as the policy of the topic says whose
+ * push did not fit, and listed for the operator. Costs nothing for those who keep up.
+ */
+import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
+import type { Journal } from "../topics/journal.js";
+import type { Topic } from "../topics/topics.js";
+import { account, type Parking } from "./parking.js";
+import type { Socket } from "./socket.js";
+
+const CUT_KEPT = 100;
+
+export class SlowReaders {
+  readonly #toCut = new Set<Socket>();
+  /** The last that were cut. */
+  readonly #lately: SlowReader[] = [];
+
+  constructor(
+    private readonly parking: Parking,
+    private readonly journal: Journal,
+    private readonly find: (topic: string) => Topic | undefined,
+    private readonly cut: (socket: Socket) => void,
+  ) {}
+
+  /**
+   * uWebSockets could not take a message for a full socket. Inside that callback close and end crash and send recurses,
+   * only unsubscribing is safe (KERNEL.md §3.4): it is parked here and now, and cut in the next turn if need be. It cannot
+   * be told, for its pipe is full.
+   */
+  dropped(socket: Socket, message: Uint8Array): void {
+    const lost = this.journal.from(message);
+    if (!lost) {
+      account("answer", 1, message.length);
+      this.tooSlow(socket);
+      return;
+    }
+    this.parking.overflowed(socket, lost);
+    if (!this.isLenient(lost[0]!.name)) this.tooSlow(socket);
+  }
+
+  isLenient(topic: string): boolean {
+    return (this.find(topic)?.slowReaders ?? "disconnect") !== "disconnect";
+  }
+
+  /** It is cut in the next turn. */
+  tooSlow(socket: Socket): void {
+    if (this.#toCut.size === 0) setImmediate(() => this.#cutAll());
+    this.#toCut.add(socket);
+  }
+
+  #cutAll(): void {
+    for (const socket of this.#toCut) {
+      this.#toCut.delete(socket);
+      if (this.#lately.length === CUT_KEPT) this.#lately.shift();
+      const nowMs = Date.now();
+      this.#lately.push({ ...this.#describe(socket, this.parking.slowSinceMs(socket) ?? nowMs), cutMs: nowMs });
+      this.cut(socket);
+    }
+  }
+
+  closed(socket: Socket): void {
+    this.#toCut.delete(socket);
+  }
+
+  /** The worst `most` by bytes: those that are connected, and the last that were cut. */
+  worst(most: number): SlowReader[] {
+    const parked = [...this.parking.slow()].map(({ socket, sinceMs }) => ({
+      socket,
+      sinceMs,
+      ...this.parking.unsent(socket),
+    }));
+    const chosen = parked.sort((a, b) => b.bytes - a.bytes).slice(0, most);
+    return worstFirst([...chosen.map(({ socket, sinceMs }) => this.#describe(socket, sinceMs)), ...this.#lately], most);
+  }
+
+  #describe(socket: Socket, sinceMs: number): SlowReader {
+    const address = Buffer.from(socket.getRemoteAddressAsText()).toString("latin1");
+    const topics = [...(this.parking.topicsOf(socket)?.keys() ?? socket.getTopics())];
+    return { address, topics, ...this.parking.unsent(socket), sinceMs };
+  }
+}

@@ -1,0 +1,204 @@
+/** A reader that cannot keep up is treated as its topic's policy says, to the last message, and nobody else suffers. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import type { UnsentReason } from "../../src/metrics/catalog.js";
+import type { SlowReader } from "../../src/metrics/slow-reader.js";
+import { Client, type Message } from "../support/client.js";
+import { Gateway } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+const PAD = "x".repeat(4000);
+/** More than kernel and gateway buffer for one connection, whatever the machine's limits. */
+const PUBLICATIONS = 6000;
+const KEYS = 10;
+
+describe("slow readers", () => {
+  let gateway: Gateway;
+  before(async () => {
+    gateway = await Gateway.start(
+      "--workers",
+      "1",
+      "--history-count",
+      "100000",
+      "--history-bytes",
+      "100MB",
+      "--topic-rules",
+      "newest:slow=conflate;present:slow=drop;short:slow=conflate,history=5",
+    );
+  });
+  after(() => gateway[Symbol.asyncDispose]());
+
+  /** `each` is awaited between the batches: a reader that is meant to keep up. */
+  const publishMany = async (
+    topics: readonly string[],
+    each: (last: number) => Promise<unknown> = () => Promise.resolve(),
+  ): Promise<number> => {
+    let last = 0;
+    for (let from = 0; from < PUBLICATIONS; from += 500) {
+      const messages = Array.from({ length: 500 }, (_, i) => ({
+        topic: topics[(from + i) % topics.length],
+        key: `k${(from + i) % KEYS}`,
+        data: { n: from + i, PAD },
+      }));
+      const response = await gateway.admin("/publish", { method: "POST", body: JSON.stringify(messages) });
+      const { results } = (await response.json()) as { results: { offset: number }[] };
+      last = results.at(-1)!.offset;
+      await each(last);
+    }
+    return last;
+  };
+
+  const unsent = async (reason: UnsentReason): Promise<number> =>
+    await gateway.metric(`megagate_unsent_messages_total{reason="${reason}"}`);
+
+  const slowReaders = async (): Promise<readonly SlowReader[]> =>
+    ((await (await gateway.admin("/slow-readers")).json()) as { readers: SlowReader[] }).readers;
+
+  /** Follows the topics, then reads nothing until `socket.resume()`. */
+  const stalled = async (...topics: string[]): Promise<Client> => {
+    const client = await Client.open(`${gateway.url}?topics=${topics.join(",")}`);
+    await until(
+      "answers",
+      () => client.messages.length,
+      (n) => n === topics.length,
+    );
+    client.socket.pause();
+    return client;
+  };
+
+  const isPush = ({ event, reqtype, offset }: Message): boolean =>
+    event === undefined && reqtype === undefined && offset !== undefined;
+
+  const reach = (client: Client, topic: string, offset: number): Promise<unknown> =>
+    until(
+      `${topic} at ${offset}`,
+      () => client.messages.findLast((m) => m.topic === topic),
+      (m) => m?.offset === offset || m?.to === offset,
+      30_000,
+    );
+
+  it("conflate: the newest push of each key, each naming its predecessor; the rest is counted", async () => {
+    const slow = await stalled("newest:1");
+    const fast = await Client.open(`${gateway.url}?topics=newest:1`);
+    const last = await publishMany(["newest:1"], (offset) => reach(fast, "newest:1", offset));
+    assert.equal(fast.messages.filter(isPush).length, PUBLICATIONS, "who keeps up misses nothing");
+    const [worst] = await slowReaders();
+    assert.deepEqual(worst?.topics, ["newest:1"]);
+    assert.equal(worst.address, "127.0.0.1");
+    assert.ok(worst.messages > 1000 && worst.bytes > 4e6, JSON.stringify(worst));
+    slow.send({ reqtype: "Heartbeat" });
+    slow.socket.resume();
+    await reach(slow, "newest:1", last);
+    const pushes = slow.messages.filter(isPush);
+    let previous = 0;
+    for (const { offset, prev } of pushes) {
+      assert.equal(prev ?? (offset as number) - 1, previous);
+      previous = offset as number;
+    }
+    const newest = new Set(pushes.slice(-KEYS).map(({ key }) => key));
+    assert.equal(newest.size, KEYS);
+    const missed = await until(
+      "the account",
+      async () => await unsent("conflate"),
+      (n) => n > 0,
+    );
+    assert.equal(pushes.length + missed, PUBLICATIONS, "received and superseded are all there were");
+    assert.equal(await gateway.metric("megagate_slow_readers"), 0);
+    await slow.find("heartbeat answer", (m) => m.reqtype === "Heartbeat");
+    await Promise.all([slow.end(), fast.end()]);
+  });
+
+  it("drop: told exactly which offsets it missed, and live from there", async () => {
+    const slow = await stalled("present:1");
+    const last = await publishMany(["present:1"]);
+    slow.socket.resume();
+    await reach(slow, "present:1", last);
+    const before = slow.messages.filter(isPush);
+    const told = slow.messages.filter((m) => m.event === "dropped");
+    const missed = told.reduce((sum, { from, to }) => sum + (to as number) - (from as number) + 1, 0);
+    assert.ok(missed > 1000);
+    assert.equal(before.length + missed, PUBLICATIONS);
+    assert.equal(
+      await until(
+        "the account",
+        async () => await unsent("drop"),
+        (n) => n > 0,
+      ),
+      missed,
+    );
+    await gateway.publish("present:1", "now");
+    assert.equal((await slow.find("live", (m) => m.data === "now")).offset, last + 1);
+    await slow.end();
+  });
+
+  it("disconnect: cut, counted, and listed with what it did not get", async () => {
+    const slow = await stalled("plain");
+    await publishMany(["plain"]);
+    await until(
+      "cut",
+      async () => await gateway.metric('megagate_closed_total{reason="slow"}'),
+      (n) => n === 1,
+    );
+    const cut = (await slowReaders()).find(({ topics }) => topics.includes("plain"));
+    assert.ok(cut?.cutMs !== undefined && cut.messages > 0, JSON.stringify(cut));
+    assert.ok((await unsent("disconnect")) > 0);
+    slow.socket.resume();
+    await slow.untilClosed();
+    const got = slow.messages.filter(isPush).map(({ offset }) => offset);
+    assert.deepEqual(
+      got,
+      Array.from(got, (_, i) => i + 1),
+      "what came is without gap up to the cut",
+    );
+  });
+
+  it("several topics with different policies in one burst: each is treated by its own, without a gap", async () => {
+    const slow = await stalled("newest:2", "present:2", "newest:3");
+    await publishMany(["newest:2", "present:2", "newest:3"]);
+    slow.socket.resume();
+    for (const topic of ["newest:2", "present:2", "newest:3"]) {
+      await reach(slow, topic, PUBLICATIONS / 3);
+      let previous = 0;
+      for (const m of slow.messages.filter((each) => each.topic === topic && each.reqtype === undefined)) {
+        const from =
+          m.event === "dropped" ? (m.from as number) - 1 : ((m.prev as number | undefined) ?? (m.offset as number) - 1);
+        assert.equal(from, previous, `${topic}: ${JSON.stringify({ ...m, data: undefined })}`);
+        previous = (m.to ?? m.offset) as number;
+      }
+    }
+    await slow.end();
+  });
+
+  it("a reader that is away for longer than is remembered gets the state, and that is counted too", async () => {
+    const counted = async (): Promise<number> => (await unsent("conflate")) + (await unsent("reset"));
+    // Reported once a second: then everything before is in it.
+    await until(
+      "nobody is connected",
+      async () => await gateway.metric("megagate_connections"),
+      (n) => n === 0,
+    );
+    const before = await counted();
+    const slow = await stalled("short:1");
+    const last = await publishMany(["short:1"]);
+    slow.socket.resume();
+    const { data } = await slow.find("reset", (m) => m.event === "reset");
+    assert.equal((data as unknown[]).length, KEYS);
+    await reach(slow, "short:1", last);
+    const missed = PUBLICATIONS - slow.messages.filter(isPush).length;
+    await until("the account", counted, (n) => n === before + missed);
+    assert.ok((await unsent("reset")) > 0);
+    await slow.end();
+  });
+
+  it("a client that asks without reading the answers is cut, whatever its topics' policy", async () => {
+    const cuts = (): Promise<number> => gateway.metric('megagate_closed_total{reason="slow"}');
+    const cutBefore = await cuts();
+    const greedy = await stalled("newest:4");
+    const ask = JSON.stringify({ reqtype: "Query", action: "allnewest:1", id: "x".repeat(200) });
+    const stop = Date.now() + 20_000;
+    while (!greedy.closed && Date.now() < stop && (await cuts()) === cutBefore)
+      for (let i = 0; i < 2000; i++) greedy.socket.send(ask);
+    await until("cut", cuts, (n) => n > cutBefore);
+    greedy.socket.terminate();
+  });
+});
