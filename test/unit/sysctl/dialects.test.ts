@@ -27,7 +27,7 @@ describe("the remedy for one need", () => {
       "# /etc/sysctl.d/99-megagate.conf, then: sysctl --system",
       "net.core.somaxconn = 65535",
     ]);
-    assert.match(text(remedyLines("sysctl", NOFILE)), /limits\.d.*\n\* soft nofile 20000\n.*\nroot soft/);
+    assert.match(text(remedyLines("sysctl", NOFILE)), /limits\.d.*\n\* hard nofile 20000\nroot hard nofile 20000$/);
     assert.deepEqual(remedyLines("systemd", NOFILE).slice(1), ["[Service]", "LimitNOFILE=20000"]);
     assert.deepEqual(remedyLines("systemd", TASKS).slice(1), ["[Service]", "TasksMax=900"]);
     assert.deepEqual(remedyLines("systemd", MEMORY).slice(1), ["[Service]", "MemoryMax=5000000000"]);
