@@ -9,16 +9,16 @@ import { addOptions } from "../src/config/help.js";
 import { resolve } from "../src/config/resolve.js";
 import { type ConfigOf, choice, flag, type Option, text, whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
-import { contradictions } from "./contradictions.js";
 import { DIALECTS, type Dialect, renderProfile } from "./dialects.js";
-import { type Etc, openEtc } from "./etc.js";
 import { type Host, openHost } from "./host.js";
-import { leftovers } from "./leftovers.js";
 import type { Plan } from "./plan.js";
 import { headOf, needsOf, type Place } from "./render.js";
 import { type Question, type ReportStyle, reportTune, reportUntune } from "./report.js";
-import { diff, type Outcome, readerOf, tune, verify } from "./tune.js";
-import { untune } from "./untune.js";
+import { contradictions } from "./tune/contradictions.js";
+import { type Etc, openEtc } from "./tune/etc.js";
+import { leftovers } from "./tune/leftovers.js";
+import { diff, type Outcome, readerOf, tune, verify } from "./tune/tune.js";
+import { untune } from "./tune/untune.js";
 
 /** What the command line lends: its environment, where text goes, and in tests a fixture instead of the host. */
 export interface Surroundings {

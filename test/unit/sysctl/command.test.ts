@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { Command } from "commander";
 import { addTuneCommands } from "../../../sysctl/command.js";
-import { openEtc } from "../../../sysctl/etc.js";
+import { openEtc } from "../../../sysctl/tune/etc.js";
 import { type Fixture, hostOf, type IllWill, inFixture, STOCK } from "./fixture.js";
 
 interface Trial {

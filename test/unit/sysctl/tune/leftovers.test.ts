@@ -1,11 +1,11 @@
-/** Warnings about the host's own sysctl files: sysctl/leftovers.ts. */
+/** Warnings about the host's own sysctl files: sysctl/tune/leftovers.ts. */
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { openEtc } from "../../../sysctl/etc.js";
-import { leftovers, parseSysctlFile } from "../../../sysctl/leftovers.js";
-import { type Fixture, hostOf, inFixture, STOCK } from "./fixture.js";
+import { openEtc } from "../../../../sysctl/tune/etc.js";
+import { leftovers, parseSysctlFile } from "../../../../sysctl/tune/leftovers.js";
+import { type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";
 
 function put({ root }: Fixture, path: string, text: string): void {
   mkdirSync(dirname(join(root, path)), { recursive: true });

@@ -3,10 +3,10 @@
  * what it finds is told as warnings by tune, since those files are somebody else's. Runs in the command line.
  */
 import { basename } from "node:path";
-import { SYSCTL_PATH } from "./dialect/files.js";
+import { SYSCTL_PATH } from "../dialect/files.js";
+import type { Host } from "../host.js";
+import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";
-import type { Host } from "./host.js";
-import { SETTINGS } from "./settings.js";
 
 /** Settings that recipes still copy and that a kernel has taken away: since when, why, and what to do instead. */
 const REMOVED: Readonly<Record<string, { readonly since: string; readonly why: string }>> = {
@@ -63,14 +63,15 @@ function overridden(lines: readonly Line[]): string[] {
     );
 }
 
-/** As sysctl --system reads them: by name, and /etc/sysctl.conf last. */
-const filesInOrder = (etc: Etc): string[] => [
-  ...etc
+/** As sysctl --system reads them: by name, and /etc/sysctl.conf last, which Debian links into the folder as well. */
+function filesInOrder(etc: Etc): string[] {
+  const last = "/etc/sysctl.conf";
+  const inFolder = etc
     .names("/etc/sysctl.d")
     .filter((name) => name.endsWith(".conf"))
-    .map((name) => `/etc/sysctl.d/${name}`),
-  "/etc/sysctl.conf",
-];
+    .map((name) => `/etc/sysctl.d/${name}`);
+  return [...inFolder.filter((path) => etc.text(path) !== etc.text(last)), last];
+}
 
 /** sysctl.d(5): `key = value`, # and ; begin comments, a leading - ignores errors, slashes may stand for dots. */
 export function parseSysctlFile(path: string, text: string): Line[] {

@@ -1,16 +1,16 @@
-/** Files that keep a plan over a boot, and their way back: sysctl/persist.ts through tune and untune. */
+/** Files that keep a plan over a boot, and their way back: sysctl/tune/persist.ts through tune and untune. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../../../sysctl/dialect/files.js";
-import { type Etc, openEtc } from "../../../sysctl/etc.js";
-import type { Plan } from "../../../sysctl/plan.js";
-import { MILLION } from "../../../sysctl/render.js";
-import { type Outcome, tune, verify } from "../../../sysctl/tune.js";
-import { type Untuned, untune } from "../../../sysctl/untune.js";
-import { type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK } from "./fixture.js";
+import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../../../../sysctl/dialect/files.js";
+import type { Plan } from "../../../../sysctl/plan.js";
+import { MILLION } from "../../../../sysctl/render.js";
+import { type Etc, openEtc } from "../../../../sysctl/tune/etc.js";
+import { type Outcome, tune, verify } from "../../../../sysctl/tune/tune.js";
+import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
+import { type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK } from "../fixture.js";
 
 const PATHS = [SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH];
 const wishes = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({

@@ -5,18 +5,18 @@
 import assert from "node:assert/strict";
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { openEtc } from "../../../sysctl/etc.js";
-import { MILLION } from "../../../sysctl/render.js";
-import { tune } from "../../../sysctl/tune.js";
-import { untune } from "../../../sysctl/untune.js";
-import { type Fixture, hostOf, inFixture, STOCK } from "./fixture.js";
+import { MILLION } from "../../../../sysctl/render.js";
+import { openEtc } from "../../../../sysctl/tune/etc.js";
+import { tune } from "../../../../sysctl/tune/tune.js";
+import { untune } from "../../../../sysctl/tune/untune.js";
+import { type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";
 
 const module = (name: string): string => JSON.stringify(pathToFileURL(join("dist/sysctl", name)).href);
-const IMPORTS = ["etc", "host", "render", "settings", "tune", "untune"]
-  .map((name) => `import * as ${name} from ${module(`${name}.js`)};`)
+const IMPORTS = ["tune/etc", "host", "render", "settings", "tune/tune", "tune/untune"]
+  .map((name) => `import * as ${basename(name)} from ${module(`${name}.js`)};`)
   .join("\n");
 
 /** Runs a program text with the modules of sysctl/ and two words, under a wrapper such as unshare. */

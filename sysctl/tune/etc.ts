@@ -20,7 +20,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { GatewayError } from "../src/errors.js";
+import { GatewayError } from "../../src/errors.js";
 
 /** A file as it was: bytes as latin1, permission bits and owner. */
 export interface FileState {

@@ -1,17 +1,17 @@
-/** Applying the table and going back, over fixture kernels: sysctl/tune.ts and sysctl/untune.ts. */
+/** Applying the table and going back, over fixture kernels: sysctl/tune/tune.ts and sysctl/tune/untune.ts. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { openEtc } from "../../../sysctl/etc.js";
-import type { Host } from "../../../sysctl/host.js";
-import type { Plan } from "../../../sysctl/plan.js";
-import { MILLION } from "../../../sysctl/render.js";
-import { readRollback } from "../../../sysctl/rollback.js";
-import { parsePorts } from "../../../sysctl/rules.js";
-import { diff, type Tuned, tune, verify } from "../../../sysctl/tune.js";
-import { type Untuned, untune } from "../../../sysctl/untune.js";
-import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "./fixture.js";
+import type { Host } from "../../../../sysctl/host.js";
+import type { Plan } from "../../../../sysctl/plan.js";
+import { MILLION } from "../../../../sysctl/render.js";
+import { parsePorts } from "../../../../sysctl/rules.js";
+import { openEtc } from "../../../../sysctl/tune/etc.js";
+import { readRollback } from "../../../../sysctl/tune/rollback.js";
+import { diff, type Tuned, tune, verify } from "../../../../sysctl/tune/tune.js";
+import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
+import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "../fixture.js";
 
 const LIVE = { ...MILLION, conntrackLive: true };
 const apply = (host: Host, plan: Plan, { statePath }: Fixture, allowLowering = true): readonly Tuned[] =>

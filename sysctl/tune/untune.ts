@@ -2,12 +2,12 @@
  * Puts the kernel and the files back as the rollback file remembers them. Runs in the command line; prints nothing.
  * The reverse of the order of writing, files first; repeatable at any point, since what is restored already is only read.
  */
-import { refusedReason } from "./check.js";
+import { refusedReason } from "../check.js";
+import type { Host } from "../host.js";
+import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";
-import type { Host } from "./host.js";
 import { type FileRow, restoreFiles, setByOurFile } from "./persist.js";
 import { deleteRollback, type Rollback, readRollback, refuseOtherNetwork, writeRollback } from "./rollback.js";
-import { SETTINGS } from "./settings.js";
 
 export interface Restored {
   readonly key: string;

@@ -3,15 +3,15 @@
  * The order that makes it safe: judge everything, put every value that will change into the rollback file, and only then
  * write, reading each value back because the kernel may clamp. The way back is untune.ts.
  */
-import { assess, type Finding, refusedReason } from "./check.js";
+import { assess, type Finding, refusedReason } from "../check.js";
+import type { Host } from "../host.js";
+import { type Plan, processNofile } from "../plan.js";
+import type { ReadValue } from "../render.js";
+import { isLegible, isLower, nextValue } from "../rules.js";
+import { SETTINGS, type Setting, wouldLower } from "../settings.js";
 import type { Etc } from "./etc.js";
-import type { Host } from "./host.js";
 import { type FileRow, plannedFiles, verifyFiles, writeFiles } from "./persist.js";
-import { type Plan, processNofile } from "./plan.js";
-import type { ReadValue } from "./render.js";
 import { readRollback, remember } from "./rollback.js";
-import { isLegible, isLower, nextValue } from "./rules.js";
-import { SETTINGS, type Setting, wouldLower } from "./settings.js";
 
 export interface Tuned {
   readonly setting: Setting;

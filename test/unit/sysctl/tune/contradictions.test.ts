@@ -1,10 +1,10 @@
-/** Wishes that cannot be had together: sysctl/contradictions.ts. */
+/** Wishes that cannot be had together: sysctl/tune/contradictions.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contradictions } from "../../../sysctl/contradictions.js";
-import type { Plan } from "../../../sysctl/plan.js";
-import { MILLION } from "../../../sysctl/render.js";
-import { hostOf, type IllWill, inFixture, STOCK, type Values } from "./fixture.js";
+import type { Plan } from "../../../../sysctl/plan.js";
+import { MILLION } from "../../../../sysctl/render.js";
+import { contradictions } from "../../../../sysctl/tune/contradictions.js";
+import { hostOf, type IllWill, inFixture, STOCK, type Values } from "../fixture.js";
 
 function found(plan: Partial<Plan>, illWill: IllWill = {}, values: Values = STOCK, allowLowering = false): string[] {
   return inFixture(values, (fixture) =>

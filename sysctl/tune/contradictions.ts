@@ -2,10 +2,10 @@
  * Wishes that cannot be fulfilled together on this host, found before anything is written. Reads, changes nothing.
  * What tune can only learn by trying (a value that the kernel refuses) is not here but in the rows of its report.
  */
-import type { Host } from "./host.js";
-import { type Plan, processNofile, tcpQueueWantedPages } from "./plan.js";
-import { nextValue, parsePorts } from "./rules.js";
-import { SETTINGS } from "./settings.js";
+import type { Host } from "../host.js";
+import { type Plan, processNofile, tcpQueueWantedPages } from "../plan.js";
+import { nextValue, parsePorts } from "../rules.js";
+import { SETTINGS } from "../settings.js";
 
 const grouped = (n: number): string => n.toLocaleString("en-US");
 

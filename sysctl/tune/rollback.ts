@@ -18,9 +18,9 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { GatewayError } from "../src/errors.js";
-import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "./dialect/files.js";
-import type { Identity } from "./host.js";
+import { GatewayError } from "../../src/errors.js";
+import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../dialect/files.js";
+import type { Identity } from "../host.js";
 
 const FILE = z.strictObject({
   /** Nothing but these three: the file can be forged no further than that. */

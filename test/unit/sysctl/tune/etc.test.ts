@@ -1,4 +1,4 @@
-/** Reading, replacing and removing configuration files below a root folder: sysctl/etc.ts. */
+/** Reading, replacing and removing configuration files below a root folder: sysctl/tune/etc.ts. */
 import assert from "node:assert/strict";
 import {
   chmodSync,
@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { type Etc, openEtc } from "../../../sysctl/etc.js";
+import { type Etc, openEtc } from "../../../../sysctl/tune/etc.js";
 
 const PATH = "/etc/deep/down/a.conf";
 

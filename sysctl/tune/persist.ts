@@ -2,11 +2,11 @@
  * The files that make a plan last over a boot: what is to be written, writing it, looking after it and taking it away.
  * Runs in the command line. The rollback file knows each of them before the first is touched.
  */
-import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitsFile, SYSCTL_PATH, sysctlFile } from "./dialect/files.js";
+import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitsFile, SYSCTL_PATH, sysctlFile } from "../dialect/files.js";
+import type { Plan } from "../plan.js";
+import { headOf, needsOf, type Place } from "../render.js";
 import type { Etc } from "./etc.js";
 import { parseSysctlFile, settingKey } from "./leftovers.js";
-import type { Plan } from "./plan.js";
-import { headOf, needsOf, type Place } from "./render.js";
 import type { RememberedFile, Rollback } from "./rollback.js";
 
 /** One file: as a row of a report. */
