@@ -40,7 +40,23 @@ interface Line {
 /** Sentences without a full stop, each with file and line. */
 export function leftovers(etc: Etc, host: Host): string[] {
   const lines = filesInOrder(etc).flatMap((path) => parseSysctlFile(path, etc.text(path) ?? ""));
-  return [...lines.flatMap((line) => removedWarning(line, host)), ...overridden(lines)];
+  const removed = lines.flatMap((line) => removedWarning(line, host));
+  return [...removed, ...overridden(lines), ...boundlessQueues(lines, host)];
+}
+
+/** Copied recipes take the pages of tcp_mem for bytes: beyond the memory there is, the kernel's guard never acts. */
+function boundlessQueues(lines: readonly Line[], host: Host): string[] {
+  const key = "net.ipv4.tcp_mem";
+  const { pageBytes, memoryBytes } = host.facts();
+  const now = host.read(key);
+  const isBoundless = (value: string): boolean => Number(value.split(/\s+/).at(-1)) * pageBytes > memoryBytes;
+  const remedy = `lets TCP queue more than the memory of this host (its unit is pages of ${pageBytes} bytes), so the kernel runs out before it stops. Lower it`;
+  return [
+    ...lines
+      .filter((line) => line.key === key && isBoundless(line.value))
+      .map(({ path, line }) => `${path}:${line}: ${key} ${remedy}`),
+    ...("text" in now && isBoundless(now.text) ? [`${key} is ${now.text.replace(/\s+/g, " ")}: it ${remedy}`] : []),
+  ];
 }
 
 function removedWarning({ path, line, key }: Line, host: Host): string[] {

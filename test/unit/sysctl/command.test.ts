@@ -1,6 +1,7 @@
 /** The commands as a person meets them: options, output, exit by error. sysctl/command.ts and sysctl/report.ts. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Command } from "commander";
 import { addTuneCommands } from "../../../sysctl/command.js";
@@ -121,6 +122,37 @@ describe("megagate tune", () => {
       assert.match(print("docker"), /^ {2}--ulimit nofile=524288:524288 \\$/m);
       assert.match(print("kubernetes"), /^kind: KubeletConfiguration$/m);
       assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("with --persist writes files too, and --rollback takes them away; --verify sees one that is missing", () =>
+    inFixture(STOCK, (fixture) => {
+      const limits = "/etc/security/limits.d/99-megagate.conf";
+      const text = run(fixture, { words: ["tune", "--persist"] });
+      assert.match(text, new RegExp(`^${limits}: written\\.$`, "m"));
+      assert.match(text, /^The files count from the next boot/m);
+      rmSync(join(fixture.root, limits));
+      assert.throws(() => run(fixture, { words: ["tune", "--verify"] }), {
+        kind: "failed",
+        message: /: \/etc\/security/,
+      });
+      assert.match(
+        run(fixture, { words: ["tune", "--rollback"] }),
+        /^\/etc\/sysctl\.d\/99-megagate\.conf: removed\.$/m,
+      );
+      assert.equal(existsSync(join(fixture.root, "etc")), false);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("warns of lines in the host's own files, by file and line, and fails for none of them", () =>
+    inFixture(STOCK, (fixture) => {
+      mkdirSync(join(fixture.root, "etc"));
+      writeFileSync(join(fixture.root, "etc/sysctl.conf"), "net.ipv4.tcp_tw_recycle = 1\n");
+      for (const words of [["tune", "--diff"], ["tune"], ["tune", "--verify"]]) {
+        assert.match(
+          run(fixture, { words }),
+          /^\/etc\/sysctl\.conf:1: net\.ipv4\.tcp_tw_recycle does nothing: Linux 4\.12/m,
+        );
+      }
     }));
 
   it("refuses a plan that contradicts itself before anything is written, all reasons together", () =>

@@ -43,6 +43,22 @@ describe("leftovers", () => {
       assert.equal(warnings.length, 1);
       assert.match(warnings[0] ?? "", /^\/etc\/sysctl\.d\/99-z\.conf:1: sets net\.core\.somaxconn = 1024 after/);
     }));
+
+  it("names a tcp_mem beyond the host's memory, in a file and in the kernel", () =>
+    inFixture({ ...STOCK, "net.ipv4.tcp_mem": "10000000\t10000000\t10000000" }, (fixture) => {
+      put(fixture, "/etc/sysctl.d/10-recipe.conf", "net.ipv4.tcp_mem = 786432 1048576 26777216\n");
+      const [inFile, inKernel, ...more] = warningsOf(fixture);
+      assert.match(inFile ?? "", /10-recipe\.conf:1: net\.ipv4\.tcp_mem lets TCP queue more.*pages of 4096 bytes/);
+      assert.match(inKernel ?? "", /^net\.ipv4\.tcp_mem is 10000000 10000000 10000000: it lets/);
+      assert.deepEqual(more, []);
+    }));
+
+  it("knows Debian's link of /etc/sysctl.conf for the same file", () =>
+    inFixture(STOCK, (fixture) => {
+      put(fixture, "/etc/sysctl.conf", "net.ipv4.tcp_tw_recycle = 1\n");
+      put(fixture, "/etc/sysctl.d/99-sysctl.conf", "net.ipv4.tcp_tw_recycle = 1\n");
+      assert.equal(warningsOf(fixture).length, 1);
+    }));
 });
 
 describe("a sysctl.d file", () => {

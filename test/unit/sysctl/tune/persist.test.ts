@@ -98,7 +98,7 @@ describe("tune --persist", () => {
           assert.equal(existsSync(fixture.statePath), false);
         }),
       ),
-      { numRuns: 60 },
+      { numRuns: 40 },
     );
   });
 

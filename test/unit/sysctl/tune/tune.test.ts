@@ -9,7 +9,7 @@ import { MILLION } from "../../../../sysctl/render.js";
 import { parsePorts } from "../../../../sysctl/rules.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { readRollback } from "../../../../sysctl/tune/rollback.js";
-import { diff, type Tuned, tune, verify } from "../../../../sysctl/tune/tune.js";
+import { type Tuned, tune } from "../../../../sysctl/tune/tune.js";
 import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
 import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "../fixture.js";
 
@@ -213,78 +213,5 @@ describe("tune", () => {
       fixture.remove("net.ipv4.tcp_migrate_req");
       const rows = apply(hostOf(fixture), MILLION, fixture);
       assertHas(rowOf(rows, "net.ipv4.tcp_migrate_req"), { status: "missing", failed: false });
-    }));
-});
-
-describe("a look without a touch", () => {
-  const wishes = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({
-    statePath,
-    allowLowering: true,
-  });
-
-  it("shows what tune would set, also to a person without root", () =>
-    inFixture(STOCK, (fixture) => {
-      const denied = Object.fromEntries(Object.keys(STOCK).map((key) => [key, "EACCES"]));
-      for (const illWill of [{}, { denied, isRoot: false }]) {
-        const { rows } = diff(hostOf(fixture, illWill), MILLION, wishes(fixture));
-        assertHas(rowOf(rows, "net.core.somaxconn"), {
-          status: "raised",
-          before: "4096",
-          after: "65535",
-          failed: false,
-        });
-        assertHas(rowOf(rows, "net.ipv4.tcp_wmem"), { status: "lowered", after: "4096 16384 262144" });
-      }
-      assert.deepEqual(fixture.all(), STOCK);
-      assert.equal(existsSync(fixture.statePath), false);
-    }));
-
-  it("verifies: before tune it names what is wanting, after tune nothing, and again when one is changed", () =>
-    inFixture(STOCK, (fixture) => {
-      const wanting = (): string[] =>
-        verify(hostOf(fixture), MILLION, wishes(fixture), openEtc(fixture.root))
-          .rows.filter((row) => row.failed)
-          .map((row) => row.setting.key);
-      assert.ok(wanting().includes("net.core.somaxconn"));
-      apply(hostOf(fixture), MILLION, fixture);
-      assert.deepEqual(wanting(), []);
-      fixture.set("net.core.somaxconn", "128");
-      assert.deepEqual(wanting(), ["net.core.somaxconn"]);
-      assert.equal(fixture.get("net.core.somaxconn"), "128");
-    }));
-});
-
-describe("untune", () => {
-  it("does nothing without a rollback file", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.deepEqual(goBack(hostOf(fixture), fixture), { kind: "nothing" });
-    }));
-
-  it("goes back in the reverse order", () =>
-    inFixture(STOCK, (fixture) => {
-      apply(hostOf(fixture), MILLION, fixture);
-      const result = goBack(hostOf(fixture), fixture);
-      const keys = result.kind === "restored" ? result.rows.map((row) => row.key) : [];
-      assert.ok(keys.indexOf("net.ipv4.ip_local_port_range") < keys.indexOf("net.ipv4.ip_local_reserved_ports"));
-      assert.equal(keys.at(-1), "net.core.somaxconn");
-    }));
-
-  it("keeps what could not be restored in the file, for another try", () =>
-    inFixture(STOCK, (fixture) => {
-      apply(hostOf(fixture), MILLION, fixture);
-      goBack(hostOf(fixture, { failing: { "net.core.somaxconn": "EACCES" } }), fixture);
-      assert.deepEqual(readRollback(fixture.statePath)?.before, [{ key: "net.core.somaxconn", value: "4096" }]);
-      goBack(hostOf(fixture), fixture);
-      assert.deepEqual(fixture.all(), STOCK);
-    }));
-
-  it("after a boot only deletes the file: the kernel's values are the boot's own", () =>
-    inFixture(STOCK, (fixture) => {
-      apply(hostOf(fixture), MILLION, fixture);
-      fixture.set("kernel.random.boot_id", "second-boot");
-      fixture.set("net.core.somaxconn", "8192");
-      assert.deepEqual(goBack(hostOf(fixture), fixture), { kind: "booted" });
-      assert.equal(fixture.get("net.core.somaxconn"), "8192");
-      assert.equal(existsSync(fixture.statePath), false);
     }));
 });
