@@ -2,6 +2,7 @@
  * The files that make a plan last over a boot: what is to be written, writing it, looking after it and taking it away.
  * Runs in the command line. The rollback file knows each of them before the first is touched.
  */
+import { GatewayError } from "../../src/errors.js";
 import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitsFile, SYSCTL_PATH, sysctlFile } from "../dialect/files.js";
 import type { Plan } from "../plan.js";
 import { headOf, needsOf, type Place } from "../render.js";
@@ -34,27 +35,41 @@ export function plannedFiles(plan: Plan, place: Place, etc: Etc): RememberedFile
 }
 
 export function writeFiles(files: readonly RememberedFile[], etc: Etc): FileRow[] {
-  return files.map(({ path, before, ours }) => {
-    const text = ours.at(-1)!;
-    if (before?.text === text) return { path, status: "enough" };
-    etc.write(path, { text, mode: 0o644, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 });
-    return { path, status: "written" };
-  });
+  return files.map(({ path, before, ours }) =>
+    orRefused(path, () => {
+      const text = ours.at(-1)!;
+      if (before?.text === text) return { path, status: "enough" };
+      etc.write(path, { text, mode: 0o644, uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 });
+      return { path, status: "written" };
+    }),
+  );
+}
+
+/** A file that cannot be read or written is a row of the report: the others and the kernel's values go on. */
+function orRefused(path: string, act: () => FileRow): FileRow {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    return { path, status: "refused", reason: error.detail };
+  }
 }
 
 /** For verify: is each file as persist left it? */
 export function verifyFiles(files: readonly RememberedFile[], etc: Etc): FileRow[] {
-  return files.map(({ path, ours }) => {
-    const now = etc.state(path);
-    if (now?.text === ours.at(-1)) return { path, status: "enough" };
-    const reason = now === null ? "is gone" : "is not as `megagate tune --persist` wrote it";
-    return { path, status: "refused", reason: `${reason}: run \`megagate tune --persist\` again` };
-  });
+  return files.map(({ path, ours }) =>
+    orRefused(path, () => {
+      const now = etc.state(path);
+      if (now?.text === ours.at(-1)) return { path, status: "enough" };
+      const reason = now === null ? "is gone" : "is not as `megagate tune --persist` wrote it";
+      return { path, status: "refused", reason: `${reason}: run \`megagate tune --persist\` again` };
+    }),
+  );
 }
 
 /** Last first. A file that somebody edited since is left alone and said so. */
 export function restoreFiles(files: readonly RememberedFile[], etc: Etc): FileRow[] {
-  return files.toReversed().map((file) => restoreFile(file, etc));
+  return files.toReversed().map((file) => orRefused(file.path, () => restoreFile(file, etc)));
 }
 
 function restoreFile({ path, before, folders, ours }: RememberedFile, etc: Etc): FileRow {

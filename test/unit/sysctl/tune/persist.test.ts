@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { GatewayError } from "../../../../src/errors.js";
 import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../../../../sysctl/dialect/files.js";
 import type { Plan } from "../../../../sysctl/plan.js";
 import { MILLION } from "../../../../sysctl/render.js";
@@ -138,6 +139,34 @@ describe("tune --persist", () => {
       openEtc(fixture.root).remove(LIMITS_PATH, 0);
       goBack(fixture);
       assert.equal(existsSync(fixture.statePath), false);
+    }));
+
+  it("goes on with the rest where one file cannot be written or removed, and names it", () =>
+    inFixture(STOCK, (fixture) => {
+      const etc = openEtc(fixture.root);
+      const unwilling = (path: string): void => {
+        if (path === LIMITS_PATH) throw new GatewayError("failed", "no space left");
+      };
+      const stubborn: Etc = {
+        ...etc,
+        write(path, state) {
+          unwilling(path);
+          etc.write(path, state);
+        },
+        remove(path, folders) {
+          unwilling(path);
+          etc.remove(path, folders);
+        },
+      };
+      const { files } = persist(fixture, MILLION, {}, stubborn);
+      assert.deepEqual(
+        files.map((row) => row.status),
+        ["written", "refused", "written"],
+      );
+      assert.deepEqual(refusedOf(goBack(fixture, stubborn)), [LIMITS_PATH]);
+      assert.deepEqual(fixture.all(), STOCK);
+      goBack(fixture);
+      assert.equal(exists(fixture, "/etc"), false);
     }));
 
   it("after a boot takes its files away and puts back what they set again, and nothing else", () =>
