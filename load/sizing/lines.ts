@@ -63,7 +63,7 @@ function processes({ perServer, machine, demand }: SizingPlan): Section {
 
 function memory({ perServer, machine, demand }: SizingPlan): Section {
   const { memory: m } = perServer;
-  const topics = `${grouped(demand.topics)} topics × (perHubTopic + ${m.remembered} remembered)`;
+  const topics = `${grouped(demand.topics)} topics × (perHubTopic + ${m.remembered} × (push + perRemembered))`;
   return {
     title: "Memory",
     lines: [
@@ -73,7 +73,12 @@ function memory({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "user: topics in workers",
         size(m.topicsInWorkers),
-        `${grouped(m.replicas)} replicas × (perReplica + remembered)`,
+        `${grouped(m.replicas)} replicas × (perReplica + the same)`,
+      ),
+      line(
+        "--topic-memory-bytes",
+        `at least ${size(m.account)}`,
+        "topics × remembered × (push + 150), by the hub's own account",
       ),
       ...(demand.tls ? [line("user: TLS", size(m.tls), "connections × tlsPerConnection")] : []),
       line("kernel", size(m.kernel), "connections × kernelPerServerEnd"),
@@ -158,14 +163,15 @@ function times({ perServer }: SizingPlan): Section {
     title: "Times",
     lines: [
       line(
-        "one publication to all",
-        lasting(t.oneToAllSeconds),
-        `${grouped(traffic.subscribersOfTopic)} subscribers of a topic × delivery / cores, or the card's time if longer`,
+        "a publication to its topic",
+        lasting(t.oneToTopicSeconds),
+        `${grouped(traffic.subscribersOfTopic)} subscribers × delivery / cores, or the card's time if longer`,
       ),
+      line("a publication to everybody", lasting(t.oneToAllSeconds), "the same with all connections on one topic"),
       line(
-        "worker busy with it",
-        lasting(t.workerBlockedSeconds),
-        "subscribers in one worker × delivery: nothing else runs there meanwhile",
+        "a worker busy with that",
+        lasting(t.workerBusySeconds),
+        "its connections × delivery: nothing else runs there",
       ),
       line(
         "reconnects",

@@ -91,12 +91,14 @@ function boundLines({ bounds }: SizingPlan): string {
 function describeBound(bound: Bound): string {
   const { connections } = bound;
   const where = connections === null ? "at no number of connections" : `beyond ${grouped(connections)} connections`;
-  return `${NAMES[bound.resource]}, ${where} (${describeNeed(bound)})`;
+  return `${NAMES[bound.resource]}, ${where} (${describeUse(bound)})`;
 }
 
-function describeNeed({ resource, unit, needed, there }: Bound): string {
+const describeNeed = (bound: Bound): string => `${NAMES[bound.resource]}: ${describeUse(bound)}`;
+
+function describeUse({ unit, needed, there }: Bound): string {
   const shown = (value: number): string => (unit === "bytes" ? size(value) : `${number(value)} ${unit}`);
-  return `${NAMES[resource]}: ${shown(needed)} needed, ${shown(there)} may be used`;
+  return `${shown(needed)} needed, ${shown(there)} may be used`;
 }
 
 function constantLines({ constants, evidence }: SizingPlan, explain: boolean): string {
@@ -105,8 +107,8 @@ function constantLines({ constants, evidence }: SizingPlan, explain: boolean): s
     evidence === null ? "no evidence file: all are the shipped ones" : `from ${evidence.path} where it says something`;
   const width = Math.max(...constants.map(({ name }) => name.length));
   const rows = constants.map(({ name, value, unit, from, means, source }) => {
-    const head = `  ${name.padEnd(width)}  ${`${grouped1(value)} ${unit}`.padEnd(16)}  ${from.padEnd(8)}`;
-    return explain ? `${head}  ${means}; ${source}` : head;
+    const head = `  ${name.padEnd(width)}  ${`${grouped1(value)} ${unit}`.padEnd(16)}  ${from}`;
+    return explain ? `${head}: ${means}; ${source}` : head;
   });
   const verdict =
     evidence?.verdict && evidence.verdict !== "held" ? `; that run's verdict was: ${evidence.verdict}` : "";
@@ -117,7 +119,7 @@ const grouped1 = (value: number): string => value.toLocaleString("en-US", { maxi
 
 function noteLines({ demand, servers, perServer }: SizingPlan): string {
   const notes = [
-    "Measured on 2 cores shared by gateway and clients: memory to about 15 %, times to a factor of two. No network card was measured.",
+    "Measured on 2 cores shared by gateway and clients: memory to about 15 %, times to a factor of two. That work spreads evenly over more cores, and the network card, are not measured.",
     ...(demand.tls
       ? ["TLS was measured with uWebSockets.js alone: `megagate serve` does not end TLS itself yet."]
       : []),

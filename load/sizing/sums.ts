@@ -14,6 +14,8 @@ const PING_SECONDS = SERVE_OPTIONS.idleTimeoutSeconds.default - 16;
 const SWEEP_SECONDS = 4;
 /** Tasks of one process: seven threads of an idle worker, and slack (KERNEL.md §1). */
 const TASKS_PER_PROCESS = 12;
+/** What the hub's own account adds to each remembered publication (src/topics/memory.ts). */
+const ACCOUNT_BYTES = 150;
 /** `{"reqtype":"Heartbeat"}`; a ping is smaller. */
 const HEARTBEAT_BYTES = 23;
 
@@ -98,7 +100,9 @@ function memoryOf(given: Given, n: number, workers: number, traffic: Traffic) {
     clients,
   };
   const total = Object.values(parts).reduce((sum, part) => sum + part, 0);
-  return { ...parts, remembered, replicas, user: total - parts.kernel - parts.buffers - clients, total };
+  // What --topic-memory-bytes of serve is compared with.
+  const account = demand.topics * remembered * (pushBytesOf(given) + ACCOUNT_BYTES);
+  return { ...parts, account, remembered, replicas, user: total - parts.kernel - parts.buffers - clients, total };
 }
 
 /** Publications that a topic remembers by serve's defaults: by count, by age, by bytes, whichever is least. */
