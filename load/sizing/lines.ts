@@ -23,7 +23,8 @@ const line = (name: string, value: string, sum: string): Line => ({ name, value,
 export function number(value: number): string {
   if (value >= 100 || Number.isInteger(value)) return grouped(Math.ceil(value));
   const factor = value >= 10 ? 10 : 100;
-  return String(Math.ceil(value * factor) / factor);
+  // Less what floating point adds: 8.71 × 100 is a little over 871.
+  return String(Math.ceil(value * factor - 1e-9) / factor);
 }
 
 /** "0.4 s", "12 s", "17 min", "1.9 h". */
