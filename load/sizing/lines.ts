@@ -64,7 +64,7 @@ function processes({ perServer, machine, demand }: SizingPlan): Section {
 
 function memory({ perServer, machine, demand }: SizingPlan): Section {
   const { memory: m } = perServer;
-  const topics = `${grouped(demand.topics)} topics × (perHubTopic + ${m.remembered} × (push + perRemembered))`;
+  const topics = `topics (${grouped(demand.topics)}) × (perHubTopic + ${m.remembered} × (push + perRemembered))`;
   return {
     title: "Memory",
     lines: [
