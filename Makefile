@@ -9,7 +9,7 @@ MEGAGATE := node dist/src/cli.js
 SOURCES := $(shell find src load sysctl test -name '*.ts' 2>/dev/null) tsconfig.json package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help node-check setup build tune untune serve load million test check format docs bench bench-publish clean
+.PHONY: help node-check setup build tune untune serve load million plan test check format docs bench bench-publish clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ load: dist/.built ## open CONNS sockets against a running gateway, push to all, 
 million: dist/.built ## tune, serve, load CONNS, evidence, orderly stop; exit 0 only if everything held
 	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT) --allow-lowering
 	@exec $(MEGAGATE) million --connections $(CONNS) --port $(PORT) --admin-port $(ADMIN_PORT) $(ARGS)
+
+plan: dist/.built ## how big the machine must be for CONNS connections
+	@$(MEGAGATE) plan --connections $(CONNS) $(ARGS)
 
 test: dist/.built ## all tests
 	npm test --silent

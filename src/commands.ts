@@ -18,13 +18,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   addServe(program);
   addPublish(program);
   addWatch(program);
-  const [{ registerLoad }, { registerMillion }, { addTuneCommands }] = await Promise.all([
+  const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }] = await Promise.all([
     import("../load/command.js"),
     import("../load/million.js"),
+    import("../load/sizing/command.js"),
     import("../sysctl/command.js"),
   ]);
   registerLoad(program);
   registerMillion(program);
+  registerPlan(program);
   addTuneCommands(program, { env: process.env, stdout: process.stdout });
   try {
     await program.parseAsync([...argv]);

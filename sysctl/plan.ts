@@ -9,6 +9,8 @@ import {
   fullestWorker,
   KERNEL_BYTES_PER_CLIENT_SOCKET,
   KERNEL_BYTES_PER_SERVER_SOCKET,
+  STALLED_QUEUE_BYTES,
+  STALLED_SHARE,
   USER_BYTES_PER_CONNECTION,
   WORKER_OWN_DESCRIPTORS,
   workersFor,
@@ -32,11 +34,6 @@ export interface Plan {
   /** 6 for Linux 6.18: before 6.0 every socket that ever moved data may keep a page. */
   readonly kernelMajor: number;
 }
-
-/** Sockets that may stall at the same moment: an assumption, generous where slow readers are closed at 32 KiB. */
-const STALLED_SHARE = 1 / 20;
-/** Kernel queue of one stalled socket with tcp_notsent_lowat at 16,384: 20 to 29 KB measured. */
-const STALLED_QUEUE_BYTES = 29_000;
 
 export const workersOf = (plan: Plan): number => workersFor(plan.connections, plan.cores, plan.nofile);
 

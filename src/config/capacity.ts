@@ -38,6 +38,15 @@ export const USER_BYTES_PER_CONNECTION = 1000;
 /** Private memory of one idle worker, bytes. */
 export const BYTES_PER_WORKER = 12e6;
 
+/** The most workers of one gateway: `--workers` goes no further. */
+export const MOST_WORKERS = 4096;
+/** Connections a second that a gateway on two cores takes back, for the window that clients are given (README, measured). */
+export const RETURN_RATE = 10_000;
+/** Sockets that may stall at the same moment: an assumption, generous where slow readers are closed at 32 KiB. */
+export const STALLED_SHARE = 1 / 20;
+/** Kernel queue of one stalled socket with tcp_notsent_lowat at 16,384, bytes: 20 to 29 KB measured. */
+export const STALLED_QUEUE_BYTES = 29_000;
+
 /** Splits `total` into `parts` whole numbers that differ by one at most and add up exactly. */
 export function spread(total: number, parts: number): number[] {
   const least = Math.floor(total / parts);

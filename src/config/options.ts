@@ -3,6 +3,7 @@
  * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
  */
 import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
+import { MOST_WORKERS } from "./capacity.js";
 import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
@@ -53,7 +54,7 @@ export const SERVE_OPTIONS = {
   workers: whole({
     default: 0,
     min: 0,
-    max: 4096,
+    max: MOST_WORKERS,
     unit: "processes",
     explanation: "Worker processes; 0 computes them from the connections, the cores and the descriptor limit",
   }),

@@ -8,7 +8,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fullestWorker, workerCap, workersFor } from "../config/capacity.js";
+import { fullestWorker, RETURN_RATE, workerCap, workersFor } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
@@ -17,8 +17,6 @@ import { raiseNofile } from "./limits.js";
 import type { FromChild, StartHub, StartWorker } from "./messages.js";
 import { findPort } from "./ports.js";
 
-/** Connections a second that a gateway on two cores takes back, for the window that clients are given (README, measured). */
-const RETURN_RATE = 10_000;
 /** Longest path of a unix socket, less the file name. */
 const MAX_RUN_DIR_BYTES = 85;
 

@@ -6,6 +6,9 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { it } from "node:test";
 import { LOAD_OPTIONS } from "../../load/options.js";
+import { workedPlan } from "../../load/sizing/examples.js";
+import { PLAN_OPTIONS } from "../../load/sizing/options.js";
+import { renderPlanMarkdown } from "../../load/sizing/report.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { ERRORS } from "../../src/errors.js";
@@ -19,6 +22,9 @@ const generated: Readonly<Record<string, () => string>> = {
   "serve options": () => renderMarkdown(SERVE_OPTIONS),
   "load options": () => renderMarkdown(LOAD_OPTIONS),
   "tune options": () => renderMarkdown(TUNE_OPTIONS),
+  "plan options": () => renderMarkdown(PLAN_OPTIONS),
+  "plan for 10 million": () => renderPlanMarkdown(workedPlan("10m")),
+  "plan for 100 million": () => renderPlanMarkdown(workedPlan("100m")),
   codes: () =>
     rows([
       ["code", "close code", "HTTP", "client should", "meaning"],

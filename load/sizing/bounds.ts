@@ -1,0 +1,77 @@
+/**
+ * What bounds a server, and how many servers a demand takes. Pure. A bound is a need that grows with the connections of
+ * one server, and what there is for it; what a kernel setting can raise is no bound here (`megagate tune` raises it).
+ */
+import { MOST_WORKERS } from "../../src/config/capacity.js";
+import { CPU_SHARE, HUB_SHARE, MEMORY_SHARE, NIC_SHARE } from "./demand.js";
+import { type Figures, figuresOf, type Given } from "./sums.js";
+
+const RESOURCES = ["memory", "cpu", "hub", "nic", "workers"] as const;
+export type Resource = (typeof RESOURCES)[number];
+
+export interface Bound {
+  readonly resource: Resource;
+  readonly unit: string;
+  readonly there: number;
+  readonly needed: number;
+  readonly fits: boolean;
+  /** Connections of one server beyond which it does not fit; null when it does at any number. */
+  readonly connections: number | null;
+}
+
+/** No server is asked for more. */
+const MOST_CONNECTIONS = 1_000_000_000;
+
+export function boundsOf(given: Given, figures: Figures): Bound[] {
+  const bounds = RESOURCES.map((resource) => {
+    const { unit, there, needed } = needOf(resource, given, figures);
+    const connections = greatest((n) => fitsIn(resource, given, n));
+    return { resource, unit, there, needed, fits: needed <= there, connections };
+  });
+  return bounds.sort((a, b) => (a.connections ?? Infinity) - (b.connections ?? Infinity));
+}
+
+/** The fewest servers, each with an equal part of the connections, that all bounds allow; null when no number does. */
+export function serversFor(given: Given): number | null {
+  const { connections } = given.demand;
+  const fits = (servers: number): boolean =>
+    RESOURCES.every((resource) => fitsIn(resource, given, Math.ceil(connections / servers)));
+  if (!fits(connections)) return null;
+  return smallest(1, connections, fits);
+}
+
+function fitsIn(resource: Resource, given: Given, n: number): boolean {
+  const { needed, there } = needOf(resource, given, figuresOf(given, n));
+  return needed <= there;
+}
+
+function needOf(resource: Resource, { machine }: Given, figures: Figures): Pick<Bound, "unit" | "there" | "needed"> {
+  switch (resource) {
+    case "memory":
+      return { unit: "bytes", there: machine.memoryBytes * MEMORY_SHARE, needed: figures.memory.total };
+    case "cpu":
+      return { unit: "cores", there: machine.cores * CPU_SHARE, needed: figures.cpu.total };
+    case "hub":
+      return { unit: "cores", there: HUB_SHARE, needed: figures.cpu.hub };
+    case "nic":
+      return { unit: "Gbit/s", there: machine.nicGbit * NIC_SHARE, needed: figures.network.outGbit };
+    case "workers":
+      return { unit: "processes", there: MOST_WORKERS, needed: figures.processes.workers };
+  }
+}
+
+/** The greatest n that is allowed, where everything below an allowed one is; 0 when none is, null when all are. */
+function greatest(allowed: (n: number) => boolean): number | null {
+  if (allowed(MOST_CONNECTIONS)) return null;
+  return smallest(1, MOST_CONNECTIONS, (n) => !allowed(n)) - 1;
+}
+
+function smallest(low: number, high: number, holds: (n: number) => boolean): number {
+  let [from, to] = [low, high];
+  while (from < to) {
+    const middle = Math.floor((from + to) / 2);
+    if (holds(middle)) to = middle;
+    else from = middle + 1;
+  }
+  return from;
+}

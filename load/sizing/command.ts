@@ -1,0 +1,57 @@
+/**
+ * `megagate plan`: from options, this machine and the last evidence to a plan on stdout. A plan that does not fit is
+ * printed like any other and then ends the command with the error `refused` (exit status 3).
+ */
+import type { Command } from "commander";
+import { addOptions } from "../../src/config/help.js";
+import { type Resolved, resolve } from "../../src/config/resolve.js";
+import { GatewayError } from "../../src/errors.js";
+import { Host } from "../host.js";
+import { EXAMPLES, requestOf } from "./examples.js";
+import { type EvidenceFile, readMeasured } from "./measured.js";
+import { PLAN_OPTIONS, type PlanConfig, SHIPPED } from "./options.js";
+import { planOf } from "./plan.js";
+import { renderPlan, shortageOf } from "./report.js";
+
+export function registerPlan(program: Command): void {
+  const command = program
+    .command("plan")
+    .description("How big must the machine be: workers, descriptors, memory, CPU, network, times, number of servers.");
+  addOptions(command, PLAN_OPTIONS).action((flags: Record<string, unknown>) => {
+    const resolved = resolve(PLAN_OPTIONS, { flags, env: process.env });
+    const { json, explain } = resolved.config;
+    const plan = planFor(resolved, new Host());
+    process.stdout.write(json ? `${JSON.stringify(plan, null, 2)}\n` : renderPlan(plan, explain));
+    const shortage = shortageOf(plan);
+    if (shortage !== undefined) throw new GatewayError("refused", shortage);
+  });
+}
+
+function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: Host): ReturnType<typeof planOf> {
+  const config = withExample(resolved);
+  const here = host.facts();
+  const values = {
+    ...config,
+    cores: config.cores || here.cores,
+    memoryBytes: config.memoryBytes || here.memoryBytes,
+    nofile: config.nofile || Math.min(here.nofileHard, PLAN_NOFILE_MOST),
+  };
+  const ports = here.portHigh - here.portLow + 1 - here.portsReserved;
+  return planOf(requestOf(values, evidenceOf(config, resolved.sources.evidence === "default"), Math.max(2, ports)));
+}
+
+/** Where the limit is "unlimited", the kernel's own ceiling counts. */
+const PLAN_NOFILE_MOST = 1_073_741_816;
+
+/** An example gives what was not given. */
+function withExample({ config, sources }: Resolved<typeof PLAN_OPTIONS>): PlanConfig {
+  if (config.example === "none") return config;
+  const values = Object.entries(EXAMPLES[config.example]).filter(
+    ([key]) => sources[key as keyof PlanConfig] === "default",
+  );
+  return { ...config, ...Object.fromEntries(values) };
+}
+
+function evidenceOf({ evidence }: PlanConfig, byDefault: boolean): EvidenceFile | undefined {
+  return evidence === SHIPPED ? undefined : readMeasured(evidence, !byDefault);
+}

@@ -1,0 +1,45 @@
+/**
+ * Chooses each constant of a plan: the run's own where the evidence says something plausible, else the shipped one, and
+ * keeps where it came from. Pure.
+ */
+import { CONSTANTS, type ConstantName, type Constants, type Row } from "./constants.js";
+import type { Measured } from "./measured.js";
+
+/** Fewer connections say little: fixed costs are shared by too few. */
+const LEAST_OPEN = 10_000;
+
+export interface Origin {
+  readonly name: ConstantName;
+  readonly value: number;
+  readonly unit: string;
+  readonly means: string;
+  readonly from: "evidence" | "shipped";
+  /** Where it was measured; for a shipped one beside a file, also why the file's was not taken. */
+  readonly source: string;
+}
+
+/** Each constant from the run where it says something plausible, else the shipped one. */
+export function settle(run?: Measured): { readonly values: Constants; readonly origins: readonly Origin[] } {
+  const origins = Object.entries<Row>(CONSTANTS).map(([name, row]) => originOf(name as ConstantName, row, run));
+  const values = Object.fromEntries(origins.map(({ name, value }) => [name, value])) as Constants;
+  return { values, origins };
+}
+
+function originOf(name: ConstantName, row: Row, run: Measured | undefined): Origin {
+  const { value, unit, means, source } = row;
+  const shipped = { name, value, unit, means, from: "shipped", source } as const;
+  if (run === undefined || row.own === undefined) return shipped;
+  const because = (why: string): Origin => ({ ...shipped, source: `${source} (${why})` });
+  if (run.open < LEAST_OPEN)
+    return because(`the evidence is of fewer than ${LEAST_OPEN.toLocaleString("en-US")} connections`);
+  const own = row.own.of(run);
+  if (own === null || own === undefined) return because("the evidence does not say");
+  if (own < row.own.least || own > row.own.most)
+    return because(`the evidence's ${Number(own.toPrecision(4))} is not plausible`);
+  return {
+    ...shipped,
+    value: Number(own.toPrecision(4)),
+    from: "evidence",
+    source: `a run of ${run.open.toLocaleString("en-US")} connections`,
+  };
+}
