@@ -9,12 +9,20 @@ import { resolve } from "../../src/config/resolve.js";
 import { type ConfigOf, choice, flag, whole } from "../../src/config/table.js";
 import { GatewayError } from "../../src/errors.js";
 import { portList } from "../command.js";
+import type { Ceiling, Verdict } from "./ceiling.js";
+import { ceilingsOf } from "./ceilings.js";
+import type { DoctorPlan } from "./facts.js";
+import { doctorJson } from "./json.js";
+import { reportDoctor } from "./report.js";
+import { survey } from "./survey.js";
+import { isTracking } from "./tracking.js";
 
 /** What the command line lends: its environment, where text goes, and in tests a fixture tree instead of "/". */
 export interface DoctorSurroundings {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
   readonly root?: string;
+  readonly tracks?: () => Promise<boolean | null>;
 }
 
 export const DOCTOR_OPTIONS = {
@@ -55,7 +63,7 @@ export const DOCTOR_OPTIONS = {
   full: flag({ default: false, explanation: "With --prove: also what takes minutes or much memory" }),
 } as const;
 
-export type DoctorConfig = ConfigOf<typeof DOCTOR_OPTIONS>;
+type DoctorConfig = ConfigOf<typeof DOCTOR_OPTIONS>;
 
 /** Registers the command. Its action throws GatewayError; it neither exits nor sets the exit status. */
 export function addDoctorCommand(program: Command, surroundings: DoctorSurroundings): void {
@@ -65,9 +73,37 @@ export function addDoctorCommand(program: Command, surroundings: DoctorSurroundi
   ).action((flags: Record<string, unknown>) => runDoctor(flags, surroundings));
 }
 
-async function runDoctor(flags: Readonly<Record<string, unknown>>, { env, stdout }: DoctorSurroundings): Promise<void> {
+async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorSurroundings): Promise<void> {
+  const { env, stdout, root = "/", tracks = isTracking } = surroundings;
   const { config } = resolve(DOCTOR_OPTIONS, { flags, env });
   if (config.full && !config.prove) throw new GatewayError("usage", "--full goes with --prove");
-  await Promise.resolve();
-  stdout.write(`${config.connections}\n`);
+  const facts = survey(root, await tracks());
+  const plan = planOf(config);
+  const ceilings = ceilingsOf(facts, plan);
+  if (config.json) stdout.write(`${JSON.stringify(doctorJson(ceilings, facts, plan), null, 2)}\n`);
+  // no-color.org: any value that is not empty switches colour off.
+  else stdout.write(reportDoctor(ceilings, facts, plan, stdout.isTTY === true && !env.NO_COLOR));
+  failWhereBelow(ceilings, config);
+}
+
+const planOf = ({ connections, side, ports, sources, destinations }: DoctorConfig): DoctorPlan => ({
+  connections,
+  side,
+  listenPorts: ports,
+  sources,
+  destinations,
+  open: 0,
+});
+
+function failWhereBelow(ceilings: readonly Ceiling[], { connections, strict }: DoctorConfig): void {
+  const counting = ceilings.filter(({ counts }) => counts);
+  const named = (wanted: Verdict): string =>
+    counting
+      .filter(({ verdict }) => verdict === wanted)
+      .map(({ limit }) => limit)
+      .join(", ");
+  const [low, unknown] = [named("low"), named("unknown")];
+  if (low !== "") throw new GatewayError("failed", `below ${connections} connections: ${low}; the remedies are above`);
+  if (strict && unknown !== "")
+    throw new GatewayError("failed", `could not be told: ${unknown}; the reasons are above`);
 }
