@@ -12,7 +12,8 @@ const FIRST = {
     // (512 − 11) threads are 43 workers of 3,696 under 4,096 descriptors, less five deviations, beside supervisor and hub.
     near: 158_800,
     surrounding: "systemd",
-    remedy: /^# \S+\.service\.d\/.*daemon-reload.*\n\[Service\]\nTasksMax=\d+\n# or raise the descriptor limit to 126868/,
+    remedy:
+      /^# \S+\.service\.d\/.*daemon-reload.*\n\[Service\]\nTasksMax=\d+\n# or raise the descriptor limit to 126868/,
   },
   "docker-container": {
     limit: "cgroup-memory",
@@ -67,7 +68,10 @@ for (const host of HOSTS) {
     for (const side of ["server", "client", "both"] as const) {
       const rows = ceilingsOf(factsOf(host), { ...PLAN, side });
       const counts = rows.map(({ connections }) => connections ?? Number.POSITIVE_INFINITY);
-      assert.deepEqual(counts, counts.toSorted((a, b) => a - b));
+      assert.deepEqual(
+        counts,
+        counts.toSorted((a, b) => a - b),
+      );
       const pace = rows.findIndex(({ counts: counting }) => !counting);
       assert.ok(rows.slice(pace).every((row) => !row.counts && row.connections === null));
     }
