@@ -125,7 +125,7 @@ function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"
   const setting = SETTINGS.find(({ key }) => key === row.key);
   if (!setting) throw new Error(`no such setting: ${row.key}`);
   const found = assess(setting, asked, facts.settings.get(row.key) ?? { code: "ENOENT" });
-  const now = "now" in found && found.now !== undefined ? found.now.replace(/\s+/g, " ") || "(empty)" : "not visible";
+  const now = "now" in found ? found.now.replace(/\s+/g, " ") || "(empty)" : "not visible";
   const need: Need | null =
     found.verdict === "low" ? { kind: "sysctl", key: row.key, value: found.next, scope: setting.scope } : null;
   return {
@@ -135,7 +135,7 @@ function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"
     verdict: VERDICTS[found.verdict],
     connections: null,
     there: row.shown?.(facts) ?? now,
-    explanation: "reason" in found ? `${setting.why} Here: ${found.reason}.` : setting.why,
+    explanation: "reason" in found ? `${found.reason}.` : setting.why,
     symptom: row.symptom,
     need,
   };

@@ -36,7 +36,7 @@ export function reportDoctor(ceilings: readonly Ceiling[], facts: Facts, plan: D
     [countTable(counting, colours)],
     ...counting.filter(isOpen).map((row) => [...reasons(row, colours), ...indented(row.remedy)]),
     [paceTable(pace, colours)],
-    ...pace.filter(isOpen).map((row) => reasons(row, colours)),
+    paceReasons(pace.filter(isOpen), colours),
     paceRemedies(pace, facts, plan),
   ]);
 }
@@ -85,6 +85,13 @@ function verdictText({ verdict }: Ceiling, colours: Colours): string {
 function reasons(ceiling: Ceiling, colours: Colours): string[] {
   const seen = ceiling.verdict === "low" ? [`  When it is hit: ${ceiling.symptom}.`] : [];
   return [`${colours.bold(ceiling.limit)}: ${ceiling.explanation}`, ...seen];
+}
+
+/** A line each, and one for all that could not be told for the same reason. */
+function paceReasons(rows: readonly Ceiling[], colours: Colours): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const { explanation, limit } of rows) byReason.set(explanation, [...(byReason.get(explanation) ?? []), limit]);
+  return [...byReason].map(([explanation, limits]) => `${colours.bold(limits.join(", "))}: ${explanation}`);
 }
 
 /** Settings of the same file or flag list together, under one head; `tune` does or prints all of them. */

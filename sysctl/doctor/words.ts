@@ -36,7 +36,7 @@ export function workers(facts: Facts, plan: DoctorPlan): string {
     effective > limit.hard ? ` (the gateway may raise its limit and does so, to ${grouped(effective)})` : "";
   const needed = demand.workersOf(plan.connections, facts);
   const cap = workerCap(effective);
-  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.MOST_WORKERS)} at most`;
+  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.mostWorkers(facts))} at most`;
   return `${auto}; one fixed for each core (--workers ${facts.cores}) would hold ${grouped(facts.cores * cap)} together.`;
 }
 
