@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import type { HolderReport, StageReport } from "./messages.js";
 
 /** A child allocates little: one thread for V8 and one for the idle wait, and a small young generation. */
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--single-threaded-gc"];
@@ -33,6 +34,6 @@ export function leaveWithParent(title: string): void {
 }
 
 /** In the child: tells the parent, if it is still there. */
-export function say<Report>(report: Report): void {
+export function say(report: StageReport | HolderReport): void {
   if (process.connected) process.send?.(report);
 }

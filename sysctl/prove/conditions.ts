@@ -14,9 +14,13 @@ export interface Conditions {
   readonly nofile: number;
   /** MemFree and page cache. */
   readonly freeBytes: number;
+  /** Another proof runs on this host now. */
+  readonly atWork: boolean;
   /** A proof before this one that was cut short, in words. */
   readonly leftover: string | undefined;
 }
+
+export const AT_WORK = "another `megagate doctor --prove` is at work on this host: wait until it has ended";
 
 const grouped = (n: number): string => n.toLocaleString("en-US");
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
@@ -27,14 +31,16 @@ export function refuseUnless(conditions: Conditions, size: Size): void {
   if (reasons.length > 0) throw new GatewayError("refused", reasons.join("\n"));
 }
 
-function* faultsOf({ root, maximum, inUse, nofile, freeBytes, leftover }: Conditions, size: Size): Generator<string> {
+function* faultsOf(conditions: Conditions, size: Size): Generator<string> {
+  const { root, maximum, inUse, nofile, freeBytes, atWork, leftover } = conditions;
   if (!root) {
     yield "doctor --prove needs root: it makes network namespaces and sets nf_conntrack_max for a moment. Run it with sudo.";
   }
   if (maximum === undefined) {
     yield "this kernel tracks no connections (net.netfilter.nf_conntrack_max is missing), so the wall does not exist here; to see it: modprobe nf_conntrack";
   }
-  if (inUse.tracked > 0) {
+  if (atWork) yield AT_WORK;
+  else if (inUse.tracked > 0) {
     yield `${grouped(inUse.tracked)} connections are tracked now in ${inUse.where}: nf_conntrack_max is one value for the whole ` +
       "host, and lowering it would refuse their successors. Run the proof on a machine where no firewall, Docker or kube-proxy is at work.";
     if (leftover !== undefined) yield leftover;

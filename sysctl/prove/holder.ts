@@ -5,7 +5,7 @@
 import { Acceptor } from "./acceptor.js";
 import { leaveWithParent, say } from "./children.js";
 import { Connector } from "./connector.js";
-import type { Duty, HolderReport } from "./messages.js";
+import type { Duty } from "./messages.js";
 
 const LOOK_EVERY_MS = 100;
 
@@ -17,10 +17,10 @@ function hold(duty: Duty): void {
     const text = JSON.stringify(counts);
     if (text === told) return;
     told = text;
-    say<HolderReport>({ kind: "counts", counts });
+    say({ kind: "counts", counts });
   }, LOOK_EVERY_MS);
 }
 
 leaveWithParent("megagate prove holder");
 process.once("message", hold);
-say<HolderReport>({ kind: "ready" });
+say({ kind: "ready" });

@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { EAGAIN, errorName } from "../../load/libc.js";
 import { GatewayError } from "../../src/errors.js";
 import { openHost } from "../host.js";
+import { AT_WORK } from "./conditions.js";
 import { lockFile } from "./libc.js";
 import { closeTrace, currentMaximum, openTrace, putBack, readTrace, TABLE_MAXIMUM, writeTrace } from "./trace.js";
 
@@ -75,8 +76,7 @@ function takeTrace(path: string): number {
   for (;;) {
     const trace = openTrace(path);
     const locked = lockFile(trace);
-    if (locked === -EAGAIN)
-      throw new GatewayError("refused", "another `megagate doctor --prove` is at work on this host");
+    if (locked === -EAGAIN) throw new GatewayError("refused", AT_WORK);
     if (locked < 0) throw new GatewayError("refused", `cannot lock ${path}: ${errorName(locked)}`);
     if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(trace).ino) return trace;
     closeTrace(trace);

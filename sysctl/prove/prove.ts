@@ -14,7 +14,7 @@ import { Keeper } from "./keeping.js";
 import { KernelLog } from "./kernel-log.js";
 import { describeAct, describeProgress, describeStart, describeTable, type Output, Screen } from "./report.js";
 import { CONNECT_TIMEOUT_MS, FULL, holdersFor, QUICK, type Size } from "./sizes.js";
-import { currentMaximum, leftover } from "./trace.js";
+import { currentMaximum, leftover, proofAtWork } from "./trace.js";
 import { type Act, actsOf, type Played, shortfalls } from "./verdict.js";
 
 export interface ProveOptions {
@@ -55,7 +55,8 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
       inUse: trackedAnywhere(),
       nofile: limits.nofileHard,
       freeBytes: limits.freeBytes,
-      leftover: leftover(host),
+      atWork: proofAtWork(),
+      leftover: leftover(),
     },
     size,
   );

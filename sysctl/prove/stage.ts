@@ -18,7 +18,6 @@ import {
   type HolderReport,
   noCounts,
   type Scene,
-  type StageReport,
 } from "./messages.js";
 import { enterNewNamespace } from "./namespace.js";
 import { trackConnections } from "./tracking.js";
@@ -45,8 +44,8 @@ class Holders {
 
   async start(count: number): Promise<void> {
     for (let i = 0; i < count; i++) this.children.push(forkChild(new URL("./holder.js", import.meta.url)));
-    const signal = AbortSignal.timeout(READY_WITHIN_MS);
     const ready = this.children.map(async (child, i) => {
+      const signal = AbortSignal.timeout(READY_WITHIN_MS);
       this.counts[i] = { ...noCounts(), settled: false };
       child.once("exit", (code, name) => {
         this.death ??= `a holder ended by itself (${name ?? `status ${code ?? "unknown"}`})`;
@@ -114,17 +113,17 @@ async function until(condition: () => boolean, ...all: Holders[]): Promise<void>
   while (!condition()) {
     const death = all.find((holders) => holders.death !== undefined)?.death;
     if (death !== undefined) throw new GatewayError("failed", death);
-    say<StageReport>({ kind: "progress", counts: all[0]!.total() });
+    say({ kind: "progress", counts: all[0]!.total() });
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }
 
 async function perform(scene: Scene): Promise<void> {
   try {
-    say<StageReport>({ kind: "done", finding: await play(scene) });
+    say({ kind: "done", finding: await play(scene) });
   } catch (error) {
     const kind = error instanceof GatewayError && error.kind === "refused" ? "refused" : "failed";
-    say<StageReport>({ kind, detail: error instanceof Error ? error.message : String(error) });
+    say({ kind, detail: error instanceof Error ? error.message : String(error) });
   }
 }
 
@@ -133,7 +132,7 @@ process.once("message", (scene: Scene) => {
   try {
     enterNewNamespace();
   } catch (error) {
-    say<StageReport>({ kind: "refused", detail: (error as Error).message });
+    say({ kind: "refused", detail: (error as Error).message });
     return;
   }
   void perform(scene);

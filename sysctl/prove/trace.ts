@@ -4,7 +4,7 @@
  * Runs in the keeper, in the command line, and in doctor.
  */
 import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { type Host, openHost } from "../host.js";
@@ -55,13 +55,19 @@ export function currentMaximum(host: Host): string | undefined {
 }
 
 /** One sentence for doctor: a proof that was cut short left a wrong maximum, and the remedy. Undefined if none did. */
-export function leftover(host: Host = openHost(), path = TRACE_PATH): string | undefined {
-  const trace = readTrace(host, path);
+export function leftover(root = "/"): string | undefined {
+  const trace = readTrace(openHost(root), join(root, TRACE_PATH));
   if (trace === undefined || isKeeper(trace.keeper)) return undefined;
   return (
     `${TABLE_MAXIMUM} is ${trace.during} because a \`megagate doctor --prove\` and its keeper were killed; it was ${trace.before}. ` +
     `Put it back: sysctl -w ${TABLE_MAXIMUM}=${trace.before} (or run \`megagate doctor --prove\` again, which ends with it)`
   );
+}
+
+/** A proof is at work on this host now. */
+export function proofAtWork(): boolean {
+  const trace = readTrace(openHost());
+  return trace !== undefined && isKeeper(trace.keeper);
 }
 
 /** A process of that number lives and is a keeper: numbers are used again. */
