@@ -24,7 +24,7 @@ export interface CountRow {
   readonly symptom: string;
   readonly need: (facts: Facts, plan: DoctorPlan) => Need | null;
   /** Where no setting helps, or beside it. */
-  readonly advice?: (facts: Facts, plan: DoctorPlan) => string;
+  readonly advice?: (facts: Facts, plan: DoctorPlan) => string | undefined;
 }
 
 /** A tenth more than is needed: a limit that is just met is the next one to be hit. */
@@ -40,12 +40,13 @@ export const COUNT_ROWS: readonly CountRow[] = [
   {
     limit: "descriptors",
     side: "server",
+    // The hub has a descriptor for each worker.
     there: ({ nofile }) => nofile && Math.min(demand.MOST_WORKERS, workerCap(nofile.hard)),
     needs: (n, facts) => demand.workersOf(n, facts),
-    shown: words.nofile,
+    shown: words.workersShown,
     explanation: words.workers,
     symptom: "a worker at its cap stops listening; when all are there, clients get 503 with Retry-After",
-    need: (facts, plan) => ({ kind: "nofile", value: demand.descriptorsWanted(plan.connections, facts) }),
+    need: (facts, plan) => ({ kind: "nofile", value: demand.nofileNeeded(plan.connections, facts) }),
   },
   {
     limit: "client-descriptors",
@@ -55,7 +56,7 @@ export const COUNT_ROWS: readonly CountRow[] = [
     shown: words.nofile,
     explanation: words.generators,
     symptom: "megagate load refuses the run; another client gets EMFILE from socket()",
-    need: (facts, plan) => ({ kind: "nofile", value: demand.descriptorsWanted(plan.connections, facts) }),
+    need: (facts, plan) => ({ kind: "nofile", value: demand.nofileNeeded(plan.connections, facts) }),
   },
   {
     limit: "nr-open",
@@ -152,6 +153,7 @@ export const COUNT_ROWS: readonly CountRow[] = [
     explanation: words.tasksExplained,
     symptom: "fork() and pthread_create() fail with EAGAIN: a worker does not start",
     need: tasksNeed,
+    advice: words.tasksAdvice,
   },
   {
     limit: "cgroup-memory",

@@ -47,6 +47,13 @@ export function nofileFor(n: number, facts: Facts): number {
 export const descriptorsWanted = (n: number, { cores }: Facts): number =>
   fullestWorker(n, cores) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
 
+/** What to ask for: enough for one worker a core, or where that is beyond fs.nr_open, as much as this allows. */
+export function nofileNeeded(n: number, facts: Facts): number {
+  const ceiling = numberOf(facts, "fs.nr_open") ?? Number.POSITIVE_INFINITY;
+  const least = fullestWorker(n, MOST_WORKERS) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
+  return Math.max(least, Math.min(descriptorsWanted(n, facts), ceiling));
+}
+
 export const workersOf = (n: number, facts: Facts): number => workersFor(n, facts.cores, nofileFor(n, facts));
 
 export const generatorsOf = (n: number, facts: Facts): number =>

@@ -7,6 +7,7 @@ import { columns, paragraphs } from "../report.js";
 import type { Ceiling, Verdict } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
 import type { DoctorPlan, Facts, Surrounding } from "./facts.js";
+import { DIALECT_OF } from "./surrounding.js";
 import { gigabytes, grouped } from "./words.js";
 
 type Colours = ReturnType<typeof pc.createColors>;
@@ -26,31 +27,22 @@ const VERDICT_TEXT: Readonly<Record<Verdict, string>> = { ok: "ok", low: "LOW", 
 
 export function reportDoctor(ceilings: readonly Ceiling[], facts: Facts, plan: DoctorPlan, colour: boolean): string {
   const colours = pc.createColors(colour);
-  const low = ceilings.filter(({ verdict }) => verdict === "low");
-  const unknown = ceilings.filter(({ verdict }) => verdict === "unknown");
+  const counting = ceilings.filter(({ counts }) => counts);
+  const pace = ceilings.filter(({ counts }) => !counts);
+  const title = `Ceilings for ${grouped(plan.connections)} connections, ${ENDS[plan.side]} on this machine`;
   return paragraphs([
-    [
-      colours.bold(`Ceilings for ${grouped(plan.connections)} connections, ${ENDS[plan.side]} on this machine`),
-      machine(facts),
-    ],
+    [colours.bold(title), machine(facts)],
     [firstLine(ceilings, plan, colours)],
-    [
-      table(
-        ceilings.filter(({ counts }) => counts),
-        "connections fit",
-        colours,
-      ),
-    ],
-    [
-      table(
-        ceilings.filter(({ counts }) => !counts),
-        "",
-        colours,
-      ),
-    ],
-    ...[...low, ...unknown].map((ceiling) => paragraph(ceiling, colours)),
+    [countTable(counting, colours)],
+    ...counting.filter(isOpen).map((row) => [...reasons(row, colours), ...indented(row.remedy)]),
+    [paceTable(pace, colours)],
+    ...pace.filter(isOpen).map((row) => reasons(row, colours)),
+    paceRemedies(pace, facts, plan),
   ]);
 }
+
+const isOpen = ({ verdict }: Ceiling): boolean => verdict !== "ok";
+const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
 
 function machine(facts: Facts): string {
   const memory = facts.memory ? `, ${gigabytes(facts.memory.totalBytes)} of memory` : "";
@@ -68,13 +60,15 @@ function firstLine(ceilings: readonly Ceiling[], plan: DoctorPlan, colours: Colo
   return `${colours.green(`${line} All known ceilings are above ${grouped(plan.connections)}.`)}${but}`;
 }
 
-function table(rows: readonly Ceiling[], fit: string, colours: Colours): string {
-  const lines = columns(fit === "" ? ["pace and cost", "", "there now"] : ["limit", "", fit, "there now"], colours);
-  for (const row of rows) {
-    const cells = [row.limit, verdictText(row, colours), row.there];
-    if (fit !== "") cells.splice(2, 0, fits(row));
-    lines.push(cells);
-  }
+function countTable(rows: readonly Ceiling[], colours: Colours): string {
+  const lines = columns(["limit", "", "connections", "there now"], colours);
+  for (const row of rows) lines.push([row.limit, verdictText(row, colours), fits(row), row.there]);
+  return lines.toString();
+}
+
+function paceTable(rows: readonly Ceiling[], colours: Colours): string {
+  const lines = columns(["pace and cost", "", "there now"], colours);
+  for (const row of rows) lines.push([row.limit, verdictText(row, colours), row.there]);
   return lines.toString();
 }
 
@@ -88,11 +82,26 @@ function verdictText({ verdict }: Ceiling, colours: Colours): string {
   return colour(VERDICT_TEXT[verdict]);
 }
 
-function paragraph(ceiling: Ceiling, colours: Colours): string[] {
+function reasons(ceiling: Ceiling, colours: Colours): string[] {
   const seen = ceiling.verdict === "low" ? [`  When it is hit: ${ceiling.symptom}.`] : [];
-  return [
-    `${colours.bold(ceiling.limit)}: ${ceiling.explanation}`,
-    ...seen,
-    ...ceiling.remedy.map((line) => `    ${line}`),
-  ];
+  return [`${colours.bold(ceiling.limit)}: ${ceiling.explanation}`, ...seen];
+}
+
+/** Settings of the same file or flag list together, under one head; `tune` does or prints all of them. */
+function paceRemedies(pace: readonly Ceiling[], facts: Facts, plan: DoctorPlan): string[] {
+  const blocks = new Map<string, string[]>();
+  for (const { remedy } of pace) {
+    const [head, ...lines] = remedy;
+    if (head === undefined) continue;
+    // A nested one, as in a manifest, must stay whole.
+    const key = lines.length === 1 ? head : remedy.join("\n");
+    blocks.set(key, [...(blocks.get(key) ?? [head]), ...lines]);
+  }
+  if (blocks.size === 0) return [];
+  const dialect = DIALECT_OF[facts.surrounding];
+  const ends = plan.side === "server" ? " --co-located false" : "";
+  const format = dialect === "sysctl" ? "" : ` --format ${dialect}`;
+  const tune = `megagate tune --connections ${plan.connections} --ports ${plan.listenPorts.join(",")}${ends}${format}`;
+  const verb = dialect === "sysctl" ? "sets" : "prints";
+  return [`All of these at once: \`${tune}\` ${verb} them. One by one:`, ...[...blocks.values()].flatMap(indented)];
 }

@@ -4,7 +4,8 @@ import * as demand from "./demand.js";
 import type { DoctorPlan, Facts } from "./facts.js";
 import { hasHiddenNetwork, onLoopback, portsOfPair, tightestTasks } from "./room.js";
 
-export const grouped = (n: number): string => (Number.isFinite(n) ? n.toLocaleString("en-US") : "no limit");
+/** Beyond 2^53 the kernel means "no limit": fs.file-max is 2^63 − 1 where systemd raised it. */
+export const grouped = (n: number): string => (n < 2 ** 53 ? n.toLocaleString("en-US") : "no limit");
 export const gigabytes = (bytes: number): string =>
   bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 const counted = (n: number, one: string): string => `${grouped(n)} ${one}${n === 1 ? "" : "s"}`;
@@ -21,17 +22,22 @@ export function nofile({ nofile: limit }: Facts): string {
   return limit.soft === limit.hard ? each : `${each} (soft ${grouped(limit.soft)}, which Node raises)`;
 }
 
+/** The limit, and what the gateway makes of it by itself. */
+export function workersShown(facts: Facts, plan: DoctorPlan): string {
+  if (facts.nofile === null) return NOT_READ;
+  return `${nofile(facts)}: ${counted(demand.workersOf(plan.connections, facts), "worker")} for ${grouped(plan.connections)}`;
+}
+
 export function workers(facts: Facts, plan: DoctorPlan): string {
   const limit = facts.nofile;
   if (limit === null) return "The descriptor limit of this process could not be read.";
   const effective = demand.nofileFor(plan.connections, facts);
-  const cap = workerCap(effective);
   const raised =
-    effective > limit.hard ? ` The gateway may raise its limit and does so, to ${grouped(effective)}.` : "";
+    effective > limit.hard ? ` (the gateway may raise its limit and does so, to ${grouped(effective)})` : "";
   const needed = demand.workersOf(plan.connections, facts);
-  const auto = `A worker holds ${grouped(cap)}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.MOST_WORKERS)} at most`;
-  const fixed = `fixed at one for each core, --workers ${facts.cores}, it would stop at ${grouped(facts.cores * cap)}`;
-  return `${auto}; ${fixed}.${raised}`;
+  const cap = workerCap(effective);
+  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.MOST_WORKERS)} at most`;
+  return `${auto}; one fixed for each core (--workers ${facts.cores}) would hold ${grouped(facts.cores * cap)} together.`;
 }
 
 export function generators(facts: Facts, plan: DoctorPlan): string {
@@ -73,8 +79,8 @@ export function flowsExplained(facts: Facts): string {
   if (tracking.live === true) {
     return `Connection tracking is live: connections made here add entries, one each. Dead peers keep theirs for five days.${hidden}`;
   }
-  if (tracking.live === null) return `Nobody tried whether connections made here are tracked.${hidden}`;
-  return `Connection tracking is not live here: connections made just now added no entry.${hidden}`;
+  if (tracking.live === null) return `Whether connections made here are tracked was not found out.${hidden}`;
+  return `Connection tracking is not live here: connections made just now on loopback added no entry.${hidden}`;
 }
 
 export function tcpPages(facts: Facts): string {
@@ -99,10 +105,17 @@ export function tasks(facts: Facts): string {
 }
 
 export function tasksExplained(facts: Facts, plan: DoctorPlan): string {
-  const unit = facts.unit === null ? "" : ` For ${facts.unit} it is TasksMax that counts.`;
   const needed = demand.tasksOf(plan.connections, facts, plan);
-  const group = tightestTasks(facts)?.source === "pids.max" ? unit : "";
-  return `Threads count: ${grouped(plan.connections)} connections take ${grouped(needed)} in all the processes that they need.${group}`;
+  const unit =
+    facts.unit !== null && tightestTasks(facts)?.source === "pids.max" ? ` This one is TasksMax of ${facts.unit}.` : "";
+  return `Threads count too: ${grouped(plan.connections)} connections take ${grouped(needed)} of them, over all processes.${unit}`;
+}
+
+/** Many processes are the price of a low descriptor limit. */
+export function tasksAdvice(facts: Facts, plan: DoctorPlan): string | undefined {
+  const wanted = demand.descriptorsWanted(plan.connections, facts);
+  if (facts.nofile === null || facts.nofile.hard >= wanted) return undefined;
+  return `# or raise the descriptor limit to ${wanted}: then ${facts.cores} workers are enough`;
 }
 
 export function groupMemory({ groupMemory: group }: Facts): string {
