@@ -1,56 +1,129 @@
 /**
- * Brings the kernel to the table's values, and back. Runs in the command line; prints nothing.
+ * Brings the kernel to the table's values, or tells how far it is from them. Runs in the command line; prints nothing.
  * The order that makes it safe: judge everything, put every value that will change into the rollback file, and only then
- * write, reading each value back because the kernel may clamp. Going back is the reverse, and repeatable at any point.
+ * write, reading each value back because the kernel may clamp. The way back is untune.ts.
  */
 import { assess, type Finding, refusedReason } from "./check.js";
+import type { Etc } from "./etc.js";
 import type { Host } from "./host.js";
-import type { Plan } from "./plan.js";
-import { deleteRollback, readRollback, refuseOtherNetwork, remember, writeRollback } from "./rollback.js";
-import { isLegible, nextValue } from "./rules.js";
-import { SETTINGS, type Setting } from "./settings.js";
+import { type FileRow, plannedFiles, verifyFiles, writeFiles } from "./persist.js";
+import { type Plan, processNofile } from "./plan.js";
+import type { ReadValue } from "./render.js";
+import { readRollback, remember } from "./rollback.js";
+import { isLegible, isLower, nextValue } from "./rules.js";
+import { SETTINGS, type Setting, wouldLower } from "./settings.js";
 
 export interface Tuned {
   readonly setting: Setting;
   readonly before?: string;
+  /** What is there afterwards; for diff what would be, for verify what is wanted. */
   readonly after?: string;
-  readonly status: "enough" | "raised" | "lowered" | "notNeeded" | "missing" | "refused" | "clamped";
+  /** "kept": wanted lower than it is, and nobody said that it may be lowered. "wanting": found so by verify. */
+  readonly status:
+    | "enough"
+    | "raised"
+    | "lowered"
+    | "kept"
+    | "notNeeded"
+    | "missing"
+    | "refused"
+    | "clamped"
+    | "wanting";
   /** The reason of every status but the first three. */
   readonly reason?: string;
   /** Something that matters is not as wanted: the exit status becomes 1. */
   readonly failed: boolean;
 }
 
-export interface Restored {
-  readonly key: string;
-  readonly before?: string;
-  readonly after?: string;
-  readonly status: "restored" | "unchanged" | "refused";
-  readonly reason?: string;
+export interface Outcome {
+  readonly rows: readonly Tuned[];
+  readonly files: readonly FileRow[];
 }
 
-export type Untuned =
-  | { readonly kind: "nothing" }
-  /** The machine was booted since: the kernel's values are the boot's, not ours. */
-  | { readonly kind: "booted" }
-  | { readonly kind: "restored"; readonly rows: readonly Restored[] };
+interface Wishes {
+  readonly statePath: string;
+  readonly allowLowering: boolean;
+}
 
-/** Applies the table. Throws `failed`, having changed nothing, where the rollback file cannot be written. */
-export function tune(host: Host, plan: Plan, statePath: string): Tuned[] {
-  const findings = SETTINGS.map((setting) => assess(setting, plan, host.read(setting.key)));
+/**
+ * Applies the table, and with `persistTo` writes the files that keep it over a boot. Throws `failed`, having changed
+ * nothing, where the rollback file cannot be written.
+ */
+export function tune(host: Host, plan: Plan, wishes: Wishes, persistTo?: Etc): Outcome {
+  const findings = findingsOf(host, plan, wishes);
+  const place = { kind: "thisHost", read: readerOf(host), allowLowering: wishes.allowLowering } as const;
+  const files = persistTo ? plannedFiles(plan, place, persistTo) : [];
   const changes = findings.filter((found) => found.verdict === "low" && host.denied(found.setting.key) === undefined);
-  if (changes.length > 0) {
+  if (changes.length > 0 || files.length > 0) {
     const before = changes.flatMap((found) => ("now" in found ? [{ key: found.setting.key, value: found.now }] : []));
-    remember(statePath, host.identity(), before);
+    remember(wishes.statePath, host.identity(), before, files);
   }
-  return findings.map((found) => (found.verdict === "low" ? apply(host, plan, found) : untouched(found)));
+  const rows = findings.map((found) => (found.verdict === "low" ? apply(host, plan, found) : untouched(found)));
+  if (!persistTo) return { rows, files: [] };
+  // A limit above nr_open would lock people out of login at the next boot, so no file before nr_open is known to hold it.
+  const nrOpen = host.read("fs.nr_open");
+  if ("text" in nrOpen && Number(nrOpen.text) < processNofile(plan)) {
+    const reason = `fs.nr_open is ${nrOpen.text}, below the ${processNofile(plan)} descriptors that the files would give a process: name fewer with --nofile`;
+    return { rows, files: files.map(({ path }) => ({ path, status: "refused", reason })) };
+  }
+  return { rows, files: writeFiles(files, persistTo) };
 }
 
-function untouched(found: Exclude<Finding, { verdict: "low" }>): Tuned {
+/** What tune would do; reads only, and needs no root for it. */
+export function diff(host: Host, plan: Plan, wishes: Wishes): Outcome {
+  const rows = findingsOf(host, plan, wishes).map((found): Tuned => {
+    if (found.verdict !== "low") return untouched(found);
+    const { setting, now, next } = found;
+    const code = host.denied(setting.key);
+    const reason = code === undefined ? {} : { reason: refusedReason(setting, code, host.isRoot) };
+    return {
+      setting,
+      before: now,
+      after: next,
+      status: isLower(next, now) ? "lowered" : "raised",
+      ...reason,
+      failed: false,
+    };
+  });
+  return { rows, files: [] };
+}
+
+/** Whether all is in place, the files that persist wrote included; reads only. */
+export function verify(host: Host, plan: Plan, wishes: Wishes, etc: Etc): Outcome {
+  const rows = findingsOf(host, plan, wishes).map((found): Tuned => {
+    if (found.verdict !== "low") return untouched(found);
+    const reason = "run `megagate tune`";
+    return { setting: found.setting, before: found.now, after: found.next, status: "wanting", reason, failed: true };
+  });
+  return { rows, files: verifyFiles(readRollback(wishes.statePath)?.files ?? [], etc) };
+}
+
+type Judged = Finding | { readonly verdict: "kept"; readonly setting: Setting; readonly now: string };
+
+function findingsOf(host: Host, plan: Plan, { allowLowering }: Wishes): Judged[] {
+  return SETTINGS.map((setting) => {
+    const found = assess(setting, plan, host.read(setting.key));
+    const kept = found.verdict === "low" && !allowLowering && wouldLower(setting, plan, found.now);
+    return kept ? { verdict: "kept", setting, now: found.now } : found;
+  });
+}
+
+export const readerOf =
+  (host: Host): ReadValue =>
+  (key) => {
+    const reading = host.read(key);
+    return "text" in reading ? reading.text : undefined;
+  };
+
+function untouched(found: Exclude<Judged, { verdict: "low" }>): Tuned {
   const { setting } = found;
   switch (found.verdict) {
     case "enough":
       return { setting, before: found.now, after: found.now, status: "enough", failed: false };
+    case "kept": {
+      const reason = `would be lowered by --allow-lowering: ${setting.lowers ?? ""}`;
+      return { setting, before: found.now, after: found.now, status: "kept", reason, failed: false };
+    }
     case "notNeeded": {
       const shown = found.now === undefined ? {} : { before: found.now, after: found.now };
       return { setting, ...shown, status: "notNeeded", reason: found.reason, failed: false };
@@ -76,50 +149,5 @@ function apply(host: Host, plan: Plan, found: Extract<Finding, { verdict: "low" 
     const reason = `the kernel took ${next} and made it ${after}: this is the most it allows here`;
     return { setting, before: now, after, status: "clamped", reason, failed: true };
   }
-  return { setting, before: now, after, status: isLowered(now, after) ? "lowered" : "raised", failed: false };
-}
-
-/** By the last number, which is the bound in every setting that has several. */
-function isLowered(before: string, after: string): boolean {
-  const last = (text: string): number => Number(text.split(/[\s,-]+/).at(-1));
-  return last(after) < last(before);
-}
-
-/** Writes every remembered value back, last first. What cannot be restored stays in the file for another try. */
-export function untune(host: Host, statePath: string): Untuned {
-  const rollback = readRollback(statePath);
-  if (!rollback) return { kind: "nothing" };
-  const identity = host.identity();
-  if (rollback.bootId !== identity.bootId) {
-    deleteRollback(statePath);
-    return { kind: "booted" };
-  }
-  refuseOtherNetwork(statePath, rollback, identity);
-  const lastFirst = rollback.before.toSorted((a, b) => place(b.key) - place(a.key));
-  const rows = lastFirst.map(({ key, value }) => restore(host, key, value));
-  const left = rollback.before.filter(({ key }) => rows.some((row) => row.key === key && row.status === "refused"));
-  if (left.length === 0) deleteRollback(statePath);
-  else writeRollback(statePath, { ...rollback, before: left });
-  return { kind: "restored", rows };
-}
-
-/** Position in the table; −1, restored last, for a key that an older build changed and this one does not know. */
-const place = (key: string): number => SETTINGS.findIndex((setting) => setting.key === key);
-
-function restore(host: Host, key: string, value: string): Restored {
-  const first = host.read(key);
-  const before = "text" in first ? { before: first.text } : {};
-  if ("text" in first && first.text === value) return { key, ...before, after: value, status: "unchanged" };
-  const code = host.write(key, value);
-  const reading = host.read(key);
-  const after = "text" in reading ? { after: reading.text } : {};
-  if (code !== undefined) {
-    const setting = SETTINGS[place(key)] ?? { scope: "host" };
-    return { key, ...before, ...after, status: "refused", reason: refusedReason(setting, code, host.isRoot) };
-  }
-  if (after.after !== value) {
-    const reason = `the kernel took ${value} and made it ${after.after ?? "unreadable"}`;
-    return { key, ...before, ...after, status: "refused", reason };
-  }
-  return { key, ...before, ...after, status: "restored" };
+  return { setting, before: now, after, status: isLower(after, now) ? "lowered" : "raised", failed: false };
 }
