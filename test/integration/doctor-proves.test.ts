@@ -142,6 +142,20 @@ describe("doctor --prove", { skip }, () => {
     await allGone(pids);
   });
 
+  it("in a container's network namespace, where the value is read-only, it says where to go", async () => {
+    const namespace = new URL("../../sysctl/prove/namespace.js", import.meta.url).href;
+    const script = `import { spawnSync } from "node:child_process";
+      const { enterNewNamespace } = await import("${namespace}");
+      enterNewNamespace();
+      const { status } = spawnSync(process.execPath, ["${CLI}", "doctor", "--prove"], { stdio: "inherit" });
+      process.exit(status);`;
+    const args = ["--input-type=module", "--eval", script];
+    const { code, stderr } = await new Run(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })).ended;
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /cannot be set here \(E\w+\).*host's first network namespace/);
+    assert.equal(existsSync(TRACE_PATH), false);
+  });
+
   it("without root it says so, and touches nothing", async () => {
     const nobody = { uid: 65_534, gid: 65_534, stdio: ["ignore", "pipe", "pipe"] } as const;
     const { code, stderr } = await new Run(

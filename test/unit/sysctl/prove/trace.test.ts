@@ -20,7 +20,7 @@ import {
 const DEAD = 2 ** 31 - 1;
 const TRACE: Trace = { version: 1, bootId: "this-boot", keeper: DEAD, before: "262144", during: "5000" };
 
-function machine(maximum: string, trace?: Trace): { root: string; path: string; maximum(): string } {
+function machine(maximum: string, trace?: Trace): { root: string; path: string; maximum: () => string } {
   const root = mkdtempSync(join(tmpdir(), "megagate-prove-"));
   const at = (path: string): string => join(root, path);
   for (const folder of ["proc/sys/net/netfilter", "proc/sys/kernel/random", "proc/self/ns"]) {
@@ -40,6 +40,15 @@ function machine(maximum: string, trace?: Trace): { root: string; path: string; 
 }
 
 describe("the trace", () => {
+  it("that cannot be written is a refusal with the remedy", () => {
+    const { root } = machine("5000");
+    writeFileSync(join(root, "file"), "");
+    assert.throws(
+      () => openTrace(join(root, "file/prove.json")),
+      /must be kept in .*file\/prove\.json.*ENOTDIR|EEXIST/,
+    );
+  });
+
   it("of a proof that was killed with its keeper is named with the remedy", () => {
     const { root } = machine("5000", TRACE);
     assert.match(
@@ -52,6 +61,7 @@ describe("the trace", () => {
     assert.equal(leftover(machine("5000", { ...TRACE, bootId: "another" }).root), undefined);
     assert.equal(leftover(machine("100000", TRACE).root), undefined);
     assert.equal(leftover(machine("5000").root), undefined);
+    assert.equal(leftover(machine("262144", { ...TRACE, during: "262144" }).root), undefined);
     const { root, path } = machine("5000");
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, "");
