@@ -72,6 +72,10 @@ describe("connection tracking", () => {
     assert.equal(ceilingAt("conntrack", factsOf("docker-container", { ownNetwork: false })).verdict, "ok");
   });
 
+  it("is known in a container where both ends are inside, and nothing leaves its namespace", () => {
+    assert.equal(ceilingAt("conntrack", factsOf("docker-container"), { side: "both" }).verdict, "ok");
+  });
+
   it("could not be told where nobody tried, and does not exist where the module is not loaded", () => {
     const untried = { entries: 0, live: null };
     assert.equal(ceilingAt("conntrack", factsOf("host-64-cores", { tracking: untried })).verdict, "unknown");
