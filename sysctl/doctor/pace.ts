@@ -135,10 +135,16 @@ function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"
     verdict: VERDICTS[found.verdict],
     connections: null,
     there: row.shown?.(facts) ?? now,
-    explanation: "reason" in found ? `${found.reason}.` : setting.why,
+    explanation: explained(found),
     symptom: row.symptom,
     need,
   };
+}
+
+function explained(found: Finding): string {
+  if ("reason" in found) return `${found.reason}.`;
+  const { why, lowers } = found.setting;
+  return found.verdict === "low" && lowers !== undefined ? `${why} The price: ${lowers}.` : why;
 }
 
 /** The model's 4,040 bytes hold SELinux' labels (56 bytes a socket, measured); others were not measured and are smaller. */
