@@ -18,16 +18,18 @@ export async function run(argv: readonly string[]): Promise<number> {
   addServe(program);
   addPublish(program);
   addWatch(program);
-  const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }] = await Promise.all([
+  const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }, { addDoctorCommand }] = await Promise.all([
     import("../load/command.js"),
     import("../load/million.js"),
     import("../load/sizing/command.js"),
     import("../sysctl/command.js"),
+    import("../sysctl/doctor/command.js"),
   ]);
   registerLoad(program);
   registerMillion(program);
   registerPlan(program);
   addTuneCommands(program, { env: process.env, stdout: process.stdout });
+  addDoctorCommand(program, { env: process.env, stdout: process.stdout });
   try {
     await program.parseAsync([...argv]);
     return Number(process.exitCode ?? 0);
@@ -78,8 +80,12 @@ function addServe(program: Command): void {
       process.stdout.write(`${renderConfig(resolved)}\n`);
       return;
     }
-    const { serve: runServe } = await import("./process/serve.js");
-    process.exitCode = await runServe(resolved.config);
+    const [{ serve: runServe }, { glance }] = await Promise.all([
+      import("./process/serve.js"),
+      import("../sysctl/doctor/glance.js"),
+    ]);
+    const { connections, port, adminPort } = resolved.config;
+    process.exitCode = await runServe(resolved.config, glance(connections, [port, adminPort]));
   });
 }
 

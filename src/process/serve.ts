@@ -5,8 +5,14 @@ import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
 import { makePlan, Supervisor } from "./supervisor.js";
 
+/** What this machine will run out of first, and at which count; the command line asks the doctor for it. */
+export interface FirstCeiling {
+  readonly limit: string;
+  readonly connections: number;
+}
+
 /** Resolves with the exit status when the gateway has stopped. */
-export async function serve(config: ServeConfig): Promise<number> {
+export async function serve(config: ServeConfig, first: FirstCeiling | undefined): Promise<number> {
   const log = await stderrLog(config.logLevel, config.logFormat);
   process.stdout.on("error", () => undefined);
   const plan = await makePlan(config);
@@ -14,6 +20,12 @@ export async function serve(config: ServeConfig): Promise<number> {
   const stopped = onSignals(supervisor, log);
   const most = plan.cap * plan.workers;
   log("info", "starting", { version: VERSION, workers: plan.workers, nofile: plan.nofile, mostConnections: most });
+  if (first) {
+    const { limit, connections } = first;
+    const short = connections < config.connections;
+    const message = short ? "this machine will not hold that many: see `megagate doctor`" : "first ceiling";
+    log(short ? "warn" : "info", message, { limit, connections });
+  }
   try {
     const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
     await Promise.race([ready, stopped]);

@@ -14,6 +14,7 @@ import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { ERRORS } from "../../src/errors.js";
 import { CLOSE_REASONS, METRICS, REFUSE_REASONS, UNSENT_REASONS } from "../../src/metrics/catalog.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
+import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
 
 const rows = (cells: readonly (readonly (string | number)[])[]): string =>
   cells.map((row) => `| ${row.join(" | ")} |`).join("\n");
@@ -25,6 +26,7 @@ const generated: Readonly<Record<string, () => string>> = {
   "plan options": () => renderMarkdown(PLAN_OPTIONS),
   "plan for 10 million": () => renderPlanMarkdown(workedPlan("10m")),
   "plan for 100 million": () => renderPlanMarkdown(workedPlan("100m")),
+  "doctor options": () => renderMarkdown(DOCTOR_OPTIONS),
   codes: () =>
     rows([
       ["code", "close code", "HTTP", "client should", "meaning"],
