@@ -33,7 +33,7 @@ export function leaveWithParent(title: string): void {
   process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 }
 
-/** In the child: tells the parent, if it is still there. */
+/** In the child: tells the parent. One that was killed just now is noticed here first, and there is nobody to tell. */
 export function say(report: StageReport | HolderReport): void {
-  if (process.connected) process.send?.(report);
+  if (process.connected) process.send?.(report, undefined, undefined, () => undefined);
 }

@@ -59,7 +59,8 @@ class Holders {
   }
 
   give(duties: readonly Duty[]): void {
-    for (const [i, duty] of duties.entries()) this.children[i]?.send(duty);
+    // One that has died cannot be told; its death is known by its exit.
+    for (const [i, duty] of duties.entries()) this.children[i]?.send(duty, () => undefined);
   }
 
   total(): HolderCounts {
