@@ -18,13 +18,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   addServe(program);
   addPublish(program);
   addWatch(program);
-  const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }, { addDoctorCommand }] = await Promise.all([
-    import("../load/command.js"),
-    import("../load/million.js"),
-    import("../load/sizing/command.js"),
-    import("../sysctl/command.js"),
-    import("../sysctl/doctor/command.js"),
-  ]);
+  const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }, { addDoctorCommand }] =
+    await Promise.all([
+      import("../load/command.js"),
+      import("../load/million.js"),
+      import("../load/sizing/command.js"),
+      import("../sysctl/command.js"),
+      import("../sysctl/doctor/command.js"),
+    ]);
   registerLoad(program);
   registerMillion(program);
   registerPlan(program);
