@@ -5,6 +5,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { GatewayError } from "../src/errors.js";
+import { readGateway } from "./attribution/gateway.js";
+import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";
 import { type Evidence, judge } from "./evidence.js";
 import { Host, type HostFacts } from "./host.js";
@@ -20,7 +22,7 @@ const COUNT_AGE_MS = 1500;
 export async function runTrial(config: LoadConfig): Promise<Evidence> {
   const { scene, facts, gatewayPids, workers } = await survey(config);
   const startedAt = new Date().toISOString();
-  const run = new Run(scene);
+  const run = new Run(scene, observe(scene, facts));
   const memory = new MemoryAccount(scene.host, gatewayPids, scene.target.colocated);
   try {
     await run.start();
@@ -59,6 +61,30 @@ export async function runTrial(config: LoadConfig): Promise<Evidence> {
   mkdirSync(dirname(config.report), { recursive: true });
   writeFileSync(config.report, `${JSON.stringify(evidence, null, 2)}\n`);
   return evidence;
+}
+
+/** What watches the ramp: the kernel here, and the gateway by its admin address. */
+function observe({ config, plan, target, host, admin }: Scene, facts: HostFacts): Observer {
+  const circumstances = {
+    target: config.connections,
+    colocated: target.colocated,
+    cores: facts.cores,
+    generators: plan.shares.length,
+    nofile: facts.nofileHard,
+    sources: plan.sourceAddresses.length,
+    ports: facts.portHigh - facts.portLow + 1 - facts.portsReserved,
+    wholeRange: plan.portRange !== null && atLeast(facts.kernel, 6, 3),
+  };
+  const nofile = (pid: number): number | undefined => (target.colocated ? host.nofile(pid) : undefined);
+  return new Observer(circumstances, {
+    gateway: () => (admin ? readGateway(admin.url, nofile) : Promise.resolve(null)),
+  });
+}
+
+/** "6.18.44-…" is at least 6.3. */
+function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): boolean {
+  const [major = 0, minor = 0] = kernel.split(".").map((part) => Number.parseInt(part, 10));
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
 interface Survey {
