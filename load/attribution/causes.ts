@@ -78,7 +78,7 @@ export const CAUSES: readonly CauseRow[] = [
     remedy: "name more local addresses with --source-addresses, or widen net.ipv4.ip_local_port_range",
   },
   {
-    id: "descriptors",
+    id: "client-descriptors",
     side: "client",
     title: "the generators ran out of descriptors",
     prove: byError(["EMFILE"], ({ run }) => ({ "descriptor limit": run.nofile, generators: run.generators })),
@@ -192,7 +192,7 @@ export const CAUSES: readonly CauseRow[] = [
     remedy: "raise net.core.somaxconn and tcp_max_syn_backlog before the gateway starts, or lower --in-flight",
   },
   {
-    id: "softnet",
+    id: "packet-backlog",
     side: "both",
     title: "packets were lost because a core's queue of arrivals was full",
     prove({ grown }) {

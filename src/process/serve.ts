@@ -3,7 +3,7 @@ import type { ServeConfig } from "../config/options.js";
 import { stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
-import { makePlan, Supervisor } from "./supervisor.js";
+import { LIMITS, makePlan, Supervisor } from "./supervisor.js";
 
 /** Resolves with the exit status when the gateway has stopped. */
 export async function serve(config: ServeConfig): Promise<number> {
@@ -12,8 +12,12 @@ export async function serve(config: ServeConfig): Promise<number> {
   const plan = await makePlan(config);
   const supervisor = new Supervisor(config, plan, log);
   const stopped = onSignals(supervisor, log);
-  const most = plan.cap * plan.workers;
-  log("info", "starting", { version: VERSION, workers: plan.workers, nofile: plan.nofile, mostConnections: most });
+  const { workers, nofile, cap } = plan;
+  const most = cap.connections * workers;
+  log("info", "starting", { version: VERSION, workers, nofile, mostConnections: most, limit: cap.limit });
+  if (most < config.connections) {
+    log("warn", `room for ${most} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
+  }
   try {
     const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
     await Promise.race([ready, stopped]);

@@ -62,7 +62,7 @@ describe("attribution", () => {
   });
 
   it("names each error's own limit", () => {
-    assert.deepEqual(ids({ failed: { EMFILE: 3 } }), ["descriptors client"]);
+    assert.deepEqual(ids({ failed: { EMFILE: 3 } }), ["client-descriptors client"]);
     assert.deepEqual(ids({ failed: { ENFILE: 3 } }), ["file-max both"]);
     assert.deepEqual(ids({ failed: { EADDRNOTAVAIL: 3 } }), ["ports client"]);
     assert.deepEqual(ids({ failed: { ENOSPC: 3 } }), ["epoll-watches client"]);
@@ -84,7 +84,7 @@ describe("attribution", () => {
   it("names what queues and memory of the kernel lost", () => {
     assert.deepEqual(ids({ grown: { listenOverflows: 5, listenDrops: 5 } }), ["accept-queue server"]);
     assert.deepEqual(ids({ grown: { listenDrops: 5 }, run: { colocated: false } }), []);
-    assert.deepEqual(ids({ grown: { softnetDrops: 9 } }), ["softnet both"]);
+    assert.deepEqual(ids({ grown: { softnetDrops: 9 } }), ["packet-backlog both"]);
     const orphans = { orphans: 600, orphansMax: 1000, tcpPagesMax: 100 };
     assert.deepEqual(ids({ grown: { abortsOnMemory: 5 }, peak: orphans }), ["orphans both"]);
     assert.deepEqual(ids({ grown: { abortsOnMemory: 5 }, peak: { ...orphans, orphans: 1 } }), ["tcp-mem both"]);
@@ -127,9 +127,9 @@ describe("attribution", () => {
       found.map(({ id, certainty, firstSeenAt }) => [id, certainty, firstSeenAt]),
       [
         ["ports", "proven", 4000],
-        ["descriptors", "proven", null],
+        ["client-descriptors", "proven", null],
         ["accept-queue", "likely", 650],
-        ["softnet", "likely", null],
+        ["packet-backlog", "likely", null],
         ["cpu", "possible", null],
       ],
     );
