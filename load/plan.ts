@@ -11,12 +11,12 @@ import { GatewayError } from "../src/errors.js";
 import type { HostFacts } from "./host.js";
 
 /** Descriptors a generator keeps for itself: about 25, and slack. */
-const GENERATOR_OWN_DESCRIPTORS = 100;
+export const GENERATOR_OWN_DESCRIPTORS = 100;
 /** Private memory of one generator, and of one socket in it: 14.5 MB with 18,000 sockets were measured. */
 const BYTES_PER_GENERATOR = 14e6;
 const GENERATOR_BYTES_PER_CONNECTION = 100;
 /** Threads of one Node process that has been told to keep few. */
-const THREADS_PER_GENERATOR = 8;
+export const THREADS_PER_GENERATOR = 8;
 /** uWebSockets' listen backlog, and how much of the summed queues is filled at most. */
 const LISTEN_BACKLOG = 512;
 const BACKLOG_SHARE = 0.5;

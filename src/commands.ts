@@ -18,14 +18,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   addServe(program);
   addPublish(program);
   addWatch(program);
-  const [{ registerLoad }, { registerMillion }, { addTuneCommands }] = await Promise.all([
+  const [{ registerLoad }, { registerMillion }, { addTuneCommands }, { addDoctorCommand }] = await Promise.all([
     import("../load/command.js"),
     import("../load/million.js"),
     import("../sysctl/command.js"),
+    import("../sysctl/doctor/command.js"),
   ]);
   registerLoad(program);
   registerMillion(program);
   addTuneCommands(program, { env: process.env, stdout: process.stdout });
+  addDoctorCommand(program, { env: process.env, stdout: process.stdout });
   try {
     await program.parseAsync([...argv]);
     return Number(process.exitCode ?? 0);

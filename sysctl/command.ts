@@ -22,7 +22,7 @@ export interface Surroundings {
   readonly host?: Host;
 }
 
-function portList(row: { default: readonly number[]; explanation: string }): Option<readonly number[]> {
+export function portList(row: { default: readonly number[]; explanation: string }): Option<readonly number[]> {
   const range = "1–65,535 each, separated by commas";
   const message = `must be port numbers (${range}), such as 8080,8081`;
   const port = z.number({ error: message }).int({ error: message }).min(1, { error: message });

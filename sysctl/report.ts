@@ -132,7 +132,7 @@ function restoredText(row: Restored, colours: Colours): string {
   return row.status === "restored" ? colours.green("restored") : colours.dim("was so already");
 }
 
-function columns(head: string[], colours: Colours): Table.Table {
+export function columns(head: string[], colours: Colours): Table.Table {
   const edges = ["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"];
   const inner = ["left", "left-mid", "mid", "mid-mid", "right", "right-mid"];
   const chars = Object.fromEntries([...edges, ...inner].map((name) => [name, ""]));
@@ -144,7 +144,7 @@ function columns(head: string[], colours: Colours): Table.Table {
   });
 }
 
-const paragraphs = (blocks: string[][]): string =>
+export const paragraphs = (blocks: string[][]): string =>
   `${blocks
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join("\n"))

@@ -1,0 +1,49 @@
+/**
+ * The three files of a Linux host that keep limits over a boot, as text: sysctl.d, limits.d and a systemd drop-in.
+ * Pure. `--format sysctl|systemd` prints them, `--persist` writes them (persist.ts), and the paths stand here once.
+ */
+import { comments, greatest, type Need, remarks, sysctlsOf } from "./need.js";
+
+export const SYSCTL_PATH = "/etc/sysctl.d/99-megagate.conf";
+export const LIMITS_PATH = "/etc/security/limits.d/99-megagate.conf";
+export const DROP_IN_PATH = "/etc/systemd/system/megagate.service.d/limits.conf";
+
+/** sysctl.d(5): one `key = value` a line; every need with its reason above it. */
+export function sysctlFile(needs: readonly Need[], head: string): string {
+  const blocks = sysctlsOf(needs).map((need) => {
+    const line = `${need.key} = ${need.value}`;
+    return [...remarks(need), need.leftOut === undefined ? line : `# ${line}`];
+  });
+  return file([comments(head), ...blocks]);
+}
+
+/** limits.d, read by pam_limits at login. `*` does not cover root there (limits.conf(5)), hence its own lines. */
+export function limitsFile(needs: readonly Need[], head: string): string {
+  const nofile = greatest(needs, "nofile");
+  const tasks = greatest(needs, "tasks");
+  return file([
+    comments(`${head}\nRead at login: log in again for it. Services do not read it; they have ${DROP_IN_PATH}.`),
+    nofile === undefined ? [] : limitLines("nofile", nofile),
+    tasks === undefined ? [] : limitLines("nproc", tasks),
+  ]);
+}
+
+export const limitLines = (item: "nofile" | "nproc", value: number): string[] =>
+  ["*", "root"].flatMap((who) => ["soft", "hard"].map((kind) => `${who} ${kind} ${item} ${value}`));
+
+/** A systemd drop-in for megagate.service. */
+export function dropIn(needs: readonly Need[], head: string): string {
+  const settings = [
+    ["LimitNOFILE", greatest(needs, "nofile")],
+    ["TasksMax", greatest(needs, "tasks")],
+    ["MemoryMax", greatest(needs, "memory")],
+  ] as const;
+  const lines = settings.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+  return file([comments(head), ["[Service]", ...lines]]);
+}
+
+const file = (blocks: string[][]): string =>
+  `${blocks
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.join("\n"))
+    .join("\n\n")}\n`;

@@ -1,0 +1,48 @@
+/** What a plan needs of whatever runs it, in no dialect yet. Pure types; the dialects render them, tune and doctor make them. */
+
+interface Remark {
+  /** What happens without it, one sentence; becomes a comment. */
+  readonly why?: string;
+  /** Present: the line stays a comment, for this reason (without a full stop). */
+  readonly leftOut?: string;
+}
+
+export interface SysctlNeed extends Remark {
+  readonly kind: "sysctl";
+  /** As a sysctl.d file spells it: never "module.…". */
+  readonly key: string;
+  readonly value: string;
+  /** "namespace": each network namespace has its own; "host": one for the machine, out of a container's reach. */
+  readonly scope: "namespace" | "host";
+}
+
+export type Need =
+  | SysctlNeed
+  /** Hard and soft descriptor limit of one process. */
+  | ({ readonly kind: "nofile"; readonly value: number } & Remark)
+  /** Processes and threads together: cgroup pids, TasksMax. */
+  | ({ readonly kind: "tasks"; readonly value: number } & Remark)
+  /** Memory that the control group must be allowed, kernel memory included. */
+  | ({ readonly kind: "memory"; readonly bytes: number } & Remark);
+
+export const sysctlsOf = (needs: readonly Need[]): SysctlNeed[] => needs.filter((need) => need.kind === "sysctl");
+
+/** The greatest number asked for of one kind; undefined where none is. */
+export function greatest(needs: readonly Need[], kind: "nofile" | "tasks" | "memory"): number | undefined {
+  const asked = needs.flatMap((need) => {
+    if (need.kind !== kind || need.leftOut !== undefined) return [];
+    return [need.kind === "memory" ? need.bytes : (need as { value: number }).value];
+  });
+  return asked.length === 0 ? undefined : Math.max(...asked);
+}
+
+/** Text lines as comment lines. */
+export const comments = (text: string): string[] => text.split("\n").map((line) => (line === "" ? "#" : `# ${line}`));
+
+/** A need's own remarks as comment lines. */
+export function remarks(need: Need): string[] {
+  return [
+    ...(need.why === undefined ? [] : comments(need.why)),
+    ...(need.leftOut === undefined ? [] : comments(`Left out: ${need.leftOut}.`)),
+  ];
+}

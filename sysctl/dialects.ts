@@ -1,0 +1,71 @@
+/**
+ * One need in four dialects: what a person pastes or runs so that a host, a service, a container or a pod has it. Pure.
+ * `tune --format` prints whole profiles; the doctor prints the lines for one need. The dialects themselves: dialect/.
+ */
+import { dockerLines, dockerProfile } from "./dialect/docker.js";
+import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitLines, SYSCTL_PATH, sysctlFile } from "./dialect/files.js";
+import { kubernetesLines, kubernetesProfile } from "./dialect/kubernetes.js";
+import type { Need } from "./dialect/need.js";
+
+export type { Need } from "./dialect/need.js";
+
+export const DIALECTS = ["sysctl", "systemd", "docker", "kubernetes"] as const;
+export type Dialect = (typeof DIALECTS)[number];
+
+/** What a person pastes or runs, with the file it belongs into as a leading comment where it is a file. */
+export function remedyLines(dialect: Dialect, need: Need): string[] {
+  switch (dialect) {
+    case "sysctl":
+      return hostLines(need);
+    case "systemd":
+      return unitLines(need);
+    case "docker":
+      return dockerLines(need);
+    case "kubernetes":
+      return kubernetesLines(need);
+  }
+}
+
+/** A whole drop-in, flag list or manifest. `head` may have several lines and becomes its first comment. */
+export function renderProfile(dialect: Dialect, needs: readonly Need[], head: string): string {
+  switch (dialect) {
+    case "sysctl":
+      return sysctlFile(needs, head);
+    case "systemd":
+      return `# File ${SYSCTL_PATH}\n${sysctlFile(needs, head)}\n# File ${DROP_IN_PATH}\n${dropIn(needs, head)}`;
+    case "docker":
+      return dockerProfile(needs, head);
+    case "kubernetes":
+      return kubernetesProfile(needs, head);
+  }
+}
+
+/** A host without systemd's help: sysctl.d and limits.d. */
+function hostLines(need: Need): string[] {
+  switch (need.kind) {
+    case "sysctl":
+      return [`# ${SYSCTL_PATH}, then: sysctl --system`, `${need.key} = ${need.value}`];
+    case "nofile":
+      return [`# ${LIMITS_PATH}, then log in again`, ...limitLines("nofile", need.value)];
+    case "tasks":
+      return [
+        `# ${LIMITS_PATH}, then log in again`,
+        ...limitLines("nproc", need.value),
+        "# and where a control group bounds it, as root:",
+        `echo ${need.value} > /sys/fs/cgroup/GROUP/pids.max`,
+      ];
+    case "memory":
+      return ["# the control group's own file, as root:", `echo ${need.bytes} > /sys/fs/cgroup/GROUP/memory.max`];
+  }
+}
+
+function unitLines(need: Need): string[] {
+  if (need.kind === "sysctl") {
+    return [`# ${SYSCTL_PATH}, then: systemctl restart systemd-sysctl`, `${need.key} = ${need.value}`];
+  }
+  const [, , ...settings] = dropIn([need], "").split("\n");
+  return [
+    `# ${DROP_IN_PATH}, then: systemctl daemon-reload && systemctl restart megagate`,
+    ...settings.filter((line) => line !== ""),
+  ];
+}

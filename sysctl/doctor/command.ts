@@ -1,0 +1,109 @@
+/**
+ * The command `megagate doctor`: its option table, and from options to a survey, ceilings and a report. Changes nothing.
+ * A known ceiling below the plan ends it with the error `failed` after the report is printed; src/cli.ts turns that into
+ * the exit status, so that a pipeline or a start-up probe can depend on it.
+ */
+import type { Command } from "commander";
+import { addOptions } from "../../src/config/help.js";
+import { resolve } from "../../src/config/resolve.js";
+import { type ConfigOf, choice, flag, whole } from "../../src/config/table.js";
+import { GatewayError } from "../../src/errors.js";
+import { portList } from "../command.js";
+import type { Ceiling, Verdict } from "./ceiling.js";
+import { ceilingsOf } from "./ceilings.js";
+import type { DoctorPlan } from "./facts.js";
+import { doctorJson } from "./json.js";
+import { reportDoctor } from "./report.js";
+import { survey } from "./survey.js";
+import { isTracking } from "./tracking.js";
+
+/** What the command line lends: its environment, where text goes, and in tests a fixture tree instead of "/". */
+export interface DoctorSurroundings {
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
+  readonly root?: string;
+  readonly tracks?: () => Promise<boolean | null>;
+}
+
+export const DOCTOR_OPTIONS = {
+  connections: whole({
+    default: 1_000_000,
+    min: 1,
+    max: 100_000_000,
+    unit: "connections",
+    explanation: "Connections that the machine should hold; a ceiling below it is called low",
+  }),
+  side: choice({
+    default: "server",
+    choices: ["server", "client", "both"],
+    explanation: "Which ends of them are on this machine: the gateway's, the load generator's, or both",
+  }),
+  ports: portList({
+    default: [8080, 8081],
+    explanation: "Ports that the gateway listens on",
+  }),
+  sources: whole({
+    default: 0,
+    min: 0,
+    max: 100_000,
+    unit: "addresses",
+    explanation:
+      "Local addresses that client ends connect from; 0 is one, or on loopback (both ends here) as many as needed",
+  }),
+  destinations: whole({
+    default: 1,
+    min: 1,
+    max: 1_000_000,
+    unit: "pairs",
+    explanation: "Pairs of address and port that client ends connect to",
+  }),
+  json: flag({ default: false, explanation: "Print the report as JSON (megagate.doctor.v1)" }),
+  strict: flag({ default: false, explanation: "A ceiling that could not be told fails too" }),
+  prove: flag({ default: false, explanation: "Also reproduce the ceilings in a throw-away network namespace" }),
+  full: flag({ default: false, explanation: "With --prove: also what takes minutes or much memory" }),
+} as const;
+
+type DoctorConfig = ConfigOf<typeof DOCTOR_OPTIONS>;
+
+/** Registers the command. Its action throws GatewayError; it neither exits nor sets the exit status. */
+export function addDoctorCommand(program: Command, surroundings: DoctorSurroundings): void {
+  addOptions(
+    program.command("doctor").description("say what will stop this machine first, at which count, and the remedy"),
+    DOCTOR_OPTIONS,
+  ).action((flags: Record<string, unknown>) => runDoctor(flags, surroundings));
+}
+
+async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorSurroundings): Promise<void> {
+  const { env, stdout, root = "/", tracks = isTracking } = surroundings;
+  const { config } = resolve(DOCTOR_OPTIONS, { flags, env });
+  if (config.full && !config.prove) throw new GatewayError("usage", "--full goes with --prove");
+  const facts = survey(root, await tracks());
+  const plan = planOf(config);
+  const ceilings = ceilingsOf(facts, plan);
+  if (config.json) stdout.write(`${JSON.stringify(doctorJson(ceilings, facts, plan), null, 2)}\n`);
+  // no-color.org: any value that is not empty switches colour off.
+  else stdout.write(reportDoctor(ceilings, facts, plan, stdout.isTTY === true && !env.NO_COLOR));
+  failWhereBelow(ceilings, config);
+}
+
+const planOf = ({ connections, side, ports, sources, destinations }: DoctorConfig): DoctorPlan => ({
+  connections,
+  side,
+  listenPorts: ports,
+  sources,
+  destinations,
+  open: 0,
+});
+
+function failWhereBelow(ceilings: readonly Ceiling[], { connections, strict }: DoctorConfig): void {
+  const counting = ceilings.filter(({ counts }) => counts);
+  const named = (wanted: Verdict): string =>
+    counting
+      .filter(({ verdict }) => verdict === wanted)
+      .map(({ limit }) => limit)
+      .join(", ");
+  const [low, unknown] = [named("low"), named("unknown")];
+  if (low !== "") throw new GatewayError("failed", `below ${connections} connections: ${low}; the remedies are above`);
+  if (strict && unknown !== "")
+    throw new GatewayError("failed", `could not be told: ${unknown}; the reasons are above`);
+}

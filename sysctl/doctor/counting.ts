@@ -1,0 +1,186 @@
+/**
+ * The table of limits on how many connections fit: for each, what is there, what n connections need of it, what is seen at
+ * the end of it, and what to ask for instead. Pure; ceilings.ts does the search. Limits and proofs: KERNEL.md §1 and §2.
+ */
+import { fullestWorker, workerCap } from "../../src/config/capacity.js";
+import type { Need } from "../dialects.js";
+import type { LimitId, Side } from "./ceiling.js";
+import * as demand from "./demand.js";
+import type { DoctorPlan, Facts } from "./facts.js";
+import { flowsThere, portsThere, tasksNeed, tightestTasks } from "./room.js";
+import * as words from "./words.js";
+
+export interface CountRow {
+  readonly limit: LimitId;
+  readonly side: Side;
+  readonly applies?: (facts: Facts, plan: DoctorPlan) => boolean;
+  /** In the unit of `needs`; Infinity where nothing bounds, null where it could not be told. */
+  readonly there: (facts: Facts, plan: DoctorPlan) => number | null;
+  readonly needs: (n: number, facts: Facts, plan: DoctorPlan) => number;
+  /** `there` is what is left beside what is used already, also by our own open connections. */
+  readonly net?: true;
+  readonly shown: (facts: Facts, plan: DoctorPlan) => string;
+  readonly explanation: (facts: Facts, plan: DoctorPlan) => string;
+  readonly symptom: string;
+  readonly need: (facts: Facts, plan: DoctorPlan) => Need | null;
+  /** Where no setting helps, or beside it. */
+  readonly advice?: (facts: Facts, plan: DoctorPlan) => string | undefined;
+}
+
+/** A tenth more than is needed: a limit that is just met is the next one to be hit. */
+const withSlack = (n: number): number => Math.ceil((n * 11) / 10);
+const hostSetting = (key: string, value: number): Need => ({
+  kind: "sysctl",
+  key,
+  value: String(value),
+  scope: "host",
+});
+
+export const COUNT_ROWS: readonly CountRow[] = [
+  {
+    limit: "descriptors",
+    side: "server",
+    // The hub has a descriptor for each worker.
+    there: ({ nofile }) => nofile && Math.min(demand.MOST_WORKERS, workerCap(nofile.hard)),
+    needs: (n, facts) => demand.workersOf(n, facts),
+    shown: words.workersShown,
+    explanation: words.workers,
+    symptom: "a worker at its cap stops listening; when all are there, clients get 503 with Retry-After",
+    need: (facts, plan) => ({ kind: "nofile", value: demand.nofileNeeded(plan.connections, facts) }),
+  },
+  {
+    limit: "client-descriptors",
+    side: "client",
+    there: ({ nofile }) => nofile && demand.MOST_GENERATORS,
+    needs: (n, facts) => demand.generatorsOf(n, facts),
+    shown: words.nofile,
+    explanation: words.generators,
+    symptom: "megagate load refuses the run; another client gets EMFILE from socket()",
+    need: (facts, plan) => ({ kind: "nofile", value: demand.nofileNeeded(plan.connections, facts) }),
+  },
+  {
+    limit: "nr-open",
+    side: "both",
+    there: (facts) => demand.numberOf(facts, "fs.nr_open") ?? null,
+    needs: (n) => fullestWorker(n, demand.MOST_WORKERS) + 100,
+    shown: (facts) => words.setting(facts, "fs.nr_open"),
+    explanation: () => "No process can be given a descriptor limit above it.",
+    symptom: "setrlimit fails with EPERM; a service with a higher LimitNOFILE does not start",
+    need: (_facts, plan) =>
+      hostSetting("fs.nr_open", Math.max(1_048_576, fullestWorker(plan.connections, demand.MOST_WORKERS) + 100)),
+  },
+  {
+    limit: "file-max",
+    side: "both",
+    there: (facts) => {
+      if (facts.opensBeyondFileMax) return Number.POSITIVE_INFINITY;
+      const most = demand.numberOf(facts, "fs.file-max");
+      return most === undefined ? null : most - facts.filesOpen;
+    },
+    needs: (n, _facts, plan) => n * demand.endsOf(plan),
+    net: true,
+    shown: words.files,
+    explanation: (facts) =>
+      facts.opensBeyondFileMax
+        ? "Open files of the whole machine; this user is exempt (CAP_SYS_ADMIN), a gateway run as another is not."
+        : "Open files of the whole machine.",
+    symptom: 'accept() and socket() fail with ENFILE in every process; dmesg: "VFS: file-max limit … reached"',
+    need: (facts, plan) =>
+      hostSetting("fs.file-max", facts.filesOpen + withSlack(plan.connections * demand.endsOf(plan))),
+  },
+  {
+    limit: "epoll-watches",
+    side: "both",
+    there: (facts) => demand.numberOf(facts, "fs.epoll.max_user_watches") ?? null,
+    needs: (n, _facts, plan) => n * demand.endsOf(plan),
+    shown: (facts) => words.setting(facts, "fs.epoll.max_user_watches"),
+    explanation: () => "Sockets that one user may watch, over all processes; root is bound too.",
+    symptom: "epoll_ctl fails with ENOSPC and the worker aborts",
+    need: (_facts, plan) => hostSetting("fs.epoll.max_user_watches", withSlack(plan.connections * demand.endsOf(plan))),
+  },
+  {
+    limit: "ports",
+    side: "client",
+    there: portsThere,
+    needs: (n) => n,
+    shown: words.ports,
+    explanation: words.portsExplained,
+    symptom: "connect() fails with EADDRNOTAVAIL; before that each takes 2 to 3 ms instead of 20 µs",
+    need: () => ({ kind: "sysctl", key: "net.ipv4.ip_local_port_range", value: "10000 65535", scope: "namespace" }),
+    advice: () => "# more of either helps as well: megagate load --source-addresses, or more addresses to connect to",
+  },
+  {
+    limit: "conntrack",
+    side: "both",
+    there: flowsThere,
+    needs: (n) => n,
+    net: true,
+    shown: words.flows,
+    explanation: words.flowsExplained,
+    symptom:
+      'SYNs are dropped without an error: connect() times out after two minutes; dmesg: "nf_conntrack: table full"',
+    need: (facts, plan) =>
+      hostSetting("net.netfilter.nf_conntrack_max", withSlack(plan.connections) + (facts.tracking?.entries ?? 0)),
+    advice: () => "# or exempt the gateway's port from tracking with a notrack rule",
+  },
+  {
+    limit: "tcp-mem",
+    side: "both",
+    applies: (facts) => facts.kernelMajor < 6,
+    there: (facts) => {
+      const most = demand.numbersOf(facts, "net.ipv4.tcp_mem")?.[2];
+      return most === undefined ? null : most - facts.tcpPagesUsed;
+    },
+    needs: (n, _facts, plan) => n * demand.endsOf(plan),
+    net: true,
+    shown: words.tcpPages,
+    explanation: (facts) =>
+      `Before Linux 6.0 each socket that ever moved data may keep a page; this is ${facts.kernel}.`,
+    symptom: 'dmesg: "TCP: out of memory -- consider tuning tcp_mem"; data is dropped, sockets are aborted',
+    need: (facts, plan) => {
+      const pages = withSlack(plan.connections * demand.endsOf(plan)) + facts.tcpPagesUsed;
+      const value = [Math.floor(pages / 2), Math.floor((pages * 2) / 3), pages].join(" ");
+      return { kind: "sysctl", key: "net.ipv4.tcp_mem", value, scope: "host" };
+    },
+  },
+  {
+    limit: "pids",
+    side: "both",
+    there: (facts) => tightestTasks(facts)?.left ?? null,
+    needs: demand.tasksOf,
+    net: true,
+    shown: words.tasks,
+    explanation: words.tasksExplained,
+    symptom: "fork() and pthread_create() fail with EAGAIN: a worker does not start",
+    need: tasksNeed,
+    advice: words.tasksAdvice,
+  },
+  {
+    limit: "cgroup-memory",
+    side: "both",
+    there: ({ groupMemory }) => (groupMemory ? groupMemory.limit - groupMemory.used : Number.POSITIVE_INFINITY),
+    needs: demand.bytesOf,
+    net: true,
+    shown: words.groupMemory,
+    explanation: words.bytesExplained,
+    symptom: "the kernel kills a process of the group (OOM), without an error before it",
+    need: (facts, plan) => ({
+      kind: "memory",
+      bytes: (facts.groupMemory?.used ?? 0) + withSlack(demand.bytesOf(plan.connections, facts, plan)),
+    }),
+  },
+  {
+    limit: "memory",
+    side: "both",
+    there: ({ memory }, plan) =>
+      memory && memory.freeBytes - (demand.hasClient(plan) ? demand.GENERATOR_MEMORY_FLOOR : 0),
+    needs: demand.bytesOf,
+    net: true,
+    shown: words.memory,
+    explanation: words.bytesExplained,
+    symptom: "the kernel kills processes (OOM); no setting makes a connection smaller",
+    need: () => null,
+    advice: (facts, plan) =>
+      `Free ${words.gigabytes(withSlack(demand.bytesOf(plan.connections, facts, plan)))}, take a bigger machine, or ask for fewer connections.`,
+  },
+];

@@ -1,0 +1,158 @@
+/**
+ * The limits that do not say how many connections fit but how fast they come and go, and what slow readers cost: rows of
+ * the settings table, judged as `tune` judges them, with what is seen without them. Pure.
+ */
+import { assess, type Finding } from "../check.js";
+import type { Need } from "../dialects.js";
+import type { Plan } from "../plan.js";
+import { SETTINGS } from "../settings.js";
+import type { Ceiling, LimitId, Side, Verdict } from "./ceiling.js";
+import { hasClient, hasServer } from "./demand.js";
+import type { DoctorPlan, Facts } from "./facts.js";
+import { tcpPages } from "./words.js";
+
+interface PaceRow {
+  readonly limit: LimitId;
+  readonly key: string;
+  readonly side: Side;
+  readonly symptom: string;
+  readonly applies?: (facts: Facts) => boolean;
+  readonly shown?: (facts: Facts) => string;
+}
+
+const PACE_ROWS: readonly PaceRow[] = [
+  {
+    limit: "accept-queue",
+    key: "net.core.somaxconn",
+    side: "server",
+    symptom: "TcpExt ListenOverflows rises; clients see SYN retries after 1, 3 and 7 s in a reconnect storm",
+  },
+  {
+    limit: "syn-backlog",
+    key: "net.ipv4.tcp_max_syn_backlog",
+    side: "server",
+    symptom: 'TCPReqQFullDoCookies rises; dmesg: "Possible SYN flooding … Sending cookies"',
+  },
+  {
+    limit: "packet-backlog",
+    key: "net.core.netdev_max_backlog",
+    side: "both",
+    symptom: "the second column of /proc/net/softnet_stat grows in bursts: 1 s for a lost SYN, 0.2 s for lost data",
+  },
+  {
+    limit: "listener-migration",
+    key: "net.ipv4.tcp_migrate_req",
+    side: "server",
+    symptom: "connections in the queue of a worker that stops are reset",
+  },
+  {
+    limit: "orphans",
+    key: "net.ipv4.tcp_max_orphans",
+    side: "server",
+    symptom: 'a full gateway that stops resets those above it; dmesg: "too many orphaned sockets"',
+  },
+  {
+    limit: "unsent-bytes",
+    key: "net.ipv4.tcp_notsent_lowat",
+    side: "server",
+    symptom: "a reader that stalls costs 240 KB of kernel memory before the gateway notices",
+  },
+  {
+    limit: "send-buffer",
+    key: "net.ipv4.tcp_wmem",
+    side: "server",
+    symptom: "a reader that vanishes pins up to the last number in kernel memory until TCP gives up on it",
+  },
+  {
+    limit: "tcp-mem",
+    key: "net.ipv4.tcp_mem",
+    side: "server",
+    symptom: 'when many readers stall at once: dmesg "TCP: out of memory -- consider tuning tcp_mem", data dropped',
+    applies: (facts) => facts.kernelMajor >= 6,
+    shown: tcpPages,
+  },
+  {
+    limit: "reserved-ports",
+    key: "net.ipv4.ip_local_reserved_ports",
+    side: "server",
+    symptom: "now and then a restart cannot bind: an outgoing connection, or its TIME_WAIT, has the port",
+  },
+  {
+    limit: "time-wait",
+    key: "net.ipv4.tcp_tw_reuse",
+    side: "client",
+    symptom: "connect() fails with EADDRNOTAVAIL when runs follow each other quickly",
+  },
+];
+
+export function paceCeilings(facts: Facts, plan: DoctorPlan): Omit<Ceiling, "remedy">[] {
+  const asked = tunePlan(facts, plan);
+  return [
+    ...PACE_ROWS.filter((row) => concerns(row.side, plan) && row.applies?.(facts) !== false).map((row) =>
+      judged(row, facts, asked),
+    ),
+    securityModules(facts),
+  ];
+}
+
+export const concerns = (side: Side, plan: DoctorPlan): boolean =>
+  side === "both" || (side === "server" ? hasServer(plan) : hasClient(plan));
+
+/** The same question as `tune` asks it. */
+function tunePlan(facts: Facts, plan: DoctorPlan): Plan {
+  return {
+    connections: plan.connections,
+    listenPorts: plan.listenPorts,
+    coLocated: hasClient(plan),
+    memoryBytes: facts.memory?.totalBytes ?? 0,
+    conntrackLive: facts.tracking?.live === true,
+    nofile: facts.nofile?.hard ?? 1024,
+    cores: facts.cores,
+    pageBytes: facts.pageBytes,
+    kernelMajor: facts.kernelMajor,
+  };
+}
+
+const VERDICTS: Readonly<Record<Finding["verdict"], Verdict>> = {
+  enough: "ok",
+  notNeeded: "ok",
+  low: "low",
+  missing: "unknown",
+  unreadable: "unknown",
+};
+
+function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"> {
+  const setting = SETTINGS.find(({ key }) => key === row.key);
+  if (!setting) throw new Error(`no such setting: ${row.key}`);
+  const found = assess(setting, asked, facts.settings.get(row.key) ?? { code: "ENOENT" });
+  const now = "now" in found && found.now !== undefined ? found.now.replace(/\s+/g, " ") || "(empty)" : "not visible";
+  const need: Need | null =
+    found.verdict === "low" ? { kind: "sysctl", key: row.key, value: found.next, scope: setting.scope } : null;
+  return {
+    limit: row.limit,
+    side: row.side,
+    counts: false,
+    verdict: VERDICTS[found.verdict],
+    connections: null,
+    there: row.shown?.(facts) ?? now,
+    explanation: "reason" in found ? `${setting.why} Here: ${found.reason}.` : setting.why,
+    symptom: row.symptom,
+    need,
+  };
+}
+
+/** The model's 4,040 bytes hold SELinux' labels (56 bytes a socket, measured); others were not measured and are smaller. */
+function securityModules({ securityModules: modules }: Facts): Omit<Ceiling, "remedy"> {
+  return {
+    limit: "security-modules",
+    side: "both",
+    counts: false,
+    verdict: modules === null ? "unknown" : "ok",
+    connections: null,
+    there: modules === null ? "not visible" : modules.join(", ") || "none",
+    explanation:
+      "What security modules add to a socket is kernel memory: the model was measured with SELinux' labels, 56 bytes each.",
+    symptom: "none: connections take a little more memory",
+    need: null,
+  };
+}

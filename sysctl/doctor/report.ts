@@ -1,0 +1,107 @@
+/**
+ * What the doctor found, as text: the first ceiling in one sentence, a table sorted by where each limit bites, and for each
+ * that is low the reason, what is seen when it is hit, and the remedy. Pure; the caller says whether colour is welcome.
+ */
+import pc from "picocolors";
+import { columns, paragraphs } from "../report.js";
+import type { Ceiling, Verdict } from "./ceiling.js";
+import { firstCeiling } from "./ceilings.js";
+import type { DoctorPlan, Facts, Surrounding } from "./facts.js";
+import { DIALECT_OF } from "./surrounding.js";
+import { gigabytes, grouped } from "./words.js";
+
+type Colours = ReturnType<typeof pc.createColors>;
+
+const SURROUNDINGS: Readonly<Record<Surrounding, string>> = {
+  host: "not in a container or service",
+  systemd: "systemd service",
+  docker: "container",
+  kubernetes: "Kubernetes pod",
+};
+const ENDS: Readonly<Record<DoctorPlan["side"], string>> = {
+  server: "the gateway's ends",
+  client: "the clients' ends",
+  both: "both ends",
+};
+const VERDICT_TEXT: Readonly<Record<Verdict, string>> = { ok: "ok", low: "LOW", unknown: "COULD NOT TELL" };
+
+export function reportDoctor(ceilings: readonly Ceiling[], facts: Facts, plan: DoctorPlan, colour: boolean): string {
+  const colours = pc.createColors(colour);
+  const counting = ceilings.filter(({ counts }) => counts);
+  const pace = ceilings.filter(({ counts }) => !counts);
+  const title = `Ceilings for ${grouped(plan.connections)} connections, ${ENDS[plan.side]} on this machine`;
+  return paragraphs([
+    [colours.bold(title), machine(facts)],
+    [firstLine(ceilings, plan, colours)],
+    [countTable(counting, colours)],
+    ...counting.filter(isOpen).map((row) => [...reasons(row, colours), ...indented(row.remedy)]),
+    [paceTable(pace, colours)],
+    ...pace.filter(isOpen).map((row) => reasons(row, colours)),
+    paceRemedies(pace, facts, plan),
+  ]);
+}
+
+const isOpen = ({ verdict }: Ceiling): boolean => verdict !== "ok";
+const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
+
+function machine(facts: Facts): string {
+  const memory = facts.memory ? `, ${gigabytes(facts.memory.totalBytes)} of memory` : "";
+  const unit = facts.unit === null ? "" : ` ${facts.unit}`;
+  return `${grouped(facts.cores)} cores${memory}, Linux ${facts.kernel}, ${SURROUNDINGS[facts.surrounding]}${unit}`;
+}
+
+function firstLine(ceilings: readonly Ceiling[], plan: DoctorPlan, colours: Colours): string {
+  const first = firstCeiling(ceilings);
+  if (first?.connections == null) return "First ceiling: none known.";
+  const line = `First ceiling: ${first.limit}, at ${grouped(first.connections)} connections.`;
+  if (first.verdict === "low") return colours.red(`${line} That is below ${grouped(plan.connections)}.`);
+  const unknown = ceilings.filter(({ counts, verdict }) => counts && verdict === "unknown").map(({ limit }) => limit);
+  const but = unknown.length === 0 ? "" : ` Could not be told: ${unknown.join(", ")}.`;
+  return `${colours.green(`${line} All known ceilings are above ${grouped(plan.connections)}.`)}${but}`;
+}
+
+function countTable(rows: readonly Ceiling[], colours: Colours): string {
+  const lines = columns(["limit", "", "connections", "there now"], colours);
+  for (const row of rows) lines.push([row.limit, verdictText(row, colours), fits(row), row.there]);
+  return lines.toString();
+}
+
+function paceTable(rows: readonly Ceiling[], colours: Colours): string {
+  const lines = columns(["pace and cost", "", "there now"], colours);
+  for (const row of rows) lines.push([row.limit, verdictText(row, colours), row.there]);
+  return lines.toString();
+}
+
+function fits({ connections, verdict }: Ceiling): string {
+  if (connections !== null) return grouped(connections);
+  return verdict === "unknown" ? "?" : "no bound";
+}
+
+function verdictText({ verdict }: Ceiling, colours: Colours): string {
+  const colour = { ok: colours.green, low: colours.red, unknown: colours.yellow }[verdict];
+  return colour(VERDICT_TEXT[verdict]);
+}
+
+function reasons(ceiling: Ceiling, colours: Colours): string[] {
+  const seen = ceiling.verdict === "low" ? [`  When it is hit: ${ceiling.symptom}.`] : [];
+  return [`${colours.bold(ceiling.limit)}: ${ceiling.explanation}`, ...seen];
+}
+
+/** Settings of the same file or flag list together, under one head; `tune` does or prints all of them. */
+function paceRemedies(pace: readonly Ceiling[], facts: Facts, plan: DoctorPlan): string[] {
+  const blocks = new Map<string, string[]>();
+  for (const { remedy } of pace) {
+    const [head, ...lines] = remedy;
+    if (head === undefined) continue;
+    // A nested one, as in a manifest, must stay whole.
+    const key = lines.length === 1 ? head : remedy.join("\n");
+    blocks.set(key, [...(blocks.get(key) ?? [head]), ...lines]);
+  }
+  if (blocks.size === 0) return [];
+  const dialect = DIALECT_OF[facts.surrounding];
+  const ends = plan.side === "server" ? " --co-located false" : "";
+  const format = dialect === "sysctl" ? "" : ` --format ${dialect}`;
+  const tune = `megagate tune --connections ${plan.connections} --ports ${plan.listenPorts.join(",")}${ends}${format}`;
+  const verb = dialect === "sysctl" ? "sets" : "prints";
+  return [`All of these at once: \`${tune}\` ${verb} them. One by one:`, ...[...blocks.values()].flatMap(indented)];
+}

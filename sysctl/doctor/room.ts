@@ -1,0 +1,75 @@
+/** Pure: what is left of those limits that are made of several numbers: tasks, ports, tracked connections. */
+import type { Need } from "../dialects.js";
+import { hasServer, numberOf, numbersOf, tasksOf } from "./demand.js";
+import type { DoctorPlan, Facts } from "./facts.js";
+
+interface TaskLimit {
+  readonly left: number;
+  readonly limit: number;
+  readonly used: number;
+  readonly source: "kernel.pid_max" | "kernel.threads-max" | "nproc" | "pids.max";
+  /** What a task limit must be raised to for this many tasks more. */
+  readonly need: (more: number) => Need;
+}
+
+/** The tightest of the machine's, the user's and the control group's limit; undefined where none can be read. */
+export function tightestTasks(facts: Facts): TaskLimit | undefined {
+  const { running, ofUser, group } = facts.tasks;
+  const limits: TaskLimit[] = [];
+  for (const source of ["kernel.pid_max", "kernel.threads-max"] as const) {
+    const limit = numberOf(facts, source);
+    if (limit === undefined) continue;
+    const need = (more: number): Need => {
+      const value = String(Math.max(32_768, running + more));
+      return { kind: "sysctl", key: source, value, scope: "host" };
+    };
+    limits.push({ left: limit - running, limit, used: running, source, need });
+  }
+  const tasks =
+    (used: number) =>
+    (more: number): Need => ({ kind: "tasks", value: used + more });
+  // Root and whoever may raise limits are exempt. Not all that runs is this user's: the estimate is on the safe side.
+  if (ofUser !== null && !facts.raisesLimits && !facts.opensBeyondFileMax) {
+    limits.push({ left: ofUser - running, limit: ofUser, used: running, source: "nproc", need: tasks(running) });
+  }
+  if (group !== null) {
+    const { limit, used } = group;
+    limits.push({ left: limit - used, limit, used, source: "pids.max", need: tasks(used) });
+  }
+  return limits.toSorted((a, b) => a.left - b.left)[0];
+}
+
+export function tasksNeed(facts: Facts, plan: DoctorPlan): Need | null {
+  const more = Math.ceil((tasksOf(plan.connections, facts, plan) * 11) / 10);
+  return tightestTasks(facts)?.need(more) ?? null;
+}
+
+/** Ports that connect() may choose, for each pair of source and destination. */
+export function portsOfPair(facts: Facts): number | null {
+  const range = numbersOf(facts, "net.ipv4.ip_local_port_range");
+  const [low, high] = range ?? [];
+  return low === undefined || high === undefined ? null : high - low + 1 - facts.portsReserved;
+}
+
+/** 127.0.0.0/8 has more addresses than anybody needs, and the load generator takes them by itself. */
+export const onLoopback = (plan: DoctorPlan): boolean => hasServer(plan) && plan.sources === 0;
+
+export function portsThere(facts: Facts, plan: DoctorPlan): number | null {
+  if (onLoopback(plan)) return Number.POSITIVE_INFINITY;
+  const ports = portsOfPair(facts);
+  return ports && ports * Math.max(1, plan.sources) * plan.destinations;
+}
+
+/** The namespace beyond a container's own, where its bridge is: invisible from here, and it may track as well. */
+export const hasHiddenNetwork = (facts: Facts): boolean =>
+  facts.ownNetwork && (facts.surrounding === "docker" || facts.surrounding === "kubernetes");
+
+/** Entries left, where tracking is live; Infinity where it is not. */
+export function flowsThere(facts: Facts): number | null {
+  const { tracking } = facts;
+  if (tracking === null) return Number.POSITIVE_INFINITY;
+  const most = numberOf(facts, "net.netfilter.nf_conntrack_max");
+  if (tracking.live === true) return most === undefined ? null : most - tracking.entries;
+  if (tracking.live === null || hasHiddenNetwork(facts)) return null;
+  return Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,42 @@
+/** The recorded hosts of test/fixtures/hosts, each asked as `megagate doctor` asks. Used by the tests of this folder only. */
+import { join } from "node:path";
+import type { Ceiling, LimitId } from "../../../../sysctl/doctor/ceiling.js";
+import { ceilingsOf } from "../../../../sysctl/doctor/ceilings.js";
+import type { DoctorPlan, Facts } from "../../../../sysctl/doctor/facts.js";
+import { survey } from "../../../../sysctl/doctor/survey.js";
+
+export const HOSTS = [
+  "debian-vm",
+  "systemd-service",
+  "docker-container",
+  "kubernetes-pod",
+  "host-4gib",
+  "host-64-cores",
+] as const;
+export type HostName = (typeof HOSTS)[number];
+
+export const rootOf = (host: HostName): string => join("test/fixtures/hosts", host);
+
+/** A firewall tracks connections on the big host alone; there the probe would see its count move. */
+export const tracksAt = (host: HostName): boolean => host === "host-64-cores";
+
+export const factsOf = (host: HostName, changes: Partial<Facts> = {}): Facts => ({
+  ...survey(rootOf(host), tracksAt(host)),
+  ...changes,
+});
+
+export const PLAN: DoctorPlan = {
+  connections: 1_000_000,
+  side: "server",
+  listenPorts: [8080, 8081],
+  sources: 0,
+  destinations: 1,
+  open: 0,
+};
+
+/** One limit's row, for a host as recorded but for `changes`. */
+export function ceilingAt(limit: LimitId, facts: Facts, plan: Partial<DoctorPlan> = {}): Ceiling {
+  const found = ceilingsOf(facts, { ...PLAN, ...plan }).find((row) => row.limit === limit);
+  if (!found) throw new Error(`no row ${limit}`);
+  return found;
+}

@@ -1,0 +1,122 @@
+/** What runs the gateway, from marks that are certain: sysctl/doctor/surrounding.ts and groups.ts. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, it } from "node:test";
+import { groupMemory, groupTasks } from "../../../../sysctl/doctor/groups.js";
+import { surroundingOf } from "../../../../sysctl/doctor/surrounding.js";
+import { Tree } from "../../../../sysctl/doctor/tree.js";
+
+/** Acts on a host of these files; a text that begins with "-> " is a symbolic link. */
+function inTree<T>(files: Readonly<Record<string, string>>, act: (tree: Tree) => T): T {
+  const root = mkdtempSync(join(tmpdir(), "megagate-doctor-"));
+  try {
+    for (const [path, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, path)), { recursive: true });
+      if (text.startsWith("-> ")) symlinkSync(text.slice(3), join(root, path));
+      else writeFileSync(join(root, path), text);
+    }
+    return act(new Tree(root));
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+const FIRST = { "proc/self/ns/pid": "-> pid:[4026531836]" };
+const CHILD = { "proc/self/ns/pid": "-> pid:[4026532610]" };
+
+describe("what runs the gateway", () => {
+  const cases: readonly [string, Readonly<Record<string, string>>, string, string | null][] = [
+    ["a shell", { ...FIRST, "proc/self/cgroup": "0::/user.slice/user-0.slice/session-1.scope\n" }, "host", null],
+    ["a machine made from an image, /.dockerenv left over", { ...FIRST, ".dockerenv": "" }, "host", null],
+    ["a container", { ...CHILD, ".dockerenv": "", "proc/self/cgroup": "0::/\n" }, "docker", null],
+    ["a Podman container", { ...CHILD, "run/.containerenv": "" }, "docker", null],
+    [
+      "a container that shares the host's PIDs",
+      { ...FIRST, "proc/self/cgroup": "0::/system.slice/docker-4f1c7e0b9d3a.scope\n" },
+      "docker",
+      null,
+    ],
+    [
+      "a service",
+      { ...FIRST, "proc/self/cgroup": "0::/system.slice/push-gateway.service\n" },
+      "systemd",
+      "push-gateway.service",
+    ],
+    [
+      "a service where control groups are of version 1",
+      { ...FIRST, "proc/self/cgroup": "4:memory:/system.slice\n1:name=systemd:/system.slice/gate.service\n0::/\n" },
+      "systemd",
+      "gate.service",
+    ],
+    [
+      "a pod by its group",
+      { ...CHILD, ".dockerenv": "", "proc/self/cgroup": "0::/kubepods.slice/kubepods-burstable.slice/cri.scope\n" },
+      "kubernetes",
+      null,
+    ],
+    [
+      "a pod by its environment",
+      { ...CHILD, "proc/self/environ": "A=1\0KUBERNETES_SERVICE_HOST=10.0.0.1\0" },
+      "kubernetes",
+      null,
+    ],
+    [
+      "a shell with a pod's variable in it",
+      { ...FIRST, "proc/self/environ": "KUBERNETES_SERVICE_HOST=10.0.0.1\0" },
+      "host",
+      null,
+    ],
+  ];
+  for (const [name, files, surrounding, unit] of cases) {
+    it(`${name}: ${surrounding}`, () => {
+      assert.deepEqual(inTree(files, surroundingOf), { surrounding, unit });
+    });
+  }
+});
+
+describe("limits of control groups", () => {
+  it("are the tightest on the way up, less what cannot be reclaimed", () => {
+    const files = {
+      "proc/self/cgroup": "0::/a.slice/b.service\n",
+      "sys/fs/cgroup/a.slice/memory.max": "1000000",
+      "sys/fs/cgroup/a.slice/memory.current": "900000",
+      "sys/fs/cgroup/a.slice/memory.stat": "inactive_file 300000\n",
+      "sys/fs/cgroup/a.slice/b.service/memory.max": "max",
+      "sys/fs/cgroup/a.slice/b.service/memory.high": "700000",
+      "sys/fs/cgroup/a.slice/b.service/memory.current": "100000",
+    };
+    assert.deepEqual(inTree(files, groupMemory), { limit: 1_000_000, used: 600_000, at: "/a.slice", version: 2 });
+  });
+
+  it("count memory.high of version 2: above it the group is put to sleep", () => {
+    const files = {
+      "proc/self/cgroup": "0::/x\n",
+      "sys/fs/cgroup/x/memory.max": "max",
+      "sys/fs/cgroup/x/memory.high": "5",
+    };
+    assert.deepEqual(inTree(files, groupMemory), { limit: 5, used: 0, at: "/x", version: 2 });
+  });
+
+  it("are those of the mount's root where the path is the host's, as in a container of version 1", () => {
+    const files = {
+      "proc/self/cgroup": "9:memory:/docker/4f1c\n8:pids:/docker/4f1c\n",
+      "sys/fs/cgroup/memory/memory.limit_in_bytes": "5000",
+      "sys/fs/cgroup/pids/pids.max": "100",
+      "sys/fs/cgroup/pids/pids.current": "7",
+    };
+    assert.deepEqual(inTree(files, groupMemory), { limit: 5000, used: 0, at: "/memory", version: 1 });
+    assert.deepEqual(inTree(files, groupTasks), { limit: 100, used: 7, at: "/pids" });
+  });
+
+  it("are none where version 1 writes its greatest number, and where nothing can be read", () => {
+    const unlimited = {
+      "proc/self/cgroup": "4:memory:/\n",
+      "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+    };
+    assert.equal(inTree(unlimited, groupMemory), null);
+    assert.equal(inTree({}, groupMemory), null);
+    assert.equal(inTree({ "proc/self/cgroup": "0::/../../other\n" }, groupTasks), null);
+  });
+});
