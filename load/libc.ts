@@ -1,8 +1,9 @@
 /**
- * The only file with foreign-function calls: sockets and epoll of the C library, through koffi (about 0.1 µs a call).
+ * Foreign-function calls: sockets and epoll of the C library, through koffi (about 0.1 µs a call). The few that only the
+ * proof of the conntrack wall makes are in sysctl/prove/libc.ts, bound the same way; there are no others.
  * Every call answers as the kernel does: a result of zero or more, or the error number negated, so that the hot path
- * neither throws nor allocates; `errorName` turns it into "ECONNREFUSED". Runs in generators only. It must not know
- * WebSocket. node:net costs 3.9 KB and 0.6 ms of CPU a connection, this 0.4 KB and 50 µs.
+ * neither throws nor allocates; `errorName` turns it into "ECONNREFUSED". Runs in generators and in the proof's children.
+ * It must not know WebSocket. node:net costs 3.9 KB and 0.6 ms of CPU a connection, this 0.4 KB and 50 µs.
  */
 import { isIPv6 } from "node:net";
 import { constants } from "node:os";
@@ -37,7 +38,8 @@ const POLLIN = 1;
 koffi.config({ resident_async_pools: 1, async_stack_size: 65_536, async_heap_size: 65_536 });
 
 const library = koffi.load(null);
-const bound = <F extends (...args: never[]) => number>(prototype: string): KoffiFunc<F> =>
+/** A function of the C library, by its prototype. */
+export const bound = <F extends (...args: never[]) => number>(prototype: string): KoffiFunc<F> =>
   library.func(prototype) as unknown as KoffiFunc<F>;
 
 const c = {
@@ -69,7 +71,8 @@ const c = {
   ),
 };
 
-const answer = (result: number): number => (result < 0 ? -koffi.errno() : result);
+/** The result, or the error number negated where it is below zero. */
+export const answer = (result: number): number => (result < 0 ? -koffi.errno() : result);
 
 const ERROR_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 /** The name of a negated error number: −111 → "ECONNREFUSED". */

@@ -1,0 +1,39 @@
+/**
+ * How the proof's children start and end: forked with little memory, deaf to the terminal's signals, and gone as soon as
+ * the channel to their parent closes, even when the parent was killed outright. Both sides of it, so that they agree.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import type { HolderReport, StageReport } from "./messages.js";
+
+/** A child allocates little: one thread for V8 and one for the idle wait, and a small young generation. */
+const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--single-threaded-gc"];
+
+export const forkChild = (entry: URL): ChildProcess =>
+  fork(entry, [], {
+    execArgv: NODE_FLAGS,
+    env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+
+export const isAlive = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;
+
+/** Ends children at once and waits until they are gone, and with them their connections. */
+export async function endChildren(children: readonly ChildProcess[]): Promise<void> {
+  const living = children.filter(isAlive);
+  const gone = living.map((child) => once(child, "exit"));
+  for (const child of living) child.kill("SIGKILL");
+  await Promise.all(gone);
+}
+
+/** In the child: the parent alone ends it. exit() would wait for the thread of an idle epoll wait. */
+export function leaveWithParent(title: string): void {
+  process.title = title;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+}
+
+/** In the child: tells the parent, if it is still there. */
+export function say(report: StageReport | HolderReport): void {
+  if (process.connected) process.send?.(report);
+}

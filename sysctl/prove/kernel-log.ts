@@ -1,0 +1,49 @@
+/**
+ * The kernel's log since a moment: whether it spoke of the full table. It limits how often it repeats itself, so a
+ * missing line means nothing. Runs in the command line.
+ */
+import { closeSync, constants, openSync, readSync } from "node:fs";
+
+const RECORD_BYTES = 8192;
+
+export class KernelLog {
+  private constructor(private readonly descriptor: number | undefined) {
+    this.read();
+  }
+
+  /** From now on; silent where the log may not be read. */
+  static open(): KernelLog {
+    try {
+      return new KernelLog(openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK));
+    } catch {
+      return new KernelLog(undefined);
+    }
+  }
+
+  /** The last line about a full table since the last call. */
+  tableFull(): string | null {
+    return this.read().findLast((line) => line.includes("table full")) ?? null;
+  }
+
+  close(): void {
+    if (this.descriptor !== undefined) closeSync(this.descriptor);
+  }
+
+  /** Every record since the last call. One read gives one record: "priority,sequence,time,flags;text". */
+  private read(): string[] {
+    const lines: string[] = [];
+    if (this.descriptor === undefined) return lines;
+    const record = Buffer.alloc(RECORD_BYTES);
+    for (;;) {
+      try {
+        const length = readSync(this.descriptor, record);
+        if (length === 0) return lines;
+        const text = record.toString("utf8", 0, length);
+        lines.push(text.slice(text.indexOf(";") + 1).split("\n")[0]!);
+      } catch (error) {
+        // EPIPE: older records were overwritten, the next read goes on. EAGAIN, or anything else: that was all.
+        if ((error as NodeJS.ErrnoException).code !== "EPIPE") return lines;
+      }
+    }
+  }
+}
