@@ -5,10 +5,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { GatewayError } from "../src/errors.js";
+import { takeSnapshot } from "./attribution/counters.js";
 import { readGateway } from "./attribution/gateway.js";
 import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";
 import { type Evidence, judge } from "./evidence.js";
+import { KernelFiles } from "./files.js";
 import { Host, type HostFacts } from "./host.js";
 import { MemoryAccount } from "./memory.js";
 import type { LoadConfig } from "./options.js";
@@ -76,7 +78,9 @@ function observe({ config, plan, target, host, admin }: Scene, facts: HostFacts)
     wholeRange: plan.portRange !== null && atLeast(facts.kernel, 6, 3),
   };
   const nofile = (pid: number): number | undefined => (target.colocated ? host.nofile(pid) : undefined);
+  const files = new KernelFiles();
   return new Observer(circumstances, {
+    kernel: () => takeSnapshot(files),
     gateway: () => (admin ? readGateway(admin.url, nofile) : Promise.resolve(null)),
   });
 }
@@ -106,6 +110,7 @@ async function survey(config: LoadConfig): Promise<Survey> {
   const processes = seen instanceof Error ? [] : seen.processes;
   const workers = processes.filter((one) => one.role === "worker");
   const nofile = Math.min(...workers.map((one) => host.nofile(one.pid) ?? Number.POSITIVE_INFINITY));
+  const sameUser = workers.some((one) => host.isOurs(one.pid));
   const facts = host.facts();
   const plan = makePlan({
     connections: config.connections,
@@ -113,8 +118,9 @@ async function survey(config: LoadConfig): Promise<Survey> {
     inFlight: config.inFlight,
     sourceAddresses: config.sourceAddresses === "auto" ? "auto" : config.sourceAddresses.split(","),
     memoryFloorBytes: config.memoryFloor,
+    force: config.force,
     target,
-    gateway: workers.length > 0 ? { workers: workers.length, nofile } : null,
+    gateway: workers.length > 0 ? { workers: workers.length, nofile, sameUser } : null,
     host: facts,
   });
   const known = !(seen instanceof Error);

@@ -1,10 +1,10 @@
 /**
- * One look at the kernel's own counters: what it dropped, refused or ran out of. A dozen small files below a root folder,
- * "/" in earnest and a made-up tree in tests; about a third of a millisecond. Runs in the coordinator, so that it sees
- * the network namespace of the client ends, and of the gateway too where that runs beside it.
+ * One look at the kernel's own counters: what it dropped, refused or ran out of. A dozen small files, a third of
+ * a millisecond. Runs in the coordinator, so that it sees the network namespace of the client ends, and of the gateway too
+ * where that runs beside it.
  * What a kernel does not have is NaN, which no comparison takes for a proof.
  */
-import { readFileSync } from "node:fs";
+import type { KernelFiles } from "../files.js";
 
 /** Name here → name in /proc/net/netstat. They only grow. */
 const TCP_COUNTERS = {
@@ -44,14 +44,8 @@ export interface Snapshot extends Readonly<Record<keyof typeof TCP_COUNTERS | ke
 
 export type SnapshotName = keyof Snapshot;
 
-export function takeSnapshot(root = "/"): Snapshot {
-  const text = (path: string): string => {
-    try {
-      return readFileSync(root + path, "utf8");
-    } catch {
-      return "";
-    }
-  };
+export function takeSnapshot(files: KernelFiles): Snapshot {
+  const text = (path: string): string => files.text(path);
   const tcp = paired(text("proc/net/netstat"));
   const tracking = columns(text("proc/net/stat/nf_conntrack"));
   const sockets = text("proc/net/sockstat");

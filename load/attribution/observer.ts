@@ -5,7 +5,7 @@
  */
 import type { Tally } from "../messages.js";
 import { attribute, causeInWords, type Plateau } from "./attribute.js";
-import { type Snapshot, type SnapshotName, takeSnapshot } from "./counters.js";
+import type { Snapshot, SnapshotName } from "./counters.js";
 import { type Curve, findFlat, ratesAround } from "./curve.js";
 import type { GatewayNumbers } from "./gateway.js";
 import type { Circumstances, View } from "./proofs.js";
@@ -21,7 +21,7 @@ export interface Moment {
 }
 
 export interface Sources {
-  readonly kernel?: () => Snapshot;
+  readonly kernel: () => Snapshot;
   /** Null when the gateway says nothing. */
   readonly gateway: () => Promise<GatewayNumbers | null>;
 }
@@ -46,7 +46,7 @@ export class Observer {
     private readonly run: Circumstances,
     sources: Sources,
   ) {
-    this.#kernel = sources.kernel ?? takeSnapshot;
+    this.#kernel = sources.kernel;
     this.#gateway = sources.gateway;
     this.#before = this.#kernel();
     this.#last = this.#before;
@@ -75,7 +75,8 @@ export class Observer {
 
   /** At the end of the ramp: where it went flat and why; null where it neither paused nor fell short. */
   async conclude(moment: Moment, curve: Curve): Promise<Plateau | null> {
-    const flat = findFlat(curve.points, this.run.target);
+    // The curve is thinned out: its last point need not be the end.
+    const flat = findFlat([...curve.points, [curve.seconds, moment.open]], this.run.target);
     if (!flat) return null;
     this.#look(moment, curve.flat);
     await this.#ask();

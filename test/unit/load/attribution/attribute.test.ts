@@ -6,8 +6,9 @@ import { CAUSES } from "../../../../load/attribution/causes.js";
 import { type Snapshot, takeSnapshot } from "../../../../load/attribution/counters.js";
 import { type GatewayNumbers, parseMetrics } from "../../../../load/attribution/gateway.js";
 import type { View } from "../../../../load/attribution/proofs.js";
+import { KernelFiles } from "../../../../load/files.js";
 
-const NONE = takeSnapshot("/nowhere/");
+const NONE = takeSnapshot(new KernelFiles("/nowhere/"));
 const NOTHING = Object.fromEntries(Object.keys(NONE).map((name) => [name, 0])) as unknown as Snapshot;
 
 const FULL_GATEWAY: GatewayNumbers = {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { takeSnapshot } from "../../../../load/attribution/counters.js";
+import { KernelFiles } from "../../../../load/files.js";
 
 const root = `${mkdtempSync(join(tmpdir(), "megagate-counters-"))}/`;
 after(() => rmSync(root, { recursive: true }));
@@ -33,7 +34,7 @@ describe("counters", () => {
       "proc/sys/fs/file-max": "9999\n",
       "proc/stat": "cpu  10 1 20 100 5 2 3 4 0 0\ncpu0 1 1 1 1\n",
     });
-    const seen = takeSnapshot(root);
+    const seen = takeSnapshot(new KernelFiles(root));
     assert.deepEqual([seen.listenOverflows, seen.listenDrops, seen.synRetransmits], [22, 23, 7]);
     assert.deepEqual([seen.orphans, seen.orphansMax, seen.tcpPages, seen.tcpPagesMax], [3, 99, 77, 30]);
     assert.deepEqual([seen.softnetDrops, seen.conntrackDrops, seen.conntrackInsertFailures], [26, 32, 3]);
@@ -42,16 +43,25 @@ describe("counters", () => {
     assert.deepEqual([seen.cpuTicks, seen.cpuBusyTicks], [145, 40]);
   });
 
+  it("reads anew each time, though no more files can be opened", () => {
+    write({ "proc/sys/fs/file-nr": "1\t0\t9\n" });
+    const files = new KernelFiles(root);
+    assert.equal(takeSnapshot(files).filesOpen, 1);
+    write({ "proc/sys/fs/file-nr": "22\t0\t9\n" });
+    assert.equal(takeSnapshot(files).filesOpen, 22);
+  });
+
   it("has NaN for what is not there", () => {
-    const { cpuTicks, cpuBusyTicks, ...rest } = takeSnapshot(`${root}nothing/`);
+    const { cpuTicks, cpuBusyTicks, ...rest } = takeSnapshot(new KernelFiles(`${root}nothing/`));
     assert.deepEqual([cpuTicks, cpuBusyTicks], [0, 0]);
     for (const [name, n] of Object.entries(rest)) assert.ok(Number.isNaN(n), name);
   });
 
   it("reads this machine's, in little time", () => {
-    takeSnapshot();
+    const files = new KernelFiles();
+    takeSnapshot(files);
     const startedMs = performance.now();
-    const seen = takeSnapshot();
+    const seen = takeSnapshot(files);
     assert.ok(performance.now() - startedMs < 100);
     for (const name of ["listenDrops", "softnetDrops", "orphans", "tcpPagesMax", "filesOpen", "cpuTicks"] as const) {
       assert.ok(seen[name] >= 0, name);
