@@ -32,7 +32,7 @@ setup: node_modules/.installed ## install what the project needs (other targets 
 build: dist/.built ## compile into dist/
 
 tune: dist/.built ## raise kernel limits for CONNS connections, showing before and after
-	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT) $(ARGS)
+	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT) --allow-lowering $(ARGS)
 
 untune: dist/.built ## put every kernel limit back as it was
 	$(MEGAGATE) untune $(ARGS)
@@ -44,7 +44,7 @@ load: dist/.built ## open CONNS sockets against a running gateway, push to all, 
 	@exec $(MEGAGATE) load --connections $(CONNS) --target ws://127.0.0.1:$(PORT)/ws --admin-url http://127.0.0.1:$(ADMIN_PORT) $(ARGS)
 
 million: dist/.built ## tune, serve, load CONNS, evidence, orderly stop; exit 0 only if everything held
-	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT)
+	$(MEGAGATE) tune --connections $(CONNS) --ports $(PORT),$(ADMIN_PORT) --allow-lowering
 	@exec $(MEGAGATE) million --connections $(CONNS) --port $(PORT) --admin-port $(ADMIN_PORT) $(ARGS)
 
 test: dist/.built ## all tests

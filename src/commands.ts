@@ -78,8 +78,12 @@ function addServe(program: Command): void {
       process.stdout.write(`${renderConfig(resolved)}\n`);
       return;
     }
-    const { serve: runServe } = await import("./process/serve.js");
-    process.exitCode = await runServe(resolved.config);
+    const [{ serve: runServe }, { glance }] = await Promise.all([
+      import("./process/serve.js"),
+      import("../sysctl/doctor/glance.js"),
+    ]);
+    const { connections, port, adminPort } = resolved.config;
+    process.exitCode = await runServe(resolved.config, glance(connections, [port, adminPort]));
   });
 }
 

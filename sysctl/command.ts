@@ -1,25 +1,31 @@
 /**
- * The commands `megagate tune` and `megagate untune`: their option tables, and from options to a plan, an act and a report.
- * src/cli.ts imports this file only when one of them is asked for. A setting that matters and could not be set ends the
- * command with the error `failed` after the report is printed; cli.ts turns errors into exit statuses, nobody else.
+ * The commands `megagate tune` and `megagate untune`: their option tables, and from options to a plan, one act and a
+ * report. src/cli.ts imports this file only when one of them is asked for. A setting that matters and could not be set
+ * ends the command with the error `failed` after the report is printed; cli.ts turns errors into exit statuses, nobody else.
  */
 import type { Command } from "commander";
 import { z } from "zod";
 import { addOptions } from "../src/config/help.js";
 import { resolve } from "../src/config/resolve.js";
-import { type ConfigOf, flag, type Option, text, whole } from "../src/config/table.js";
+import { type ConfigOf, choice, flag, type Option, text, whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
+import { DIALECTS, type Dialect, renderProfile } from "./dialects.js";
 import { type Host, openHost } from "./host.js";
 import type { Plan } from "./plan.js";
-import { renderSysctlFile } from "./render.js";
-import { type ReportStyle, reportTune, reportUntune } from "./report.js";
-import { tune, untune } from "./tune.js";
+import { headOf, needsOf, type Place } from "./render.js";
+import { type Question, type ReportStyle, reportTune, reportUntune } from "./report.js";
+import { contradictions } from "./tune/contradictions.js";
+import { type Etc, openEtc } from "./tune/etc.js";
+import { leftovers } from "./tune/leftovers.js";
+import { diff, type Outcome, readerOf, tune, verify } from "./tune/tune.js";
+import { untune } from "./tune/untune.js";
 
 /** What the command line lends: its environment, where text goes, and in tests a fixture instead of the host. */
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
   readonly host?: Host;
+  readonly etc?: Etc;
 }
 
 export function portList(row: { default: readonly number[]; explanation: string }): Option<readonly number[]> {
@@ -56,8 +62,35 @@ export const TUNE_OPTIONS = {
     default: true,
     explanation: "The client ends are on this host too, as when the load generator runs beside the gateway.",
   }),
+  nofile: whole({
+    default: 0,
+    also: [0],
+    min: 256,
+    // The kernel's own ceiling of fs.nr_open on 64 bits.
+    max: 2_147_483_584,
+    unit: "descriptors",
+    explanation:
+      "Descriptor limit of one process that --persist and --format give; 0 takes what the plan needs, and never less than it is.",
+  }),
+  allowLowering: flag({
+    default: false,
+    explanation:
+      "Also set what would lower a higher value (net.ipv4.tcp_notsent_lowat, net.ipv4.tcp_wmem): bounds what slow readers cost.",
+  }),
+  diff: flag({ default: false, explanation: "Show what would be set, and change nothing; needs no root." }),
+  apply: flag({ default: false, explanation: "Set what is too low. This is what tune does when no act is named." }),
+  verify: flag({ default: false, explanation: "Change nothing; exit with 1 when anything is not as wanted." }),
+  rollback: flag({ default: false, explanation: "Put everything back as it was, as megagate untune does." }),
+  persist: flag({
+    default: false,
+    explanation: "Apply, and write files below /etc (sysctl.d, limits.d, a systemd drop-in) that keep it over a boot.",
+  }),
+  format: choice({
+    default: "none",
+    choices: ["none", ...DIALECTS],
+    explanation: "Print the whole profile in this form, and change nothing.",
+  }),
   state,
-  print: flag({ default: false, explanation: "Print a sysctl.d file for this host and change nothing." }),
 };
 
 export const UNTUNE_OPTIONS = { state };
@@ -74,38 +107,93 @@ export function addTuneCommands(program: Command, surroundings: Surroundings): v
   ).action((flags: Record<string, unknown>) => runUntune(flags, surroundings));
 }
 
-function runTune(flags: Readonly<Record<string, unknown>>, { env, stdout, host = openHost() }: Surroundings): void {
+type TuneConfig = ConfigOf<typeof TUNE_OPTIONS>;
+
+const ACTS = ["diff", "apply", "verify", "rollback", "persist"] as const;
+type Act = (typeof ACTS)[number] | Dialect;
+
+function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
+  const { env, stdout, host = openHost(), etc = openEtc() } = surroundings;
   const { config } = resolve(TUNE_OPTIONS, { flags, env });
-  const plan = planOf(config, host);
-  if (config.print) {
-    const readText = (key: string): string | undefined => {
-      const reading = host.read(key);
-      return "text" in reading ? reading.text : undefined;
-    };
-    stdout.write(renderSysctlFile(plan, readText));
+  const act = actOf(config);
+  if (act === "rollback") {
+    goBack(config.state, surroundings);
     return;
   }
-  const rows = tune(host, plan, config.state);
-  stdout.write(reportTune(rows, plan, styleOf(config.state, env, stdout)));
-  const failed = rows.filter((row) => row.failed).map((row) => row.setting.key);
-  if (failed.length > 0) {
-    throw new GatewayError("failed", `not as wanted: ${failed.join(", ")}; the reasons and remedies are above`);
+  const plan = planOf(config, host);
+  if (act === "docker" || act === "kubernetes") {
+    stdout.write(profile(act, plan, { kind: "container" }));
+    return;
   }
+  refuseContradictions(plan, host, config.allowLowering);
+  if (act === "sysctl" || act === "systemd") {
+    stdout.write(profile(act, plan, { kind: "thisHost", read: readerOf(host), allowLowering: config.allowLowering }));
+    return;
+  }
+  const wishes = { statePath: config.state, allowLowering: config.allowLowering };
+  const question = act === "persist" ? "apply" : act;
+  const outcome = {
+    apply: () => tune(host, plan, wishes),
+    persist: () => tune(host, plan, wishes, etc),
+    diff: () => diff(host, plan, wishes),
+    verify: () => verify(host, plan, wishes, etc),
+  }[act]();
+  stdout.write(reportTune(question, outcome, plan, leftovers(etc, host), styleOf(config.state, env, stdout)));
+  complain(question, outcome);
 }
 
-function runUntune(flags: Readonly<Record<string, unknown>>, { env, stdout, host = openHost() }: Surroundings): void {
-  const { config } = resolve(UNTUNE_OPTIONS, { flags, env });
-  const result = untune(host, config.state);
-  stdout.write(reportUntune(result, styleOf(config.state, env, stdout)));
-  const left = result.kind === "restored" ? result.rows.filter((row) => row.status === "refused") : [];
-  if (left.length > 0) {
-    throw new GatewayError("failed", `not restored: ${left.map((row) => row.key).join(", ")}; the reasons are above`);
-  }
+function runUntune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
+  const { config } = resolve(UNTUNE_OPTIONS, { flags, env: surroundings.env });
+  goBack(config.state, surroundings);
 }
 
-function planOf(config: ConfigOf<typeof TUNE_OPTIONS>, host: Host): Plan {
-  const { connections, ports, coLocated } = config;
-  return { connections, listenPorts: ports, coLocated, ...host.facts() };
+/** The one act that was asked for; apply where none was. */
+function actOf(config: TuneConfig): Act {
+  const acts: Act[] = ACTS.filter((act) => config[act]);
+  if (config.format !== "none") acts.push(config.format);
+  if (acts.length < 2) return acts[0] ?? "apply";
+  const named = acts.map((act) => (act === config.format ? `--format ${act}` : `--${act}`));
+  throw new GatewayError(
+    "usage",
+    `${named.join(" and ")} are ${named.length} acts, and tune does one at a time: name one. --persist applies already.`,
+  );
+}
+
+const profile = (dialect: Dialect, plan: Plan, place: Place): string =>
+  renderProfile(dialect, needsOf(plan, place), headOf(plan, place));
+
+function refuseContradictions(plan: Plan, host: Host, allowLowering: boolean): void {
+  const found = contradictions(plan, host, allowLowering);
+  if (found.length > 0) throw new GatewayError("refused", `${found.join("\n")}\nNothing was changed`);
+}
+
+function complain(question: Question, { rows, files }: Outcome): void {
+  // A difference is what --diff is for; only the others promise that all is as wanted.
+  if (question === "diff") return;
+  const failed = [
+    ...rows.filter((row) => row.failed).map((row) => row.setting.key),
+    ...files.filter((file) => file.status === "refused").map((file) => file.path),
+  ];
+  if (failed.length === 0) return;
+  throw new GatewayError("failed", `not as wanted: ${failed.join(", ")}; the reasons and remedies are above`);
+}
+
+function goBack(statePath: string, { env, stdout, host = openHost(), etc = openEtc() }: Surroundings): void {
+  const result = untune(host, etc, statePath);
+  stdout.write(reportUntune(result, styleOf(statePath, env, stdout)));
+  if (result.kind !== "restored") return;
+  const left = [
+    ...result.rows.filter((row) => row.status === "refused").map((row) => row.key),
+    ...result.files.filter((file) => file.status === "refused").map((file) => file.path),
+  ];
+  if (left.length === 0) return;
+  throw new GatewayError("failed", `not restored: ${left.join(", ")}; the reasons are above`);
+}
+
+function planOf(config: TuneConfig, host: Host): Plan {
+  const { connections, ports, coLocated, nofile } = config;
+  const wanted = nofile === 0 ? {} : { nofileWanted: nofile };
+  return { connections, listenPorts: ports, coLocated, ...wanted, ...host.facts() };
 }
 
 function styleOf(statePath: string, env: NodeJS.ProcessEnv, stdout: Surroundings["stdout"]): ReportStyle {

@@ -5,9 +5,12 @@
  */
 import {
   BYTES_PER_WORKER,
+  DESCRIPTOR_RESERVE,
+  fullestWorker,
   KERNEL_BYTES_PER_CLIENT_SOCKET,
   KERNEL_BYTES_PER_SERVER_SOCKET,
   USER_BYTES_PER_CONNECTION,
+  WORKER_OWN_DESCRIPTORS,
   workersFor,
 } from "../src/config/capacity.js";
 
@@ -22,6 +25,8 @@ export interface Plan {
   readonly conntrackLive: boolean;
   /** Hard RLIMIT_NOFILE of one process. */
   readonly nofile: number;
+  /** The limit that one process is to get, where the operator names one; otherwise `processNofile` derives it. */
+  readonly nofileWanted?: number;
   readonly cores: number;
   readonly pageBytes: number;
   /** 6 for Linux 6.18: before 6.0 every socket that ever moved data may keep a page. */
@@ -48,14 +53,34 @@ export function memoryNeededBytes(plan: Plan): number {
   return plan.connections * perConnection + workersOf(plan) * BYTES_PER_WORKER;
 }
 
+/** What fs.nr_open is everywhere unless it was raised; no process is given more descriptors than this by derivation alone. */
+export const STOCK_NR_OPEN = 1_048_576;
+
+/** Hard limit that systemd gives a service by itself. */
+const SYSTEMD_NOFILE = 524_288;
+
+/** Descriptor limit for one process: as told, or enough for one worker a core, and never less than it has anyway. */
+export function processNofile(plan: Plan): number {
+  if (plan.nofileWanted !== undefined) return plan.nofileWanted;
+  const alone = fullestWorker(plan.connections, plan.cores) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
+  return Math.max(plan.nofile, SYSTEMD_NOFILE, Math.min(alone, STOCK_NR_OPEN));
+}
+
+/** Tasks of the service: 12 for each worker (7 threads measured, and slack), at least what systemd long gave by default. */
+export const serviceTasks = (plan: Plan): number => Math.max(4915, 12 * (workersOf(plan) + 2));
+
 /**
  * Pages of queued data that TCP must be allowed: the stalled share times its queue, never more than the memory that
  * the idle sockets leave over. An idle socket queues nothing, so this does not grow with N alone.
  */
 export function tcpQueuePages(plan: Plan): number {
+  const left = Math.max(0, Math.floor((plan.memoryBytes - memoryNeededBytes(plan)) / plan.pageBytes));
+  return Math.min(tcpQueueWantedPages(plan), left);
+}
+
+/** The same without regard to the memory that there is. */
+export function tcpQueueWantedPages(plan: Plan): number {
   const stalled = Math.ceil(plan.connections * STALLED_SHARE);
   const kept = plan.kernelMajor < 6 ? endsOf(plan) : 0;
-  const wanted = Math.ceil((stalled * STALLED_QUEUE_BYTES) / plan.pageBytes) + kept;
-  const left = Math.max(0, Math.floor((plan.memoryBytes - memoryNeededBytes(plan)) / plan.pageBytes));
-  return Math.min(wanted, left);
+  return Math.ceil((stalled * STALLED_QUEUE_BYTES) / plan.pageBytes) + kept;
 }

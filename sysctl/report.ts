@@ -1,13 +1,15 @@
 /**
- * What tune and untune did, as text: a table of before and after, the reasons, and what the plan means for descriptors
- * and memory. Pure: rows in, text out; the caller says whether colour is welcome.
+ * What tune and untune did or found, as text: a table of before and after, the reasons, and what the plan means for
+ * descriptors and memory. Pure: rows in, text out; the caller says whether colour is welcome.
  */
 import Table from "cli-table3";
 import pc from "picocolors";
 import { fullestWorker, workerCap } from "../src/config/capacity.js";
 import { memoryNeededBytes, type Plan, workersOf } from "./plan.js";
 import { describePlan } from "./render.js";
-import type { Restored, Tuned, Untuned } from "./tune.js";
+import type { FileRow } from "./tune/persist.js";
+import type { Outcome, Tuned } from "./tune/tune.js";
+import type { Restored, Untuned } from "./tune/untune.js";
 
 export interface ReportStyle {
   readonly colour: boolean;
@@ -21,48 +23,91 @@ const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 const shown = (value: string | undefined): string =>
   value === undefined ? "-" : value === "" ? "(empty)" : value.replace(/\s+/g, " ");
 
+/** What was asked for: to set, to show what would be set, or to see whether all is set. */
+export type Question = "apply" | "diff" | "verify";
+
+const HEADS: Readonly<Record<Question, readonly [title: string, after: string]>> = {
+  apply: ["Kernel settings for", "after"],
+  diff: ["What tune would set (nothing was changed) for", "would be"],
+  verify: ["Whether the kernel is set for", "wanted"],
+};
+
 const STATUS_TEXT: Readonly<Record<Tuned["status"], string>> = {
   enough: "already enough",
   raised: "set",
   lowered: "set, lower than before",
+  kept: "kept, higher than wanted",
   notNeeded: "not needed",
   missing: "not known to this kernel",
   refused: "COULD NOT BE SET",
   clamped: "NOT FULLY SET",
+  wanting: "NOT AS WANTED",
+};
+const DIFF_TEXT: Readonly<Partial<Record<Tuned["status"], string>>> = {
+  raised: "would be set",
+  lowered: "would be lowered",
+  refused: "CANNOT BE READ",
 };
 
-export function reportTune(rows: readonly Tuned[], plan: Plan, style: ReportStyle): string {
+const FILE_TEXT: Readonly<Record<FileRow["status"], string>> = {
+  written: "written",
+  enough: "already so",
+  restored: "as it was before",
+  removed: "removed",
+  unchanged: "was so already",
+  refused: "NOT AS WANTED",
+};
+
+export function reportTune(
+  question: Question,
+  { rows, files }: Outcome,
+  plan: Plan,
+  warnings: readonly string[],
+  style: ReportStyle,
+): string {
   const colours = pc.createColors(style.colour);
-  const table = columns(["setting", "before", "after", ""], colours);
+  const [title, afterTitle] = HEADS[question];
+  const table = columns(["setting", question === "apply" ? "before" : "now", afterTitle, ""], colours);
   for (const row of rows) {
     const after = row.after === row.before ? (row.after === undefined ? "-" : "=") : shown(row.after);
-    table.push([row.setting.key, shown(row.before), after, statusText(row, colours)]);
+    table.push([row.setting.key, shown(row.before), after, statusText(question, row, colours)]);
   }
   return paragraphs([
-    [colours.bold(`Kernel settings for ${describePlan(plan)}`)],
+    [colours.bold(`${title} ${describePlan(plan)}`)],
     [table.toString()],
+    fileLines(files, colours),
     notes(rows, colours),
-    [tally(rows), ...keptLines(rows, style)],
+    warnings.map((warning) => colours.yellow(`${warning}.`)),
+    [tally(question, rows), ...(question === "apply" ? keptLines(rows, files, style) : [])],
     [descriptorLine(plan), memoryLine(plan, colours)],
   ]);
 }
 
-function statusText(row: Tuned, colours: Colours): string {
-  const text = row.failed && row.status === "missing" ? "NOT VISIBLE HERE" : STATUS_TEXT[row.status];
+function fileLines(files: readonly FileRow[], colours: Colours): string[] {
+  return files.map(({ path, status, reason }) => {
+    const line = `${path}: ${FILE_TEXT[status]}${reason === undefined ? "" : `: ${reason}`}.`;
+    return status === "refused" ? colours.red(line) : line;
+  });
+}
+
+function statusText(question: Question, row: Tuned, colours: Colours): string {
+  const usual = (question === "diff" ? DIFF_TEXT[row.status] : undefined) ?? STATUS_TEXT[row.status];
+  const text = row.failed && row.status === "missing" ? "NOT VISIBLE HERE" : usual;
   if (row.failed) return colours.red(text);
-  if (row.status === "lowered") return colours.yellow(text);
+  if (row.status === "lowered" || row.status === "kept") return colours.yellow(text);
   return row.status === "raised" ? colours.green(text) : colours.dim(text);
 }
 
 /** One line for each reason: settings that share it are named together. */
 function notes(rows: readonly Tuned[], colours: Colours): string[] {
   const byReason = new Map<string, { keys: string[]; failed: boolean }>();
-  for (const row of rows) {
-    const text = row.status === "lowered" ? row.setting.lowers : row.reason;
-    if (text === undefined) continue;
-    const note = byReason.get(text) ?? { keys: [], failed: row.failed };
-    note.keys.push(row.setting.key);
-    byReason.set(text, note);
+  for (const { status, setting, reason, failed } of rows) {
+    for (const text of [status === "lowered" ? setting.lowers : undefined, reason]) {
+      if (text === undefined) continue;
+      const note = byReason.get(text) ?? { keys: [], failed };
+      note.keys.push(setting.key);
+      byReason.set(text, note);
+    }
   }
   return [...byReason].map(([text, { keys, failed }]) => {
     const line = `${keys.join(", ")}: ${text}.`;
@@ -70,23 +115,27 @@ function notes(rows: readonly Tuned[], colours: Colours): string[] {
   });
 }
 
-function tally(rows: readonly Tuned[]): string {
+function tally(question: Question, rows: readonly Tuned[]): string {
   const count = (...statuses: Tuned["status"][]): number =>
     rows.filter((row) => !row.failed && statuses.includes(row.status)).length;
   const parts = [
-    `${count("raised", "lowered")} set`,
+    ...(question === "verify" ? [] : [`${count("raised", "lowered")} ${question === "diff" ? "would be set" : "set"}`]),
     `${count("enough")} already enough`,
+    ...(count("kept") > 0 ? [`${count("kept")} kept higher than wanted`] : []),
     `${count("notNeeded", "missing")} not needed`,
     `${rows.filter((row) => row.failed).length} not as wanted`,
   ];
   return `${parts.join(", ")}.`;
 }
 
-function keptLines(rows: readonly Tuned[], style: ReportStyle): string[] {
-  if (!rows.some((row) => row.status === "raised" || row.status === "lowered")) return [];
+function keptLines(rows: readonly Tuned[], files: readonly FileRow[], style: ReportStyle): string[] {
+  const changed = rows.some((row) => row.status === "raised" || row.status === "lowered");
+  if (!changed && !files.some((file) => file.status === "written")) return [];
   return [
-    `The values as they were are in ${style.statePath}: \`megagate untune\` puts them back.`,
-    "The kernel forgets all of this at the next boot; `megagate tune --print` prints a sysctl.d file that lasts.",
+    `Everything as it was is in ${style.statePath}: \`megagate untune\` puts it back.`,
+    files.length > 0
+      ? "The files count from the next boot, login and start of megagate.service on (after `systemctl daemon-reload`)."
+      : "The kernel forgets all of this at the next boot; `megagate tune --persist` writes files that last.",
   ];
 }
 
@@ -115,14 +164,16 @@ export function reportUntune(result: Untuned, style: ReportStyle): string {
   const table = columns(["setting", "before", "after", ""], colours);
   for (const row of result.rows) table.push([row.key, shown(row.before), shown(row.after), restoredText(row, colours)]);
   const left = result.rows.filter((row) => row.status === "refused");
+  const leftCount = left.length + result.files.filter((row) => row.status === "refused").length;
   return paragraphs([
     [colours.bold("Kernel settings, back to what they were before `megagate tune`")],
-    [table.toString()],
+    result.rows.length > 0 ? [table.toString()] : [],
+    fileLines(result.files, colours),
     left.map((row) => colours.red(`${row.key}: ${row.reason ?? ""}.`)),
     [
-      left.length === 0
+      leftCount === 0
         ? `All restored; ${style.statePath} is deleted.`
-        : `${left.length} could not be restored and stay in ${style.statePath}: run \`megagate untune\` again.`,
+        : `${leftCount} could not be restored and stay in ${style.statePath}: run \`megagate untune\` again.`,
     ],
   ]);
 }

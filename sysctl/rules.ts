@@ -62,6 +62,12 @@ export function nextValue(want: Want, now: string): string | undefined {
   }
 }
 
+/** Whether `next` is lower than `now`, by the last number, which is the bound in every setting that has several. */
+export function isLower(next: string, now: string): boolean {
+  const last = (text: string): number => Number(text.split(/[\s,-]+/).at(-1));
+  return last(next) < last(now);
+}
+
 /** The wanted value where no host is known, as for a file to hand out. */
 export function plainValue(want: Want): string {
   switch (want.rule) {

@@ -4,8 +4,8 @@
  * before the range that would hand it out is widened, conntrack's buckets before its maximum.
  * `tune`, the rendered sysctl.d file and the reports derive from it. Values and their proofs: KERNEL.md §1 and §6.
  */
-import { endsWithSlack, type Plan, tcpQueuePages } from "./plan.js";
-import type { Want } from "./rules.js";
+import { endsWithSlack, type Plan, STOCK_NR_OPEN, tcpQueuePages } from "./plan.js";
+import { isLegible, isLower, nextValue, type Want } from "./rules.js";
 
 export interface Setting {
   /** As sysctl(8) spells it; "module.<name>.<parameter>" for a module's parameter under /sys/module. */
@@ -45,7 +45,7 @@ export const SETTINGS: readonly Setting[] = [
     key: "fs.nr_open",
     why: "No process may be given a higher descriptor limit than this; a limit above it locks users out of login.",
     scope: "host",
-    wants: (plan) => ({ rule: "atLeast", value: Math.max(1_048_576, plan.nofile) }),
+    wants: (plan) => ({ rule: "atLeast", value: Math.max(STOCK_NR_OPEN, plan.nofile, plan.nofileWanted ?? 0) }),
     hostMayHaveMore: true,
   },
   {
@@ -155,3 +155,11 @@ export const SETTINGS: readonly Setting[] = [
     when: TRACKED,
   },
 ];
+
+/** Whether setting it as wanted would lower what is there. */
+export function wouldLower(setting: Setting, plan: Plan, now: string): boolean {
+  const want = setting.wants(plan);
+  if (setting.lowers === undefined || !isLegible(want, now)) return false;
+  const next = nextValue(want, now);
+  return next !== undefined && isLower(next, now);
+}

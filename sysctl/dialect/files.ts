@@ -17,19 +17,19 @@ export function sysctlFile(needs: readonly Need[], head: string): string {
   return file([comments(head), ...blocks]);
 }
 
-/** limits.d, read by pam_limits at login. `*` does not cover root there (limits.conf(5)), hence its own lines. */
+/** limits.d, read by pam_limits at login. */
 export function limitsFile(needs: readonly Need[], head: string): string {
   const nofile = greatest(needs, "nofile");
-  const tasks = greatest(needs, "tasks");
-  return file([
-    comments(`${head}\nRead at login: log in again for it. Services do not read it; they have ${DROP_IN_PATH}.`),
-    nofile === undefined ? [] : limitLines("nofile", nofile),
-    tasks === undefined ? [] : limitLines("nproc", tasks),
-  ]);
+  const notes = `Read at login: log in again for it. Services do not read it; they have ${DROP_IN_PATH}.`;
+  return file([comments(`${head}\n${notes}`), nofile === undefined ? [] : limitLines("nofile", nofile)]);
 }
 
+/**
+ * `*` does not cover root (limits.conf(5)). Hard limits only: Node takes the hard limit at start, and a high soft one
+ * breaks programs that still use select().
+ */
 export const limitLines = (item: "nofile" | "nproc", value: number): string[] =>
-  ["*", "root"].flatMap((who) => ["soft", "hard"].map((kind) => `${who} ${kind} ${item} ${value}`));
+  ["*", "root"].map((who) => `${who} hard ${item} ${value}`);
 
 /** A systemd drop-in for megagate.service. */
 export function dropIn(needs: readonly Need[], head: string): string {

@@ -75,6 +75,7 @@ function daemonSet(needs: readonly SysctlNeed[]): string[] {
     "            - |",
     "              at_least() {",
     '                file="/proc/sys/$(echo "$1" | tr . /)"',
+    '                [ -e "$file" ] || { echo "$1: not on this node"; return 0; }',
     '                now="$(awk \'{ print $NF }\' "$file")"',
     '                [ "$now" -ge "$(echo "$2" | awk \'{ print $NF }\')" ] || echo "$2" > "$file"',
     "              }",

@@ -2,7 +2,7 @@
  * The table of limits on how many connections fit: for each, what is there, what n connections need of it, what is seen at
  * the end of it, and what to ask for instead. Pure; ceilings.ts does the search. Limits and proofs: KERNEL.md §1 and §2.
  */
-import { fullestWorker, workerCap } from "../../src/config/capacity.js";
+import { fullestWorker } from "../../src/config/capacity.js";
 import type { Need } from "../dialects.js";
 import type { LimitId, Side } from "./ceiling.js";
 import * as demand from "./demand.js";
@@ -40,8 +40,7 @@ export const COUNT_ROWS: readonly CountRow[] = [
   {
     limit: "descriptors",
     side: "server",
-    // The hub has a descriptor for each worker.
-    there: ({ nofile }) => nofile && Math.min(demand.MOST_WORKERS, workerCap(nofile.hard)),
+    there: (facts) => facts.nofile && demand.mostWorkers(facts),
     needs: (n, facts) => demand.workersOf(n, facts),
     shown: words.workersShown,
     explanation: words.workers,

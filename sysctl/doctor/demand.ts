@@ -11,6 +11,7 @@ import {
   KERNEL_BYTES_PER_SERVER_SOCKET,
   USER_BYTES_PER_CONNECTION,
   WORKER_OWN_DESCRIPTORS,
+  workerCap,
   workersFor,
 } from "../../src/config/capacity.js";
 import { MOST_CONNECTIONS } from "./ceiling.js";
@@ -46,6 +47,10 @@ export function nofileFor(n: number, facts: Facts): number {
 /** The limit under which one worker for each core is enough. */
 export const descriptorsWanted = (n: number, { cores }: Facts): number =>
   fullestWorker(n, cores) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
+
+/** Supervisor and hub have a descriptor for each worker (counted with twelve: 20 and 22 beside them). */
+export const mostWorkers = (facts: Facts): number =>
+  Math.min(MOST_WORKERS, workerCap(facts.nofile?.hard ?? KERNEL_NOFILE));
 
 /** What to ask for: enough for one worker a core, or where that is beyond fs.nr_open, as much as this allows. */
 export function nofileNeeded(n: number, facts: Facts): number {

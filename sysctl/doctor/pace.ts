@@ -125,7 +125,7 @@ function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"
   const setting = SETTINGS.find(({ key }) => key === row.key);
   if (!setting) throw new Error(`no such setting: ${row.key}`);
   const found = assess(setting, asked, facts.settings.get(row.key) ?? { code: "ENOENT" });
-  const now = "now" in found && found.now !== undefined ? found.now.replace(/\s+/g, " ") || "(empty)" : "not visible";
+  const now = "now" in found ? found.now.replace(/\s+/g, " ") || "(empty)" : "not visible";
   const need: Need | null =
     found.verdict === "low" ? { kind: "sysctl", key: row.key, value: found.next, scope: setting.scope } : null;
   return {
@@ -135,10 +135,16 @@ function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"
     verdict: VERDICTS[found.verdict],
     connections: null,
     there: row.shown?.(facts) ?? now,
-    explanation: "reason" in found ? `${setting.why} Here: ${found.reason}.` : setting.why,
+    explanation: explained(found),
     symptom: row.symptom,
     need,
   };
+}
+
+function explained(found: Finding): string {
+  if ("reason" in found) return `${found.reason}.`;
+  const { why, lowers } = found.setting;
+  return found.verdict === "low" && lowers !== undefined ? `${why} The price: ${lowers}.` : why;
 }
 
 /** The model's 4,040 bytes hold SELinux' labels (56 bytes a socket, measured); others were not measured and are smaller. */

@@ -4,7 +4,7 @@
  */
 import pc from "picocolors";
 import { columns, paragraphs } from "../report.js";
-import type { Ceiling, Verdict } from "./ceiling.js";
+import type { Ceiling, LimitId, Verdict } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
 import type { DoctorPlan, Facts, Surrounding } from "./facts.js";
 import { DIALECT_OF } from "./surrounding.js";
@@ -24,6 +24,10 @@ const ENDS: Readonly<Record<DoctorPlan["side"], string>> = {
   both: "both ends",
 };
 const VERDICT_TEXT: Readonly<Record<Verdict, string>> = { ok: "ok", low: "LOW", unknown: "COULD NOT TELL" };
+/** Some settings of the pace are too high, not too low. */
+const PACE_TEXT: Readonly<Record<Verdict, string>> = { ...VERDICT_TEXT, low: "NOT AS WANTED" };
+/** `tune` sets these only when told, since their values go down. */
+const LOWERED: readonly LimitId[] = ["unsent-bytes", "send-buffer"];
 
 export function reportDoctor(ceilings: readonly Ceiling[], facts: Facts, plan: DoctorPlan, colour: boolean): string {
   const colours = pc.createColors(colour);
@@ -36,7 +40,7 @@ export function reportDoctor(ceilings: readonly Ceiling[], facts: Facts, plan: D
     [countTable(counting, colours)],
     ...counting.filter(isOpen).map((row) => [...reasons(row, colours), ...indented(row.remedy)]),
     [paceTable(pace, colours)],
-    ...pace.filter(isOpen).map((row) => reasons(row, colours)),
+    paceReasons(pace.filter(isOpen), colours),
     paceRemedies(pace, facts, plan),
   ]);
 }
@@ -77,14 +81,22 @@ function fits({ connections, verdict }: Ceiling): string {
   return verdict === "unknown" ? "?" : "no bound";
 }
 
-function verdictText({ verdict }: Ceiling, colours: Colours): string {
-  const colour = { ok: colours.green, low: colours.red, unknown: colours.yellow }[verdict];
-  return colour(VERDICT_TEXT[verdict]);
+function verdictText({ verdict, counts }: Ceiling, colours: Colours): string {
+  const low = counts ? colours.red : colours.yellow;
+  const colour = { ok: colours.green, low, unknown: colours.yellow }[verdict];
+  return colour((counts ? VERDICT_TEXT : PACE_TEXT)[verdict]);
 }
 
 function reasons(ceiling: Ceiling, colours: Colours): string[] {
   const seen = ceiling.verdict === "low" ? [`  When it is hit: ${ceiling.symptom}.`] : [];
   return [`${colours.bold(ceiling.limit)}: ${ceiling.explanation}`, ...seen];
+}
+
+/** A line each, and one for all that could not be told for the same reason. */
+function paceReasons(rows: readonly Ceiling[], colours: Colours): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const { explanation, limit } of rows) byReason.set(explanation, [...(byReason.get(explanation) ?? []), limit]);
+  return [...byReason].map(([explanation, limits]) => `${colours.bold(limits.join(", "))}: ${explanation}`);
 }
 
 /** Settings of the same file or flag list together, under one head; `tune` does or prints all of them. */
@@ -101,7 +113,8 @@ function paceRemedies(pace: readonly Ceiling[], facts: Facts, plan: DoctorPlan):
   const dialect = DIALECT_OF[facts.surrounding];
   const ends = plan.side === "server" ? " --co-located false" : "";
   const format = dialect === "sysctl" ? "" : ` --format ${dialect}`;
-  const tune = `megagate tune --connections ${plan.connections} --ports ${plan.listenPorts.join(",")}${ends}${format}`;
+  const lowering = pace.some((row) => row.verdict === "low" && LOWERED.includes(row.limit)) ? " --allow-lowering" : "";
+  const tune = `megagate tune --connections ${plan.connections} --ports ${plan.listenPorts.join(",")}${ends}${lowering}${format}`;
   const verb = dialect === "sysctl" ? "sets" : "prints";
   return [`All of these at once: \`${tune}\` ${verb} them. One by one:`, ...[...blocks.values()].flatMap(indented)];
 }

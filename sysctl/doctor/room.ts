@@ -60,16 +60,15 @@ export function portsThere(facts: Facts, plan: DoctorPlan): number | null {
   return ports && ports * Math.max(1, plan.sources) * plan.destinations;
 }
 
-/** The namespace beyond a container's own, where its bridge is: invisible from here, and it may track as well. */
-export const hasHiddenNetwork = (facts: Facts): boolean =>
-  facts.ownNetwork && (facts.surrounding === "docker" || facts.surrounding === "kubernetes");
+/** What leaves a network namespace of its own crosses another, invisible from here, and may be tracked there as well. */
+export const hasHiddenNetwork = (facts: Facts, plan: DoctorPlan): boolean => facts.ownNetwork && plan.side !== "both";
 
 /** Entries left, where tracking is live; Infinity where it is not. */
-export function flowsThere(facts: Facts): number | null {
+export function flowsThere(facts: Facts, plan: DoctorPlan): number | null {
   const { tracking } = facts;
   if (tracking === null) return Number.POSITIVE_INFINITY;
   const most = numberOf(facts, "net.netfilter.nf_conntrack_max");
   if (tracking.live === true) return most === undefined ? null : most - tracking.entries;
-  if (tracking.live === null || hasHiddenNetwork(facts)) return null;
+  if (tracking.live === null || hasHiddenNetwork(facts, plan)) return null;
   return Number.POSITIVE_INFINITY;
 }

@@ -30,8 +30,10 @@ export function surroundingOf(tree: Tree): { readonly surrounding: Surrounding; 
   return { surrounding: unit === null ? "host" : "systemd", unit };
 }
 
+/** On a node's own shell there are mounts of pods too, but none of them over /etc/hosts. */
 function isPod(tree: Tree, groups: string, mounts: string, contained: boolean): boolean {
-  if (/\/kubepods[./-]/.test(groups) || /\/kubelet\/pods\//.test(mounts)) return true;
+  if (/\/kubepods[./-]/.test(groups) || /\/kubelet\/pods\/[^ ]+ \/(?:etc\/hosts|dev\/termination-log) /.test(mounts))
+    return true;
   return contained && /(?:^|\0)KUBERNETES_SERVICE_HOST=/.test(tree.text("proc/self/environ") ?? "");
 }
 

@@ -36,7 +36,7 @@ export function workers(facts: Facts, plan: DoctorPlan): string {
     effective > limit.hard ? ` (the gateway may raise its limit and does so, to ${grouped(effective)})` : "";
   const needed = demand.workersOf(plan.connections, facts);
   const cap = workerCap(effective);
-  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.MOST_WORKERS)} at most`;
+  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.mostWorkers(facts))} at most`;
   return `${auto}; one fixed for each core (--workers ${facts.cores}) would hold ${grouped(facts.cores * cap)} together.`;
 }
 
@@ -70,12 +70,12 @@ export function flows(facts: Facts): string {
   return `${setting(facts, "net.netfilter.nf_conntrack_max")}, ${grouped(facts.tracking.entries)} of them used`;
 }
 
-export function flowsExplained(facts: Facts): string {
+export function flowsExplained(facts: Facts, plan: DoctorPlan): string {
   const { tracking } = facts;
   if (tracking === null) return "Connections are not tracked: the module is not loaded.";
   const beyond =
-    " The namespace at the other end of the container's bridge may track each of them as well: run this on the host itself, or give the container the host's network.";
-  const hidden = hasHiddenNetwork(facts) ? beyond : "";
+    " What leaves this network namespace may be tracked beyond it as well, at the other end of a container's bridge for instance: run this on the host itself, or give the container the host's network.";
+  const hidden = hasHiddenNetwork(facts, plan) ? beyond : "";
   if (tracking.live === true) {
     return `Connection tracking is live: connections made here add entries, one each. Dead peers keep theirs for five days.${hidden}`;
   }

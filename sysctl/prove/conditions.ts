@@ -47,6 +47,7 @@ function* faultsOf(conditions: Conditions, size: Size): Generator<string> {
   }
   if (!holdersFit(size.connections, nofile)) {
     yield `a process may have only ${grouped(nofile)} descriptors, too few for ${grouped(size.connections)} connections in a sensible number of processes: ulimit -Hn 20000`;
+    return;
   }
   const needed = memoryNeededBytes(size.connections, holdersFor(size.connections, nofile));
   if (freeBytes - needed < MEMORY_FLOOR_BYTES) {

@@ -29,9 +29,9 @@ export const CONNECT_TIMEOUT_MS = 4000;
 const CONNECTIONS_PER_SOURCE = 28_000;
 /** Two, however few the connections: the listening port is shared, as a gateway's is. */
 const FEWEST_HOLDERS = 2;
-/** Private memory of one child; 13 MB measured. */
+/** Memory of one child: 9.6 MB private by Pss_Anon, and what the kernel keeps for a process. */
 const BYTES_PER_HOLDER = 20e6;
-/** One connection-tracking entry with its slab packing: 256 B and the extensions. */
+/** One connection-tracking entry: 256 B in its slab, and extensions. All in all 3.1 GB by this sum, 3.06 GB measured. */
 const BYTES_PER_ENTRY = 400;
 /** What must be left: MemFree and page cache. */
 export const MEMORY_FLOOR_BYTES = 1e9;

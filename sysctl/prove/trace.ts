@@ -57,7 +57,8 @@ export function currentMaximum(host: Host): string | undefined {
 /** One sentence for doctor: a proof that was cut short left a wrong maximum, and the remedy. Undefined if none did. */
 export function leftover(root = "/"): string | undefined {
   const trace = readTrace(openHost(root), join(root, TRACE_PATH));
-  if (trace === undefined || isKeeper(trace.keeper)) return undefined;
+  // At --full the value that is borrowed may be the host's own: then nothing is wrong.
+  if (trace === undefined || trace.before === trace.during || isKeeper(trace.keeper)) return undefined;
   return (
     `${TABLE_MAXIMUM} is ${trace.during} because a \`megagate doctor --prove\` and its keeper were killed; it was ${trace.before}. ` +
     `Put it back: sysctl -w ${TABLE_MAXIMUM}=${trace.before} (or run \`megagate doctor --prove\` again, which ends with it)`
@@ -81,8 +82,16 @@ function isKeeper(pid: number): boolean {
 
 /** Opens the file without touching what is in it, creating it where there is none. */
 export function openTrace(path: string): number {
-  mkdirSync(dirname(path), { recursive: true });
-  return openSync(path, "a+", 0o600);
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return openSync(path, "a+", 0o600);
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new GatewayError(
+      "refused",
+      `the old value must be kept in ${path} first, and that cannot be written: ${why}`,
+    );
+  }
 }
 
 /** Replaces what is in the open file, and waits until it is on disk. */

@@ -11,6 +11,7 @@ import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { ERRORS } from "../../src/errors.js";
 import { CLOSE_REASONS, METRICS, REFUSE_REASONS } from "../../src/metrics/catalog.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
+import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
 
 const rows = (cells: readonly (readonly (string | number)[])[]): string =>
   cells.map((row) => `| ${row.join(" | ")} |`).join("\n");
@@ -19,6 +20,7 @@ const generated: Readonly<Record<string, () => string>> = {
   "serve options": () => renderMarkdown(SERVE_OPTIONS),
   "load options": () => renderMarkdown(LOAD_OPTIONS),
   "tune options": () => renderMarkdown(TUNE_OPTIONS),
+  "doctor options": () => renderMarkdown(DOCTOR_OPTIONS),
   codes: () =>
     rows([
       ["code", "close code", "HTTP", "client should", "meaning"],

@@ -1,9 +1,11 @@
 /** The commands as a person meets them: options, output, exit by error. sysctl/command.ts and sysctl/report.ts. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Command } from "commander";
 import { addTuneCommands } from "../../../sysctl/command.js";
+import { openEtc } from "../../../sysctl/tune/etc.js";
 import { type Fixture, hostOf, type IllWill, inFixture, STOCK } from "./fixture.js";
 
 interface Trial {
@@ -17,18 +19,22 @@ interface Trial {
 function run(fixture: Fixture, trial: Trial, printed: string[] = []): string {
   const program = new Command("megagate").exitOverride();
   const stdout = { write: (text: string) => printed.push(text), isTTY: trial.isTTY };
-  addTuneCommands(program, { env: trial.env ?? {}, stdout, host: hostOf(fixture, trial.illWill) });
+  addTuneCommands(program, {
+    env: trial.env ?? {},
+    stdout,
+    host: hostOf(fixture, trial.illWill),
+    etc: openEtc(fixture.root),
+  });
   program.parse(["node", "megagate", ...trial.words, "--state", fixture.statePath]);
   return printed.join("");
 }
 
 describe("megagate tune", () => {
-  it("prints before and after, what is lowered at whose cost, and what the plan means for descriptors", () =>
+  it("prints before and after, and what the plan means for descriptors", () =>
     inFixture(STOCK, (fixture) => {
       const text = run(fixture, { words: ["tune"] });
       assert.match(text, /^net\.core\.somaxconn +4096 +65535 +set$/m);
       assert.match(text, /^fs\.nr_open +1048576 += +already enough$/m);
-      assert.match(text, /^net\.ipv4\.tcp_wmem: no TCP connection.*slower/m);
       assert.match(text, /nf_conntrack_max: connection tracking is not live here/);
       assert.match(text, /20,000 for each process.*1,000,000 connections need \d\d workers.*by itself/);
       assert.match(text, /^Memory: about 10\.\d GB of 25\.3 GB/m);
@@ -78,10 +84,86 @@ describe("megagate tune", () => {
       assert.match(run(fixture, { words: ["tune", "--connections", "9000000"] }), /too little for the plan/);
     }));
 
-  it("with --print prints a file and changes nothing", () =>
+  it("keeps higher values unless --allow-lowering is said, and tells of both", () =>
     inFixture(STOCK, (fixture) => {
-      const text = run(fixture, { words: ["tune", "--print"] });
-      assert.match(text, /^net\.core\.somaxconn = 65535$/m);
+      assert.match(run(fixture, { words: ["tune"] }), /^net\.ipv4\.tcp_wmem .* kept, higher than wanted$/m);
+      assert.equal(fixture.get("net.ipv4.tcp_wmem"), STOCK["net.ipv4.tcp_wmem"]);
+      const text = run(fixture, { words: ["tune", "--allow-lowering"] });
+      assert.match(text, /^net\.ipv4\.tcp_wmem .* set, lower than before$/m);
+      assert.match(text, /^net\.ipv4\.tcp_wmem: no TCP connection.*slower/m);
+    }));
+
+  it("does one act at a time", () =>
+    inFixture(STOCK, (fixture) => {
+      assert.throws(() => run(fixture, { words: ["tune", "--diff", "--format", "docker"] }), {
+        kind: "usage",
+        message: /^--diff and --format docker are 2 acts/,
+      });
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("with --diff shows what would be, with --verify fails until it is so, with --rollback goes back", () =>
+    inFixture(STOCK, (fixture) => {
+      const verify = { words: ["tune", "--verify"] };
+      assert.match(run(fixture, { words: ["tune", "--diff"] }), /^net\.core\.somaxconn +4096 +65535 +would be set$/m);
+      assert.deepEqual(fixture.all(), STOCK);
+      assert.throws(() => run(fixture, verify), { kind: "failed", message: /net\.core\.somaxconn, / });
+      run(fixture, { words: ["tune", "--apply"] });
+      assert.match(run(fixture, verify), /^net\.core\.somaxconn +65535 += +already enough$/m);
+      run(fixture, { words: ["tune", "--rollback"] });
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("with --format prints the profile in each dialect and changes nothing", () =>
+    inFixture(STOCK, (fixture) => {
+      const print = (dialect: string): string => run(fixture, { words: ["tune", "--format", dialect] });
+      assert.match(print("sysctl"), /^net\.core\.somaxconn = 65535$/m);
+      assert.match(print("systemd"), /^\[Service\]\nLimitNOFILE=524288\nTasksMax=4915$/m);
+      assert.match(print("docker"), /^ {2}--ulimit nofile=524288:524288 \\$/m);
+      assert.match(print("kubernetes"), /^kind: KubeletConfiguration$/m);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("with --persist writes files too, and --rollback takes them away; --verify sees one that is missing", () =>
+    inFixture(STOCK, (fixture) => {
+      const limits = "/etc/security/limits.d/99-megagate.conf";
+      const text = run(fixture, { words: ["tune", "--persist"] });
+      assert.match(text, new RegExp(`^${limits}: written\\.$`, "m"));
+      assert.match(text, /^The files count from the next boot/m);
+      rmSync(join(fixture.root, limits));
+      assert.throws(() => run(fixture, { words: ["tune", "--verify"] }), {
+        kind: "failed",
+        message: /: \/etc\/security/,
+      });
+      assert.match(
+        run(fixture, { words: ["tune", "--rollback"] }),
+        /^\/etc\/sysctl\.d\/99-megagate\.conf: removed\.$/m,
+      );
+      assert.equal(existsSync(join(fixture.root, "etc")), false);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
+  it("warns of lines in the host's own files, by file and line, and fails for none of them", () =>
+    inFixture(STOCK, (fixture) => {
+      mkdirSync(join(fixture.root, "etc"));
+      writeFileSync(join(fixture.root, "etc/sysctl.conf"), "net.ipv4.tcp_tw_recycle = 1\n");
+      for (const words of [["tune", "--diff"], ["tune"], ["tune", "--verify"]]) {
+        assert.match(
+          run(fixture, { words }),
+          /^\/etc\/sysctl\.conf:1: net\.ipv4\.tcp_tw_recycle does nothing: Linux 4\.12/m,
+        );
+      }
+    }));
+
+  it("refuses a plan that contradicts itself before anything is written, all reasons together", () =>
+    inFixture(STOCK, (fixture) => {
+      const words = ["tune", "--connections", "40000000", "--nofile", "2000000"];
+      const illWill = { denied: { "fs.nr_open": "EACCES" } };
+      assert.throws(() => run(fixture, { words, illWill }), {
+        kind: "refused",
+        message:
+          /^--nofile: 2,000,000 .*above fs\.nr_open \(1,048,576\).*\nnet\.ipv4\.tcp_mem: .*\nNothing was changed$/,
+      });
       assert.deepEqual(fixture.all(), STOCK);
     }));
 });

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { DIALECTS, type Need, remedyLines, renderProfile } from "../../../sysctl/dialects.js";
+import { inFixture } from "./fixture.js";
 
 const SOMAXCONN: Need = {
   kind: "sysctl",
@@ -27,7 +28,7 @@ describe("the remedy for one need", () => {
       "# /etc/sysctl.d/99-megagate.conf, then: sysctl --system",
       "net.core.somaxconn = 65535",
     ]);
-    assert.match(text(remedyLines("sysctl", NOFILE)), /limits\.d.*\n\* soft nofile 20000\n.*\nroot soft/);
+    assert.match(text(remedyLines("sysctl", NOFILE)), /limits\.d.*\n\* hard nofile 20000\nroot hard nofile 20000$/);
     assert.deepEqual(remedyLines("systemd", NOFILE).slice(1), ["[Service]", "LimitNOFILE=20000"]);
     assert.deepEqual(remedyLines("systemd", TASKS).slice(1), ["[Service]", "TasksMax=900"]);
     assert.deepEqual(remedyLines("systemd", MEMORY).slice(1), ["[Service]", "MemoryMax=5000000000"]);
@@ -109,4 +110,21 @@ describe("a whole profile", () => {
     ]);
     assert.deepEqual(spec.containers[0]?.resources, { limits: { memory: "5000000000" } });
   });
+
+  it("for Kubernetes raises on a node what is lower, and nothing else", () =>
+    inFixture({ "fs.file-max": "9223372036854775807", "net.core.netdev_max_backlog": "1000" }, (fixture) => {
+      const backlog: Need = { kind: "sysctl", key: "net.core.netdev_max_backlog", value: "65536", scope: "host" };
+      const absent: Need = { kind: "sysctl", key: "net.netfilter.nf_conntrack_max", value: "5", scope: "host" };
+      const mem: Need = { kind: "sysctl", key: "net.ipv4.tcp_mem", value: "3 4 5", scope: "host" };
+      fixture.set("net.ipv4.tcp_mem", "1\t2\t3");
+      const [daemonSet] = parseAllDocuments(renderProfile("kubernetes", [FILE_MAX, backlog, absent, mem], "x"));
+      const path = ["spec", "template", "spec", "initContainers", 0, "command", 2];
+      assert.ok(daemonSet !== undefined && "getIn" in daemonSet);
+      const script = String(daemonSet.getIn(path)).replaceAll("/proc/sys", `${fixture.root}/proc/sys`);
+      const said = execFileSync("sh", ["-ec", script], { encoding: "utf8" });
+      assert.equal(said, "net.netfilter.nf_conntrack_max: not on this node\n");
+      assert.equal(fixture.get("net.core.netdev_max_backlog"), "65536");
+      assert.equal(fixture.get("net.ipv4.tcp_mem"), "3 4 5");
+      assert.equal(fixture.get("fs.file-max"), "9223372036854775807");
+    }));
 });

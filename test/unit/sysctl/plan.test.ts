@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { endsWithSlack, memoryNeededBytes, type Plan, tcpQueuePages } from "../../../sysctl/plan.js";
+import {
+  endsWithSlack,
+  memoryNeededBytes,
+  type Plan,
+  processNofile,
+  serviceTasks,
+  tcpQueuePages,
+} from "../../../sysctl/plan.js";
 import { MILLION } from "../../../sysctl/render.js";
 
 describe("the plan's sums", () => {
@@ -36,5 +43,18 @@ describe("the plan's sums", () => {
 
   it("count a page for each socket end before Linux 6.0, which kept one", () => {
     assert.equal(tcpQueuePages({ ...MILLION, kernelMajor: 5 }) - tcpQueuePages(MILLION), 2_000_000);
+  });
+
+  it("give one process what one worker a core needs, never less than it has, and the operator's word over both", () => {
+    assert.equal(processNofile({ ...MILLION, cores: 1 }), 1_005_100);
+    assert.equal(processNofile({ ...MILLION, connections: 1000 }), 524_288);
+    assert.equal(processNofile({ ...MILLION, nofile: 2_000_000 }), 2_000_000);
+    assert.equal(processNofile({ ...MILLION, connections: 9_000_000 }), 1_048_576);
+    assert.equal(processNofile({ ...MILLION, nofileWanted: 30_000 }), 30_000);
+  });
+
+  it("leave room for a dozen tasks of each worker", () => {
+    assert.equal(serviceTasks(MILLION), 4915);
+    assert.equal(serviceTasks({ ...MILLION, cores: 1000 }), 12_024);
   });
 });

@@ -1,12 +1,15 @@
 /** The table as a sysctl.d file: sysctl/render.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MILLION, renderSysctlFile } from "../../../sysctl/render.js";
+import { renderProfile } from "../../../sysctl/dialects.js";
+import { headOf, MILLION, needsOf, type Place, renderSysctlFile } from "../../../sysctl/render.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 import { STOCK } from "./fixture.js";
 
-const forThisHost = (values: Readonly<Record<string, string>>, plan = MILLION): string =>
-  renderSysctlFile(plan, (key) => values[key]);
+function forThisHost(values: Readonly<Record<string, string>>, plan = MILLION, allowLowering = true): string {
+  const place: Place = { kind: "thisHost", read: (key) => values[key], allowLowering };
+  return renderProfile("sysctl", needsOf(plan, place), headOf(plan, place));
+}
 
 describe("the sysctl.d file", () => {
   it("has for any host no line that could lower a bigger machine's own value, nor one for tracking", () => {
@@ -32,9 +35,33 @@ describe("the sysctl.d file", () => {
     assert.match(text, /^net\.netfilter\.nf_conntrack_max = 1200000$/m);
   });
 
+  it("leaves out for a known host what would lower a value, unless it may", () => {
+    assert.match(forThisHost(STOCK), /^net\.ipv4\.tcp_wmem = 4096 16384 262144$/m);
+    const kept = forThisHost(STOCK, MILLION, false);
+    assert.match(kept, /this host has 4096 16384 4194304.*--allow-lowering\.\n# net\.ipv4\.tcp_wmem = /);
+    assert.doesNotMatch(kept, /^net\.ipv4\.tcp_(wmem|notsent_lowat) =/m);
+  });
+
   it("gives every setting its reason, and a file in which every line is a comment, a value or empty", () => {
     const text = renderSysctlFile(MILLION);
     for (const { why } of SETTINGS) assert.ok(text.includes(`# ${why}\n`), why);
     for (const line of text.split("\n")) assert.match(line, /^(#.*|[a-z0-9_.-]+ = \S.*)?$/);
+  });
+});
+
+describe("the needs of a container", () => {
+  const needs = needsOf(MILLION, { kind: "container" });
+
+  it("include connection tracking, since a container's network is behind NAT", () => {
+    const keys = needs.flatMap((need) => (need.kind === "sysctl" ? [need.key] : []));
+    assert.ok(keys.includes("net.netfilter.nf_conntrack_max"));
+    assert.ok(keys.includes("net.netfilter.nf_conntrack_buckets"));
+    assert.ok(needs.every((need) => need.leftOut === undefined));
+  });
+
+  it("have descriptors for one worker a core, or as many as the operator says", () => {
+    assert.equal(needs.find((need) => need.kind === "nofile")?.value, 524_288);
+    const told = needsOf({ ...MILLION, nofileWanted: 30_000 }, { kind: "container" });
+    assert.equal(told.find((need) => need.kind === "nofile")?.value, 30_000);
   });
 });

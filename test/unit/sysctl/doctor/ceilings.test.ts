@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fullestWorker, workersFor } from "../../../../src/config/capacity.js";
 import type { Facts } from "../../../../sysctl/doctor/facts.js";
-import { ceilingAt, factsOf, PLAN } from "./hosts.js";
+import { ceilingAt, factsOf, type PLAN } from "./hosts.js";
 
 const nofile = (hard: number): Partial<Facts> => ({ nofile: { soft: 1024, hard } });
 
@@ -72,6 +72,10 @@ describe("connection tracking", () => {
     assert.equal(ceilingAt("conntrack", factsOf("docker-container", { ownNetwork: false })).verdict, "ok");
   });
 
+  it("is known in a container where both ends are inside, and nothing leaves its namespace", () => {
+    assert.equal(ceilingAt("conntrack", factsOf("docker-container"), { side: "both" }).verdict, "ok");
+  });
+
   it("could not be told where nobody tried, and does not exist where the module is not loaded", () => {
     const untried = { entries: 0, live: null };
     assert.equal(ceilingAt("conntrack", factsOf("host-64-cores", { tracking: untried })).verdict, "unknown");
@@ -90,7 +94,7 @@ describe("tcp_mem", () => {
     assert.equal(ceilingAt("tcp-mem", factsOf("kubernetes-pod")).verdict, "unknown");
     assert.match(
       ceilingAt("tcp-mem", factsOf("docker-container")).explanation,
-      /not visible in this network namespace/,
+      /^host-wide, and not visible in this network namespace/,
     );
   });
 });

@@ -1,7 +1,7 @@
 /** The recorded hosts of test/fixtures/hosts, each asked as `megagate doctor` asks. Used by the tests of this folder only. */
 import { join } from "node:path";
-import type { Ceiling, LimitId } from "../../../../sysctl/doctor/ceiling.js";
-import { ceilingsOf } from "../../../../sysctl/doctor/ceilings.js";
+
+import { type Ceiling, ceilingsOf, type LimitId } from "../../../../sysctl/doctor/ceilings.js";
 import type { DoctorPlan, Facts } from "../../../../sysctl/doctor/facts.js";
 import { survey } from "../../../../sysctl/doctor/survey.js";
 

@@ -63,6 +63,12 @@ describe("what runs the gateway", () => {
       null,
     ],
     [
+      "a shell on a node, where pods' volumes are mounted",
+      { ...FIRST, "proc/self/mountinfo": "90 1 0:50 / /var/lib/kubelet/pods/8d1f/volumes/token rw - tmpfs tmpfs rw\n" },
+      "host",
+      null,
+    ],
+    [
       "a shell with a pod's variable in it",
       { ...FIRST, "proc/self/environ": "KUBERNETES_SERVICE_HOST=10.0.0.1\0" },
       "host",

@@ -1,7 +1,12 @@
 /** Whether connections made here are tracked, by making some: sysctl/doctor/tracking.ts. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { describe, it } from "node:test";
+import { promisify } from "node:util";
 import { isTracking } from "../../../../sysctl/doctor/tracking.js";
+
+const NO_NAMESPACE = process.geteuid?.() === 0 ? false : "making a network namespace takes root";
+const at = (path: string): string => new URL(`../../../../${path}`, import.meta.url).href;
 
 describe("the tracking probe", () => {
   it("says no where the count stays, be it zero or not", async () => {
@@ -21,5 +26,22 @@ describe("the tracking probe", () => {
   it("does not take the comings and goings of others for its own", async () => {
     const readings = [1873, 1880];
     assert.equal(await isTracking(() => readings.shift()), false);
+  });
+
+  it("sees the kernel's own count move once a rule tracks connections, and not before", {
+    skip: NO_NAMESPACE,
+  }, async () => {
+    const program = `
+      const { enterNewNamespace } = await import("${at("sysctl/prove/namespace.js")}");
+      const { trackConnections } = await import("${at("sysctl/prove/tracking.js")}");
+      const { isTracking } = await import("${at("sysctl/doctor/tracking.js")}");
+      enterNewNamespace();
+      const answers = [await isTracking()];
+      trackConnections();
+      answers.push(await isTracking(), await isTracking());
+      console.log(answers.join(" "));`;
+    const words = ["--input-type=module", "--eval", program];
+    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 30_000 });
+    assert.equal(stdout.trim(), "false true true");
   });
 });

@@ -1,16 +1,22 @@
-/** Applying the table and going back, over fixture kernels: sysctl/tune.ts. */
+/** Applying the table and going back, over fixture kernels: sysctl/tune/tune.ts and sysctl/tune/untune.ts. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Plan } from "../../../sysctl/plan.js";
-import { MILLION } from "../../../sysctl/render.js";
-import { readRollback } from "../../../sysctl/rollback.js";
-import { parsePorts } from "../../../sysctl/rules.js";
-import { type Tuned, tune, untune } from "../../../sysctl/tune.js";
-import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "./fixture.js";
+import type { Host } from "../../../../sysctl/host.js";
+import type { Plan } from "../../../../sysctl/plan.js";
+import { MILLION } from "../../../../sysctl/render.js";
+import { parsePorts } from "../../../../sysctl/rules.js";
+import { openEtc } from "../../../../sysctl/tune/etc.js";
+import { readRollback } from "../../../../sysctl/tune/rollback.js";
+import { type Tuned, tune } from "../../../../sysctl/tune/tune.js";
+import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
+import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "../fixture.js";
 
 const LIVE = { ...MILLION, conntrackLive: true };
+const apply = (host: Host, plan: Plan, { statePath }: Fixture, allowLowering = true): readonly Tuned[] =>
+  tune(host, plan, { statePath, allowLowering }).rows;
+const goBack = (host: Host, { root, statePath }: Fixture): Untuned => untune(host, openEtc(root), statePath);
 const rowOf = (rows: readonly Tuned[], key: string): Tuned => rows.find((row) => row.setting.key === key)!;
 
 /** A kernel with any values that a host may have, lower and higher than wanted. */
@@ -37,7 +43,7 @@ const errnos = fc.dictionary(fc.constantFrom(...Object.keys(STOCK)), fc.constant
 
 function tuneOrDie(fixture: Fixture, plan: Plan, illWill: IllWill): void {
   try {
-    tune(hostOf(fixture, illWill), plan, fixture.statePath);
+    apply(hostOf(fixture, illWill), plan, fixture);
   } catch (error) {
     if (!(error instanceof Killed)) throw error;
   }
@@ -59,7 +65,7 @@ describe("tune and untune", () => {
       fc.property(cases, ({ kernel, attempts }) =>
         inFixture(kernel, (fixture) => {
           for (const { plan, illWill } of attempts) tuneOrDie(fixture, plan, illWill);
-          untune(hostOf(fixture), fixture.statePath);
+          goBack(hostOf(fixture), fixture);
           assert.deepEqual(fixture.all(), { ...kernel });
           assert.equal(existsSync(fixture.statePath), false);
         }),
@@ -72,13 +78,13 @@ describe("tune and untune", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 12 }), (writes) =>
         inFixture(STOCK, (fixture) => {
-          tune(hostOf(fixture), LIVE, fixture.statePath);
+          apply(hostOf(fixture), LIVE, fixture);
           try {
-            untune(hostOf(fixture, { killedAfterWrites: writes }), fixture.statePath);
+            goBack(hostOf(fixture, { killedAfterWrites: writes }), fixture);
           } catch (error) {
             assert.ok(error instanceof Killed);
           }
-          untune(hostOf(fixture), fixture.statePath);
+          goBack(hostOf(fixture), fixture);
           assert.deepEqual(fixture.all(), STOCK);
         }),
       ),
@@ -86,12 +92,13 @@ describe("tune and untune", () => {
     );
   });
 
-  it("never lower anything but the two settings that are marked so", () => {
+  it("never lower anything unless told, and then only the two settings that are marked so", () => {
     fc.assert(
-      fc.property(kernels, plans, (kernel, plan) =>
+      fc.property(kernels, plans, fc.boolean(), (kernel, plan, allowLowering) =>
         inFixture(kernel, (fixture) => {
-          for (const { setting, before, after } of tune(hostOf(fixture), plan, fixture.statePath)) {
-            if (setting.lowers !== undefined || before === undefined || after === undefined) continue;
+          for (const { setting, before, after } of apply(hostOf(fixture), plan, fixture, allowLowering)) {
+            if ((allowLowering && setting.lowers !== undefined) || before === undefined || after === undefined)
+              continue;
             if (setting.key.endsWith("reserved_ports")) {
               for (const port of parsePorts(before)) assert.ok(parsePorts(after).has(port), `${port} was dropped`);
             } else if (setting.key.endsWith("port_range")) {
@@ -111,7 +118,7 @@ describe("tune and untune", () => {
 describe("tune", () => {
   it("writes what is low, keeps what is enough and says which is which", () =>
     inFixture(STOCK, (fixture) => {
-      const rows = tune(hostOf(fixture), MILLION, fixture.statePath);
+      const rows = apply(hostOf(fixture), MILLION, fixture);
       assert.equal(fixture.get("net.core.somaxconn"), "65535");
       assert.equal(fixture.get("fs.epoll.max_user_watches"), "5491533");
       assert.equal(rowOf(rows, "fs.epoll.max_user_watches").status, "enough");
@@ -123,9 +130,22 @@ describe("tune", () => {
       );
     }));
 
+  it("keeps what is higher than wanted unless it may be lowered, and says what that would cost", () =>
+    inFixture(STOCK, (fixture) => {
+      const rows = apply(hostOf(fixture), MILLION, fixture, false);
+      const row = rowOf(rows, "net.ipv4.tcp_wmem");
+      assertHas(row, { status: "kept", before: "4096\t16384\t4194304", failed: false });
+      assert.match(row.reason ?? "", /--allow-lowering: no TCP connection/);
+      assert.equal(fixture.get("net.ipv4.tcp_notsent_lowat"), "4294967295");
+      apply(hostOf(fixture), MILLION, fixture, true);
+      assert.equal(fixture.get("net.ipv4.tcp_notsent_lowat"), "16384");
+      goBack(hostOf(fixture), fixture);
+      assert.deepEqual(fixture.all(), STOCK);
+    }));
+
   it("has the old values on disk before the first write", () =>
     inFixture(STOCK, (fixture) => {
-      assert.throws(() => tune(hostOf(fixture, { killedAfterWrites: 0 }), MILLION, fixture.statePath), Killed);
+      assert.throws(() => apply(hostOf(fixture, { killedAfterWrites: 0 }), MILLION, fixture), Killed);
       assert.deepEqual(fixture.all(), STOCK);
       const somaxconn = readRollback(fixture.statePath)?.before.find(({ key }) => key === "net.core.somaxconn");
       assert.equal(somaxconn?.value, "4096");
@@ -133,13 +153,13 @@ describe("tune", () => {
 
   it("run a second time changes nothing and keeps the first values in the rollback file", () =>
     inFixture(STOCK, (fixture) => {
-      tune(hostOf(fixture), MILLION, fixture.statePath);
+      apply(hostOf(fixture), MILLION, fixture);
       const tuned = fixture.all();
       const rollback = readRollback(fixture.statePath);
-      tune(hostOf(fixture), MILLION, fixture.statePath);
+      apply(hostOf(fixture), MILLION, fixture);
       assert.deepEqual(fixture.all(), tuned);
       assert.deepEqual(readRollback(fixture.statePath), rollback);
-      tune(hostOf(fixture), { ...LIVE, connections: 2_000_000 }, fixture.statePath);
+      apply(hostOf(fixture), { ...LIVE, connections: 2_000_000 }, fixture);
       const before = new Map(readRollback(fixture.statePath)?.before.map(({ key, value }) => [key, value]));
       assert.equal(before.get("net.ipv4.tcp_max_orphans"), "131072");
       assert.equal(before.get("net.netfilter.nf_conntrack_max"), "262144");
@@ -147,21 +167,17 @@ describe("tune", () => {
 
   it("leaves connection tracking alone at a count of 0 and raises both of its values where it is live", () =>
     inFixture(STOCK, (fixture) => {
-      const idle = tune(hostOf(fixture), MILLION, fixture.statePath);
+      const idle = apply(hostOf(fixture), MILLION, fixture);
       assert.equal(rowOf(idle, "net.netfilter.nf_conntrack_max").status, "notNeeded");
       assert.equal(fixture.get("net.netfilter.nf_conntrack_max"), "262144");
-      tune(hostOf(fixture), LIVE, fixture.statePath);
+      apply(hostOf(fixture), LIVE, fixture);
       assert.equal(fixture.get("net.netfilter.nf_conntrack_max"), "1200000");
       assert.equal(fixture.get("module.nf_conntrack.hashsize"), "300000");
     }));
 
   it("reports a read-only setting with the remedy, does the rest, and fails", () =>
     inFixture(STOCK, (fixture) => {
-      const rows = tune(
-        hostOf(fixture, { denied: { "net.core.netdev_max_backlog": "EACCES" } }),
-        MILLION,
-        fixture.statePath,
-      );
+      const rows = apply(hostOf(fixture, { denied: { "net.core.netdev_max_backlog": "EACCES" } }), MILLION, fixture);
       const row = rowOf(rows, "net.core.netdev_max_backlog");
       assertHas(row, { status: "refused", before: "1000", after: "1000", failed: true });
       assert.match(row.reason ?? "", /host-wide, and read-only in this namespace/);
@@ -173,14 +189,14 @@ describe("tune", () => {
   it("writes no rollback file where nothing may be written, so that a person without root sees the whole table", () =>
     inFixture(STOCK, (fixture) => {
       const denied = Object.fromEntries(Object.keys(STOCK).map((key) => [key, "EACCES"]));
-      const rows = tune(hostOf(fixture, { denied, isRoot: false }), MILLION, fixture.statePath);
+      const rows = apply(hostOf(fixture, { denied, isRoot: false }), MILLION, fixture);
       assert.match(rowOf(rows, "net.core.somaxconn").reason ?? "", /needs root/);
       assert.equal(existsSync(fixture.statePath), false);
     }));
 
   it("reports a value that the kernel clamped", () =>
     inFixture(STOCK, (fixture) => {
-      const rows = tune(hostOf(fixture, { clamped: { "net.core.somaxconn": "8192" } }), MILLION, fixture.statePath);
+      const rows = apply(hostOf(fixture, { clamped: { "net.core.somaxconn": "8192" } }), MILLION, fixture);
       const row = rowOf(rows, "net.core.somaxconn");
       assertHas(row, { status: "clamped", after: "8192", failed: true });
       assert.match(row.reason ?? "", /65535.*8192/);
@@ -189,48 +205,13 @@ describe("tune", () => {
   it("takes a value that the kernel rounded up for set, as the bucket count is", () =>
     inFixture(STOCK, (fixture) => {
       const host = hostOf(fixture, { clamped: { "module.nf_conntrack.hashsize": "300032" } });
-      assert.equal(rowOf(tune(host, LIVE, fixture.statePath), "module.nf_conntrack.hashsize").status, "raised");
+      assert.equal(rowOf(apply(host, LIVE, fixture), "module.nf_conntrack.hashsize").status, "raised");
     }));
 
   it("does not fail for a setting that this kernel has never had", () =>
     inFixture(STOCK, (fixture) => {
       fixture.remove("net.ipv4.tcp_migrate_req");
-      const rows = tune(hostOf(fixture), MILLION, fixture.statePath);
+      const rows = apply(hostOf(fixture), MILLION, fixture);
       assertHas(rowOf(rows, "net.ipv4.tcp_migrate_req"), { status: "missing", failed: false });
-    }));
-});
-
-describe("untune", () => {
-  it("does nothing without a rollback file", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.deepEqual(untune(hostOf(fixture), fixture.statePath), { kind: "nothing" });
-    }));
-
-  it("goes back in the reverse order", () =>
-    inFixture(STOCK, (fixture) => {
-      tune(hostOf(fixture), MILLION, fixture.statePath);
-      const result = untune(hostOf(fixture), fixture.statePath);
-      const keys = result.kind === "restored" ? result.rows.map((row) => row.key) : [];
-      assert.ok(keys.indexOf("net.ipv4.ip_local_port_range") < keys.indexOf("net.ipv4.ip_local_reserved_ports"));
-      assert.equal(keys.at(-1), "net.core.somaxconn");
-    }));
-
-  it("keeps what could not be restored in the file, for another try", () =>
-    inFixture(STOCK, (fixture) => {
-      tune(hostOf(fixture), MILLION, fixture.statePath);
-      untune(hostOf(fixture, { failing: { "net.core.somaxconn": "EACCES" } }), fixture.statePath);
-      assert.deepEqual(readRollback(fixture.statePath)?.before, [{ key: "net.core.somaxconn", value: "4096" }]);
-      untune(hostOf(fixture), fixture.statePath);
-      assert.deepEqual(fixture.all(), STOCK);
-    }));
-
-  it("after a boot only deletes the file: the kernel's values are the boot's own", () =>
-    inFixture(STOCK, (fixture) => {
-      tune(hostOf(fixture), MILLION, fixture.statePath);
-      fixture.set("kernel.random.boot_id", "second-boot");
-      fixture.set("net.core.somaxconn", "8192");
-      assert.deepEqual(untune(hostOf(fixture), fixture.statePath), { kind: "booted" });
-      assert.equal(fixture.get("net.core.somaxconn"), "8192");
-      assert.equal(existsSync(fixture.statePath), false);
     }));
 });

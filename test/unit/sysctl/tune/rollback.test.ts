@@ -1,10 +1,10 @@
-/** The file that remembers the values as they were: sysctl/rollback.ts. */
+/** The file that remembers the values as they were: sysctl/tune/rollback.ts. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { readRollback, remember } from "../../../sysctl/rollback.js";
+import { readRollback, remember } from "../../../../sysctl/tune/rollback.js";
 
 const HERE = { bootId: "boot-1", network: "net:[1]" };
 const before = (key: string, value: string): { key: string; value: string }[] => [{ key, value }];
@@ -21,7 +21,7 @@ describe("the rollback file", () => {
   it("is made with its folder, and leaves no temporary file", () => {
     remember(path, HERE, before("fs.nr_open", "1"));
     assert.deepEqual(readdirSync(join(folder, "deep")), ["rollback.json"]);
-    assert.deepEqual(readRollback(path), { version: 1, ...HERE, before: before("fs.nr_open", "1") });
+    assert.deepEqual(readRollback(path), { version: 1, ...HERE, before: before("fs.nr_open", "1"), files: [] });
   });
 
   it("keeps the first value of a setting and adds new settings", () => {

@@ -1,5 +1,6 @@
 /**
- * The rollback file: every changed setting as it was before the first change. Runs in the command line.
+ * The rollback file: every changed setting, and every file that was written, as it was before the first change.
+ * Runs in the command line.
  * It is on disk (fsync of file and folder) before the first kernel value is touched, and replaced by rename only, so
  * that an interruption at any moment leaves either the old file or the new one, and `untune` can go back from there.
  * The kernel forgets values at boot and each network namespace has its own, hence the identity in it.
@@ -17,18 +18,31 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { GatewayError } from "../src/errors.js";
-import type { Identity } from "./host.js";
+import { GatewayError } from "../../src/errors.js";
+import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../dialect/files.js";
+import type { Identity } from "../host.js";
+
+const FILE = z.strictObject({
+  /** Nothing but these three: the file can be forged no further than that. */
+  path: z.enum([SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH]),
+  before: z.strictObject({ text: z.string(), mode: z.int(), uid: z.int(), gid: z.int() }).nullable(),
+  /** Folders above it that did not exist. */
+  folders: z.int().min(0),
+  /** Every text that was written there, the newest last: anything else in its place is somebody's own work. */
+  ours: z.array(z.string()).min(1),
+});
 
 const SCHEMA = z.strictObject({
   version: z.literal(1),
   bootId: z.string(),
   network: z.string(),
   before: z.array(z.strictObject({ key: z.string().regex(/^[a-z0-9_-]+(\.[a-z0-9_-]+)+$/), value: z.string() })),
+  files: z.array(FILE).default([]),
 });
 
+export type RememberedFile = z.infer<typeof FILE>;
 type Before = z.infer<typeof SCHEMA>["before"];
-type Rollback = z.infer<typeof SCHEMA>;
+export type Rollback = z.infer<typeof SCHEMA>;
 
 /** The file's content; undefined where there is none. */
 export function readRollback(path: string): Rollback | undefined {
@@ -50,14 +64,34 @@ export function readRollback(path: string): Rollback | undefined {
 }
 
 /** Adds what is not yet remembered and keeps what is: the first "before" is the only true one. */
-export function remember(path: string, identity: Identity, changes: Before): void {
+export function remember(
+  path: string,
+  identity: Identity,
+  changes: Before,
+  files: readonly RememberedFile[] = [],
+): void {
   const old = readRollback(path);
   const sameBoot = old?.bootId === identity.bootId;
   if (old && sameBoot) refuseOtherNetwork(path, old, identity);
-  // After a boot the kernel has forgotten what tune wrote: the values now are the true "before".
-  const kept = old && sameBoot ? old.before : [];
+  // After a boot the kernel has forgotten what tune wrote, and the values now are the true "before": unless files of
+  // ours set them again.
+  const kept = old && (sameBoot || old.files.length > 0) ? old.before : [];
   const added = changes.filter(({ key }) => !kept.some((entry) => entry.key === key));
-  writeRollback(path, { version: 1, ...identity, before: [...kept, ...added] });
+  writeRollback(path, {
+    version: 1,
+    ...identity,
+    before: [...kept, ...added],
+    files: mergeFiles(old?.files ?? [], files),
+  });
+}
+
+function mergeFiles(old: readonly RememberedFile[], written: readonly RememberedFile[]): RememberedFile[] {
+  const merged = old.map((entry) => {
+    const again = written.find(({ path }) => path === entry.path);
+    if (!again) return entry;
+    return { ...entry, ours: [...entry.ours.filter((text) => !again.ours.includes(text)), ...again.ours] };
+  });
+  return [...merged, ...written.filter(({ path }) => !old.some((entry) => entry.path === path))];
 }
 
 export function refuseOtherNetwork(path: string, rollback: Rollback, identity: Identity): void {

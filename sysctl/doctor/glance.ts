@@ -1,0 +1,21 @@
+/**
+ * The first ceiling in a few milliseconds, for a gateway that starts: read in the process that forks the workers, so that
+ * limits and groups are theirs. No socket is opened, so whether connections are tracked stays open here.
+ */
+import type { LimitId, Verdict } from "./ceiling.js";
+import { ceilingsOf, firstCeiling } from "./ceilings.js";
+import { survey } from "./survey.js";
+
+interface Glance {
+  readonly limit: LimitId;
+  readonly connections: number;
+  readonly verdict: Verdict;
+}
+
+/** Undefined where no ceiling is known. */
+export function glance(connections: number, listenPorts: readonly number[]): Glance | undefined {
+  const plan = { connections, listenPorts, side: "server", sources: 0, destinations: 1, open: 0 } as const;
+  const first = firstCeiling(ceilingsOf(survey(), plan));
+  if (first?.connections == null) return undefined;
+  return { limit: first.limit, connections: first.connections, verdict: first.verdict };
+}

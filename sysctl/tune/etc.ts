@@ -1,0 +1,145 @@
+/**
+ * The only reader and writer of configuration files. Runs in the command line. Everything is below a root folder, "/" in
+ * earnest and a fixture tree in tests. A file is replaced by rename, so that it is the old one or the new one at any moment.
+ * Texts are read and written byte for byte (latin1), so that a file that was there before comes back exactly.
+ */
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { GatewayError } from "../../src/errors.js";
+
+/** A file as it was: bytes as latin1, permission bits and owner. */
+export interface FileState {
+  readonly text: string;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface Etc {
+  /** Null where there is none. Throws `failed` for what is no regular file. */
+  state(path: string): FileState | null;
+  /** UTF-8 text; undefined where it cannot be read. */
+  text(path: string): string | undefined;
+  /** File names of a folder, sorted; empty where there is none. */
+  names(folder: string): string[];
+  /** How many folders above the file do not exist yet. */
+  missingFolders(path: string): number;
+  /** Throws `failed`. */
+  write(path: string, state: FileState): void;
+  /** Deletes the file, a half-written new one beside it, and then so many folders above it, as long as they are empty. */
+  remove(path: string, folders: number): void;
+}
+
+export function openEtc(root = "/"): Etc {
+  const at = (path: string): string => join(root, path);
+  return {
+    state(path) {
+      try {
+        const { mode, uid, gid } = regular(at(path));
+        return { text: readFileSync(at(path), "latin1"), mode: mode & 0o7777, uid, gid };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+        throw explained(`cannot read ${path}`, error);
+      }
+    },
+    text(path) {
+      try {
+        return readFileSync(at(path), "utf8");
+      } catch {
+        return undefined;
+      }
+    },
+    names(folder) {
+      try {
+        return readdirSync(at(folder)).sort();
+      } catch {
+        return [];
+      }
+    },
+    missingFolders(path) {
+      return ancestors(path).filter((folder) => !existsSync(at(folder))).length;
+    },
+    write(path, state) {
+      try {
+        mkdirSync(dirname(at(path)), { recursive: true });
+        replace(at(path), state);
+      } catch (error) {
+        throw explained(`cannot write ${path}`, error);
+      }
+    },
+    remove(path, folders) {
+      try {
+        rmSync(beside(at(path)), { force: true });
+        rmSync(at(path), { force: true });
+        for (const folder of ancestors(path).slice(0, folders)) removeEmpty(at(folder));
+      } catch (error) {
+        throw explained(`cannot remove ${path}`, error);
+      }
+    },
+  };
+}
+
+/** Not read by any of the folders' readers, which look at *.conf only. */
+const beside = (path: string): string => `${path}.megagate-new`;
+
+function replace(path: string, state: FileState): void {
+  rmSync(beside(path), { force: true });
+  const descriptor = openSync(beside(path), "wx", 0o600);
+  try {
+    writeSync(descriptor, Buffer.from(state.text, "latin1"));
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  chownSync(beside(path), state.uid, state.gid);
+  chmodSync(beside(path), state.mode);
+  renameSync(beside(path), path);
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function regular(path: string): { mode: number; uid: number; gid: number } {
+  const stat = lstatSync(path);
+  if (!stat.isFile()) throw new Error("it is a link or no file at all; move it away");
+  return stat;
+}
+
+/** /a/b/c.conf → /a/b, /a */
+function ancestors(path: string): string[] {
+  const folders: string[] = [];
+  for (let folder = dirname(path); folder !== "/" && folder !== "."; folder = dirname(folder)) folders.push(folder);
+  return folders;
+}
+
+function removeEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  }
+}
+
+function explained(what: string, error: unknown): GatewayError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const remedy = code === "EACCES" || code === "EPERM" ? ": run as root" : "";
+  return new GatewayError("failed", `${what} (${message})${remedy}`);
+}

@@ -1,0 +1,167 @@
+/**
+ * `doctor --prove` for real: the wall stands exactly at the table's size and both cures take it away; and whatever ends a
+ * proof, the host's nf_conntrack_max comes back. Needs root on a machine where nobody's connections are tracked: as root
+ * or in CI a lack is a failure with its reason, elsewhere the tests are skipped.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { after, describe, it } from "node:test";
+import type { ProofResult } from "../../sysctl/prove/prove.js";
+import { TRACE_PATH, type Trace } from "../../sysctl/prove/trace.js";
+import { descendants, living } from "../support/descendants.js";
+import { CLI, cli, type Exit, Run } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+const MAXIMUM = "/proc/sys/net/netfilter/nf_conntrack_max";
+const readMaximum = (): string => readFileSync(MAXIMUM, "utf8").trim();
+const isRoot = process.getuid?.() === 0;
+const skip = isRoot || process.env.CI ? false : "needs root, to make network namespaces and to set nf_conntrack_max";
+
+/** Other tests may track connections in namespaces of their own for a moment: a proof waits for its turn. */
+async function proveWhenIdle(...args: string[]): Promise<Exit> {
+  const busy = ({ code, stderr }: Exit): boolean => code === 3 && /are tracked now|is at work/.test(stderr);
+  return await until(
+    "a proof that was not refused",
+    () => cli(["doctor", "--prove", ...args]).ended,
+    (exit) => !busy(exit),
+    90_000,
+  );
+}
+
+/** A proof in its first act, with the table lowered; and every process of it. */
+async function begun(): Promise<{ run: Run; trace: Trace; pids: number[] }> {
+  let run = cli(["doctor", "--prove"]);
+  await until(
+    "the table is lowered and connections are open",
+    () => {
+      if (run.process.exitCode === 3) run = cli(["doctor", "--prove"]);
+      return {
+        maximum: readMaximum(),
+        stdout: run.stdout,
+        stderr: run.stderr,
+        children: descendants(run.process.pid!),
+      };
+    },
+    // A keeper, a stage and its four holders.
+    ({ maximum, children }) => maximum === "5000" && children.length === 6,
+    90_000,
+  );
+  const trace = JSON.parse(readFileSync(TRACE_PATH, "utf8")) as Trace;
+  return { run, trace, pids: descendants(run.process.pid!) };
+}
+
+const allGone = (pids: readonly number[]): Promise<number[]> =>
+  until(
+    "every process has left",
+    () => living(pids),
+    (left) => left.length === 0,
+  );
+
+describe("doctor --prove", { skip }, () => {
+  const before = skip === false && existsSync(MAXIMUM) ? readMaximum() : "";
+  after(() => {
+    // Whatever went wrong above must not stay on the machine.
+    if (before !== "" && readMaximum() !== before) writeFileSync(MAXIMUM, before);
+  });
+
+  it("shows the wall exactly at the table's size, and that it is gone without tracking and with a larger table", async () => {
+    const { code, stdout, stderr } = await proveWhenIdle("--json");
+    assert.equal(code, 0, stderr);
+    const proof = JSON.parse(stdout) as ProofResult;
+    assert.equal(proof.schema, "megagate.proof.v1");
+    const counts = proof.acts.map(({ finding }) => [
+      finding.open,
+      finding.tracked,
+      finding.established,
+      finding.errors,
+    ]);
+    assert.deepEqual(counts, [
+      [5000, 5000, 10_000, {}],
+      [7000, 0, 14_000, {}],
+      [7000, 7000, 14_000, {}],
+    ]);
+    const timedOut = proof.acts.map(({ finding }) => finding.timedOut);
+    assert.ok(timedOut[0]! > 0 && timedOut[1] === 0 && timedOut[2] === 0, String(timedOut));
+    assert.ok(proof.acts[0]!.finding.dropped! > 0);
+    assert.match(stderr, /1\. tracking live, table of 5,000[\s\S]*nf_conntrack_max is \d+ again/);
+    assert.equal(readMaximum(), before);
+    assert.equal(existsSync(TRACE_PATH), false);
+  });
+
+  it("killed outright: its keeper puts the value back and leaves, and so does every other process", async () => {
+    const { run, pids } = await begun();
+    run.process.kill("SIGKILL");
+    await run.ended;
+    await until("the value is back", readMaximum, (maximum) => maximum === before);
+    await allGone(pids);
+    assert.equal(existsSync(TRACE_PATH), false);
+  });
+
+  it("Ctrl-C in the terminal: every process of the group is told, the value is back before it exits with 130", async () => {
+    const { run, pids } = await begun();
+    for (const pid of [...pids, run.process.pid!]) process.kill(pid, "SIGINT");
+    const { code, stderr } = await run.ended;
+    assert.equal(code, 130, stderr);
+    assert.equal(readMaximum(), before);
+    await allGone(pids);
+  });
+
+  it("refuses to run beside another, which is not disturbed", async () => {
+    const { run } = await begun();
+    const second = await cli(["doctor", "--prove"]).ended;
+    assert.equal(second.code, 3);
+    assert.match(second.stderr, /another .* is at work/);
+    assert.equal((await run.ended).code, 0);
+    assert.equal(readMaximum(), before);
+  });
+
+  it("killed with its keeper: doctor names the remedy, and the next proof makes it good", async () => {
+    const { run, trace, pids } = await begun();
+    process.kill(trace.keeper, "SIGKILL");
+    run.process.kill("SIGKILL");
+    await run.ended;
+    await allGone(pids);
+    assert.equal(readMaximum(), "5000");
+    const { stderr } = await cli(["doctor", "--connections", "1"]).ended;
+    assert.match(stderr, new RegExp(`it was ${before}.*sysctl -w net\\.netfilter\\.nf_conntrack_max=${before}`));
+    const { code, stdout } = await proveWhenIdle("--json");
+    assert.equal(code, 0);
+    assert.equal((JSON.parse(stdout) as ProofResult).maximumBefore, Number(before));
+    assert.equal(readMaximum(), before);
+    assert.equal(existsSync(TRACE_PATH), false);
+  });
+
+  it("keeper killed alone: the proof fails in words and puts the value back itself", async () => {
+    const { run, trace, pids } = await begun();
+    process.kill(trace.keeper, "SIGKILL");
+    const { code, stderr } = await run.ended;
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /keeper of nf_conntrack_max ended/);
+    assert.equal(readMaximum(), before);
+    await allGone(pids);
+  });
+
+  it("in a container's network namespace, where the value is read-only, it says where to go", async () => {
+    const namespace = new URL("../../sysctl/prove/namespace.js", import.meta.url).href;
+    const script = `import { spawnSync } from "node:child_process";
+      const { enterNewNamespace } = await import("${namespace}");
+      enterNewNamespace();
+      const { status } = spawnSync(process.execPath, ["${CLI}", "doctor", "--prove"], { stdio: "inherit" });
+      process.exit(status);`;
+    const args = ["--input-type=module", "--eval", script];
+    const { code, stderr } = await new Run(spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })).ended;
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /cannot be set here \(E\w+\).*host's first network namespace/);
+    assert.equal(existsSync(TRACE_PATH), false);
+  });
+
+  it("without root it says so, and touches nothing", async () => {
+    const nobody = { uid: 65_534, gid: 65_534, stdio: ["ignore", "pipe", "pipe"] } as const;
+    const { code, stderr } = await new Run(
+      spawn(process.execPath, [CLI, "doctor", "--prove"], { ...nobody, stdio: [...nobody.stdio] }),
+    ).ended;
+    assert.equal(code, 3, stderr);
+    assert.match(stderr, /needs root/);
+  });
+});
