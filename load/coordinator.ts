@@ -4,19 +4,19 @@
  * run has to stop; the close and the evidence never are. Runs in the coordinator process.
  */
 import { randomBytes } from "node:crypto";
-import { type BroadcastEvidence, type Evidence, type Findings, type GatewayCount, Series } from "./evidence.js";
+import type { Plateau } from "./attribution/attribute.js";
+import { Curve } from "./attribution/curve.js";
+import type { Moment, Observer } from "./attribution/observer.js";
+import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "./evidence.js";
 import { Fleet } from "./fleet.js";
 import { tallied } from "./messages.js";
 import { broadcast, compareCounts, holdConnections, merged, type Scene, STALL_MS, type Stage } from "./phases.js";
 import { Progress } from "./progress.js";
 import { Watch } from "./watch.js";
 
-const RAMP_POINTS = 200;
 const CLOSE_TIMEOUT_MS = 20_000;
 /** Even a slow gateway closes this many a second. */
 const SLOWEST_CLOSES_PER_SECOND = 5000;
-/** The rate that is shown is that of the last second. */
-const RATE_OVER_MS = 1000;
 
 /** The part of the evidence that a run measures by itself. */
 export type MeasuredEvidence = Omit<
@@ -33,17 +33,19 @@ export class Run implements Stage {
   /** Open at the end of the ramp. */
   open = 0;
   private readonly broadcasts: BroadcastEvidence[] = [];
-  private readonly ramp = new Series(RAMP_POINTS);
+  private readonly curve = new Curve();
   private readonly progress = new Progress(process.stderr);
   private handshakes = merged([]);
   private heartbeats = { asked: 0, ...merged([]) };
   private gatewayCount: GatewayCount | null = null;
   private rampSeconds = 0;
+  private plateau: Plateau | null = null;
   private phase = "start";
-  private rampStartedMs = 0;
-  private recent = { atMs: 0, open: 0, perSecond: 0 };
 
-  constructor(readonly scene: Scene) {
+  constructor(
+    readonly scene: Scene,
+    private readonly observer: Observer,
+  ) {
     const { config, plan, target } = scene;
     const { address, port, host, path } = target;
     const connectTimeoutMs = config.connectTimeoutSeconds * 1000;
@@ -66,7 +68,8 @@ export class Run implements Stage {
   /** Opens connections, a few generators at a time. */
   async rampUp(): Promise<void> {
     if (this.stopped) return;
-    this.rampStartedMs = performance.now();
+    await this.observer.begin();
+    this.curve.begin();
     this.enter("ramp");
     const { plan, config } = this.scene;
     const ratePerSecond = config.rate / plan.lanes;
@@ -82,10 +85,11 @@ export class Run implements Stage {
     };
     const stallMs = Math.max(STALL_MS, 1.5 * config.connectTimeoutSeconds * 1000);
     const done = await this.watch.until(settled, stallMs, () => this.fleet.total().open);
-    this.rampSeconds = (performance.now() - this.rampStartedMs) / 1000;
+    this.rampSeconds = this.curve.seconds;
     if (!done) await this.giveUp(stallMs);
     this.open = this.fleet.total().open;
-    this.ramp.add(Number(this.rampSeconds.toFixed(2)), this.open);
+    this.curve.add(this.open);
+    this.plateau = await this.observer.conclude(this.moment(), this.curve);
     this.handshakes = merged((await this.fleet.collect("handshakes")).map((part) => part.histogram));
   }
 
@@ -129,6 +133,7 @@ export class Run implements Stage {
       broadcastsAsked: broadcasts,
       broadcasts: this.broadcasts,
       gatewayCount: this.gatewayCount,
+      plateau: this.plateau,
       stop: this.watch.stop,
       complaints: [...this.complaints, ...this.fleet.deaths],
     };
@@ -154,7 +159,8 @@ export class Run implements Stage {
       broadcasts: this.broadcasts,
       gaps: counts.gaps,
       oddMessages: counts.odd,
-      ramp: this.ramp.points,
+      ramp: this.curve.points,
+      plateau: this.plateau,
     };
   }
 
@@ -176,9 +182,14 @@ export class Run implements Stage {
 
   private sample(): void {
     const counts = this.fleet.total();
-    if (this.phase === "ramp") this.sampleRamp(counts.open);
+    const ramping = this.phase === "ramp";
+    if (ramping) {
+      this.curve.add(counts.open);
+      this.observer.sample(this.moment(), this.curve);
+    }
     const closes = tallied(counts.unexpectedCloses);
     const detail = [
+      ramping ? this.observer.hint : "",
       this.phase === "hold" ? `${counts.heartbeatsAnswered.toLocaleString("en-US")} heartbeats answered` : "",
       closes > 0 ? `${closes.toLocaleString("en-US")} closed unasked` : "",
     ];
@@ -186,19 +197,15 @@ export class Run implements Stage {
       phase: this.phase,
       open: counts.open,
       target: this.scene.config.connections,
-      perSecond: this.recent.perSecond,
+      perSecond: this.curve.perSecond,
       detail: detail.filter(Boolean).join(", "),
       failed: counts.failed,
       freeBytes: this.watch.freeBytes,
     });
   }
 
-  private sampleRamp(open: number): void {
-    const nowMs = performance.now();
-    this.ramp.add(Number(((nowMs - this.rampStartedMs) / 1000).toFixed(2)), open);
-    const sinceMs = nowMs - this.recent.atMs;
-    if (sinceMs < RATE_OVER_MS) return;
-    const perSecond = this.recent.atMs === 0 ? 0 : ((open - this.recent.open) * 1000) / sinceMs;
-    this.recent = { atMs: nowMs, open, perSecond };
+  private moment(): Moment {
+    const { open, failed } = this.fleet.total();
+    return { open, failed, freeBytes: this.watch.freeBytes, floorBytes: this.scene.config.memoryFloor };
   }
 }

@@ -2,6 +2,7 @@
  * The evidence of a run: what was asked for, what was counted, and the verdict. Pure; runs in the coordinator.
  * "held" needs everything that was asked for, to the last socket; whatever did not hold is a reason in plain words.
  */
+import { type Plateau, plateauInWords } from "./attribution/attribute.js";
 import { type Counts, type Tally, tallied } from "./messages.js";
 
 export interface BroadcastEvidence {
@@ -73,6 +74,8 @@ export interface Evidence {
   };
   /** [seconds since the ramp began, open connections]. */
   readonly ramp: readonly (readonly [number, number])[];
+  /** Where the ramp went flat, and which mechanisms did it; null when it did not. */
+  readonly plateau: Plateau | null;
   readonly verdict: "held" | "not held" | "stopped";
   readonly reasons: readonly string[];
 }
@@ -87,6 +90,7 @@ export interface Findings {
   readonly broadcastsAsked: number;
   readonly broadcasts: readonly BroadcastEvidence[];
   readonly gatewayCount: GatewayCount | null;
+  readonly plateau: Plateau | null;
   readonly stop: { readonly kind: string; readonly text: string } | undefined;
   /** Reasons found on the way: a stalled ramp, a dead generator, a refused publication. */
   readonly complaints: readonly string[];
@@ -119,11 +123,12 @@ export function describeTally(tally: Tally): string {
     .join(", ");
 }
 
-function openingFaults({ target, open, counts }: Findings): string[] {
+function openingFaults({ target, open, counts, plateau }: Findings): string[] {
   const faults: string[] = [];
   if (open < target) {
     const why = describeTally(counts.failed);
     faults.push(`${grouped(open)} of ${grouped(target)} connections opened${why ? `; failed attempts: ${why}` : ""}`);
+    if (plateau && plateau.causes.length > 0) faults.push(plateauInWords(plateau));
   }
   const closed = tallied(counts.unexpectedCloses);
   if (closed > 0) {
@@ -171,21 +176,4 @@ function countFaults({ gatewayCount, open }: Findings): string[] {
 /** Exit status of the command: 0 held, 1 not, 130 interrupted by a person. */
 export function exitStatus(verdict: Evidence["verdict"]): number {
   return { held: 0, "not held": 1, stopped: 130 }[verdict];
-}
-
-/** Keeps a series short: when it is full, every second point goes and the distance doubles. */
-export class Series {
-  readonly points: [number, number][] = [];
-  private every = 1;
-  private seen = 0;
-
-  constructor(private readonly most: number) {}
-
-  add(x: number, y: number): void {
-    if (this.seen++ % this.every !== 0) return;
-    this.points.push([x, y]);
-    if (this.points.length < this.most) return;
-    for (let i = 1; i < this.points.length; i++) this.points.splice(i, 1);
-    this.every *= 2;
-  }
 }

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
+import { KernelFiles } from "./files.js";
 
 export interface HostFacts {
   readonly kernel: string;
@@ -31,7 +32,11 @@ export interface HostFacts {
 }
 
 export class Host {
-  constructor(private readonly root = "/") {}
+  private readonly kept: KernelFiles;
+
+  constructor(private readonly root = "/") {
+    this.kept = new KernelFiles(root);
+  }
 
   facts(): HostFacts {
     const memory = this.memory();
@@ -59,7 +64,7 @@ export class Host {
   }
 
   memory(): { totalBytes: number; freeBytes: number; slabBytes: number } {
-    const content = this.text("proc/meminfo");
+    const content = this.kept.text("proc/meminfo");
     const bytes = (name: string): number =>
       1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(content)?.[1] ?? 0);
     return {
@@ -74,6 +79,12 @@ export class Host {
     const hard = /^Max open files\s+\S+\s+(\S+)/m.exec(this.text(`proc/${pid}/limits`))?.[1];
     if (hard === undefined) return undefined;
     return hard === "unlimited" ? Number.POSITIVE_INFINITY : Number(hard);
+  }
+
+  /** Runs as the same user as this process, or nobody can tell. */
+  isOurs(pid: number): boolean {
+    const user = /^Uid:\s+(\d+)/m.exec(this.text(`proc/${pid}/status`))?.[1];
+    return user === undefined || Number(user) === process.getuid?.();
   }
 
   /** Private anonymous memory of these processes; undefined when one of them cannot be read. */

@@ -2,7 +2,7 @@
  * The option table of `megagate load`. Flags, environment names, help and README rows derive from it (src/config/help.ts).
  * Runs in the command line only: generators get the finished, plain configuration from the coordinator.
  */
-import { bytes, type ConfigOf, text, whole } from "../src/config/table.js";
+import { bytes, type ConfigOf, flag, text, whole } from "../src/config/table.js";
 
 export const LOAD_OPTIONS = {
   target: text({
@@ -117,6 +117,11 @@ export const LOAD_OPTIONS = {
     pattern: /^\d+\.\d+\.\d+\.\d+(?:,\d+\.\d+\.\d+\.\d+)*$/,
     explanation:
       "Local addresses to connect from, each good for one range of ports; auto takes as many of 127.0.0.0/8 as are needed when the target is loopback",
+  }),
+  force: flag({
+    default: false,
+    explanation:
+      "Open as many as can be had, instead of refusing what the plan says cannot succeed: to see which limit stops it, and where",
   }),
 } as const;
 

@@ -33,9 +33,11 @@ export interface PlanRequest {
   readonly inFlight: number;
   readonly sourceAddresses: readonly string[] | "auto";
   readonly memoryFloorBytes: number;
+  /** Open as many as can be had: what is short is no reason to refuse. */
+  readonly force: boolean;
   readonly target: { readonly address: string; readonly colocated: boolean };
   /** Its worker processes and their descriptor limit, as far as they can be known. */
-  readonly gateway: { readonly workers: number; readonly nofile: number } | null;
+  readonly gateway: { readonly workers: number; readonly nofile: number; readonly sameUser: boolean } | null;
   readonly host: HostFacts;
 }
 
@@ -60,7 +62,7 @@ export function makePlan(request: PlanRequest): Plan {
   const { connections, host } = request;
   const generators = countGenerators(request);
   const addresses = chooseAddresses(request, generators);
-  refuseTheImpossible(request, generators);
+  for (const row of shortages(request, generators)) if (!request.force || row.always) refuse(row);
   const counts = spread(connections, generators);
   const lanes = Math.min(generators, Math.max(1, host.cores * LANES_PER_CORE));
   return {
@@ -77,11 +79,11 @@ function autoInFlight(request: PlanRequest): number {
   return Math.min(MOST_IN_FLIGHT, LISTEN_BACKLOG * BACKLOG_SHARE * (request.gateway?.workers ?? 1));
 }
 
-function countGenerators({ connections, generators, host }: PlanRequest): number {
+function countGenerators({ connections, generators, host, force }: PlanRequest): number {
   const each = host.nofileHard - GENERATOR_OWN_DESCRIPTORS;
   const least = Math.ceil(connections / Math.max(1, each));
   const chosen = Math.min(connections, generators || Math.max(least, host.cores));
-  if (each < 1 || chosen < least) {
+  if (each < 1 || (chosen < least && !force)) {
     refuse({
       resource: "descriptors (hard nofile of one process)",
       there: host.nofileHard,
@@ -104,7 +106,7 @@ interface Addresses {
  * Linux 6.3 searches without that cliff.
  */
 function chooseAddresses(request: PlanRequest, generators: number): Addresses {
-  const { host, connections, sourceAddresses: asked, target } = request;
+  const { host, connections, sourceAddresses: asked, target, force } = request;
   const ports = host.portHigh - host.portLow + 1 - host.portsReserved;
   if (asked === "auto" && target.address.startsWith("127.")) {
     const each = Math.ceil(Math.ceil(connections / generators) / Math.max(1, Math.floor(ports / 2)));
@@ -114,7 +116,7 @@ function chooseAddresses(request: PlanRequest, generators: number): Addresses {
   }
   const all = asked === "auto" ? [] : asked;
   const sources = Math.max(1, all.length);
-  if (connections > ports * sources) refusePorts(ports, connections, sources);
+  if (connections > ports * sources && !force) refusePorts(ports, connections, sources);
   const wholeRange = connections / sources > ports / 2;
   return { all, wholeRange, ofGenerator: () => all };
 }
@@ -140,14 +142,19 @@ interface Shortage {
   readonly there: number;
   readonly needed: number;
   readonly remedy: string;
+  /** Not even --force goes beyond it. */
+  readonly always?: boolean;
 }
 
-function refuseTheImpossible(request: PlanRequest, generators: number): void {
+/** What there is too little of, in the order in which it would be met. */
+function shortages(request: PlanRequest, generators: number): Shortage[] {
   const { connections, target, gateway, host } = request;
   const ends = target.colocated ? 2 : 1;
   const sides = ends === 2 ? "both ends are on this host" : "client ends";
-  if (target.colocated && gateway) refuseGateway(connections, gateway);
+  // Another user has epoll watches of his own.
+  const watched = ends === 2 && gateway?.sameUser === false ? 1 : ends;
   const rows: Shortage[] = [
+    ...(target.colocated && gateway ? [gatewayShortage(connections, gateway)] : []),
     {
       resource: `open files of the system (fs.file-max; ${sides})`,
       there: host.root ? Number.POSITIVE_INFINITY : host.fileMax,
@@ -157,8 +164,10 @@ function refuseTheImpossible(request: PlanRequest, generators: number): void {
     {
       resource: `epoll registrations of one user (fs.epoll.max_user_watches; ${sides})`,
       there: host.epollWatches,
-      needed: Math.ceil(connections * ends * SLACK),
-      remedy: `sysctl -w fs.epoll.max_user_watches=${Math.ceil(connections * ends * 1.1)}`,
+      needed: Math.ceil(connections * watched * SLACK),
+      remedy: `sysctl -w fs.epoll.max_user_watches=${Math.ceil(connections * watched * 1.1)}`,
+      // Where both ends share them, the gateway's workers would abort.
+      always: watched === 2,
     },
     {
       resource: "processes and threads (kernel.pid_max, kernel.threads-max)",
@@ -179,7 +188,7 @@ function refuseTheImpossible(request: PlanRequest, generators: number): void {
       remedy: "open fewer --connections, lower --memory-floor, or take a bigger machine",
     },
   ];
-  for (const row of rows) if (row.needed > row.there) refuse(row);
+  return rows.filter((row) => row.needed > row.there);
 }
 
 export function memoryNeeded(connections: number, generators: number, colocated: boolean): number {
@@ -189,17 +198,17 @@ export function memoryNeeded(connections: number, generators: number, colocated:
 }
 
 /** Workers at their cap send newcomers to the others, so that what they hold together is what counts. */
-function refuseGateway(connections: number, gateway: { workers: number; nofile: number }): void {
-  const there = gateway.workers * workerCap(gateway.nofile);
-  if (connections <= there) return;
+function gatewayShortage(connections: number, gateway: { workers: number; nofile: number }): Shortage {
+  const cap = workerCap(gateway.nofile);
+  const there = gateway.workers * cap;
   let workers = gateway.workers;
-  while (fullestWorker(connections, workers) > workerCap(gateway.nofile)) workers++;
-  refuse({
+  while (connections > there && fullestWorker(connections, workers) > cap) workers++;
+  return {
     resource: `descriptors of the gateway (${gateway.workers} workers under a limit of ${grouped(gateway.nofile)} each)`,
     there,
     needed: connections,
     remedy: `start the gateway for ${grouped(connections)} connections, which takes ${workers} workers`,
-  });
+  };
 }
 
 const grouped = (n: number): string => (Number.isFinite(n) ? n.toLocaleString("en-US") : "no limit");

@@ -1,6 +1,7 @@
 /**
  * Evidence in words, for a person: one screen, the verdict last. Pure; runs in the coordinator.
  */
+import { plateauInWords } from "./attribution/attribute.js";
 import { describeTally, type Evidence } from "./evidence.js";
 
 export const grouped = (n: number): string => n.toLocaleString("en-US", { maximumFractionDigits: 0 });
@@ -28,6 +29,7 @@ export function renderReport(evidence: Evidence): string {
     ["target", `${grouped(evidence.target)} connections to ${evidence.url}`],
     ["processes", processes(evidence)],
     ["open", opening(evidence)],
+    ...plateau(evidence),
     ["handshake", `p50 ${time(evidence.handshakes.p50Ms)}, p99 ${time(evidence.handshakes.p99Ms)}`],
     ["closed unasked", closes(evidence)],
     ...heartbeats(evidence),
@@ -53,6 +55,13 @@ function opening(evidence: Evidence): string {
   const rate = `${grouped(evidence.open)} in ${evidence.rampSeconds.toFixed(1)} s, ${grouped(evidence.connectPerSecond)} a second`;
   const failed = describeTally(evidence.failed);
   return failed === "" ? rate : `${rate}; failed attempts: ${failed}; ${grouped(evidence.retries)} retried`;
+}
+
+function plateau({ plateau: flat }: Evidence): [string, string][] {
+  if (!flat) return [];
+  const others = flat.causes.slice(1).map(({ id, certainty }) => `${id} (${certainty})`);
+  const also = others.length > 0 ? `; also seen: ${others.join(", ")}` : "";
+  return [["plateau", `after ${flat.atSeconds.toFixed(1)} s ${plateauInWords(flat)}${also}`]];
 }
 
 function closes({ unexpectedCloses, unexpectedCloseReasons }: Evidence): string {

@@ -5,8 +5,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { GatewayError } from "../src/errors.js";
+import { takeSnapshot } from "./attribution/counters.js";
+import { readGateway } from "./attribution/gateway.js";
+import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";
 import { type Evidence, judge } from "./evidence.js";
+import { KernelFiles } from "./files.js";
 import { Host, type HostFacts } from "./host.js";
 import { MemoryAccount } from "./memory.js";
 import type { LoadConfig } from "./options.js";
@@ -20,7 +24,7 @@ const COUNT_AGE_MS = 1500;
 export async function runTrial(config: LoadConfig): Promise<Evidence> {
   const { scene, facts, gatewayPids, workers } = await survey(config);
   const startedAt = new Date().toISOString();
-  const run = new Run(scene);
+  const run = new Run(scene, observe(scene, facts));
   const memory = new MemoryAccount(scene.host, gatewayPids, scene.target.colocated);
   try {
     await run.start();
@@ -61,6 +65,32 @@ export async function runTrial(config: LoadConfig): Promise<Evidence> {
   return evidence;
 }
 
+/** What watches the ramp: the kernel here, and the gateway by its admin address. */
+function observe({ config, plan, target, host, admin }: Scene, facts: HostFacts): Observer {
+  const circumstances = {
+    target: config.connections,
+    colocated: target.colocated,
+    cores: facts.cores,
+    generators: plan.shares.length,
+    nofile: facts.nofileHard,
+    sources: plan.sourceAddresses.length,
+    ports: facts.portHigh - facts.portLow + 1 - facts.portsReserved,
+    wholeRange: plan.portRange !== null && atLeast(facts.kernel, 6, 3),
+  };
+  const nofile = (pid: number): number | undefined => (target.colocated ? host.nofile(pid) : undefined);
+  const files = new KernelFiles();
+  return new Observer(circumstances, {
+    kernel: () => takeSnapshot(files),
+    gateway: () => (admin ? readGateway(admin.url, nofile) : Promise.resolve(null)),
+  });
+}
+
+/** "6.18.44-…" is at least 6.3. */
+function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): boolean {
+  const [major = 0, minor = 0] = kernel.split(".").map((part) => Number.parseInt(part, 10));
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+}
+
 interface Survey {
   readonly scene: Scene;
   readonly facts: HostFacts;
@@ -80,6 +110,7 @@ async function survey(config: LoadConfig): Promise<Survey> {
   const processes = seen instanceof Error ? [] : seen.processes;
   const workers = processes.filter((one) => one.role === "worker");
   const nofile = Math.min(...workers.map((one) => host.nofile(one.pid) ?? Number.POSITIVE_INFINITY));
+  const sameUser = workers.some((one) => host.isOurs(one.pid));
   const facts = host.facts();
   const plan = makePlan({
     connections: config.connections,
@@ -87,8 +118,9 @@ async function survey(config: LoadConfig): Promise<Survey> {
     inFlight: config.inFlight,
     sourceAddresses: config.sourceAddresses === "auto" ? "auto" : config.sourceAddresses.split(","),
     memoryFloorBytes: config.memoryFloor,
+    force: config.force,
     target,
-    gateway: workers.length > 0 ? { workers: workers.length, nofile } : null,
+    gateway: workers.length > 0 ? { workers: workers.length, nofile, sameUser } : null,
     host: facts,
   });
   const known = !(seen instanceof Error);

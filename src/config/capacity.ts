@@ -13,6 +13,45 @@ export function workerCap(nofile: number): number {
   return Math.max(1, nofile - WORKER_OWN_DESCRIPTORS - DESCRIPTOR_RESERVE);
 }
 
+/** What all processes of a gateway share, beside each one's own descriptor limit. Infinity where nothing bounds. */
+export interface SharedLimits {
+  /** fs.epoll.max_user_watches: one for each socket, over all processes of a user, root too. */
+  readonly epollWatches: number;
+  /** What fs.file-max leaves beside the files that are open now; root is exempt. */
+  readonly filesLeft: number;
+}
+
+/** Epoll watches of a process beside its sockets: 7 to 9 when idle (measured), two more where it is linked to. */
+const OWN_WATCHES = 16;
+/** Supervisor and hub, and the admin port's clients. */
+const HUB_WATCHES = 2 * OWN_WATCHES + 64;
+const HUB_DESCRIPTORS = 2 * WORKER_OWN_DESCRIPTORS;
+
+/** As `megagate doctor` names its ceilings; "worker-connections" is the user's own wish. */
+export type CapLimit = "descriptors" | "epoll-watches" | "file-max" | "worker-connections";
+
+/** Connections at which one worker stops listening, and the limit that decides it. */
+export interface Cap {
+  readonly connections: number;
+  readonly limit: CapLimit;
+}
+
+/**
+ * The most that each of `workers` may hold, so that neither one of them meets its own limit nor all together a shared one:
+ * beyond the first accept() spins (KERNEL.md §3.2), beyond the user's epoll watches a worker aborts. Below 1 where the
+ * shared limits leave no room at all.
+ */
+export function capOf(workers: number, nofile: number, shared: SharedLimits): Cap {
+  const each = (total: number, ofHub: number, ofWorker: number): number =>
+    Math.floor((total - ofHub) / workers) - ofWorker - DESCRIPTOR_RESERVE;
+  const caps: Cap[] = [
+    { limit: "descriptors", connections: workerCap(nofile) },
+    { limit: "epoll-watches", connections: each(shared.epollWatches, HUB_WATCHES, OWN_WATCHES) },
+    { limit: "file-max", connections: each(shared.filesLeft, HUB_DESCRIPTORS, WORKER_OWN_DESCRIPTORS) },
+  ];
+  return caps.reduce((a, b) => (b.connections < a.connections ? b : a));
+}
+
 /**
  * The connections that the fullest of `workers` is expected to hold: SO_REUSEPORT spreads binomially, and five standard
  * deviations above the mean is met less than once in a million runs.

@@ -140,6 +140,12 @@ export const HUB_METRICS = {
     help: "Live WebSocket connections of one worker.",
     labels: ["worker"],
   },
+  connectionsCap: {
+    name: "megagate_connections_cap",
+    type: "gauge",
+    help: "Connections that all workers may hold together, and the limit that decides it: descriptors, epoll-watches, file-max or worker-connections.",
+    labels: ["limit"],
+  },
   workers: { name: "megagate_workers", type: "gauge", help: "Workers linked to the hub." },
   workersExpected: {
     name: "megagate_workers_expected",

@@ -72,6 +72,7 @@ async function start(given: StartHub): Promise<Running> {
     workers: () => fleet.size,
     workersExpected: () => given.workers,
     workerRestarts: () => restarts,
+    connectionsCap: () => [{ labels: { limit: given.cap.limit }, value: given.cap.connections }],
     topics: () => hub.topics,
     topicMemory: () => hub.memoryBytes,
     topicsEvicted: () => hub.evicted,

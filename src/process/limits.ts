@@ -1,8 +1,10 @@
 /**
- * The descriptor limit of this process, which its children inherit: read from the kernel, and raised by the supervisor
- * where that is allowed. Where it is not (containers, hardened hosts), more workers make up for it (capacity.ts).
+ * The limits that bound what workers may hold, read from the kernel. The descriptor limit of this process, which its
+ * children inherit, is raised by the supervisor where that is allowed; where it is not (containers, hardened hosts), more
+ * workers make up for it (capacity.ts). What all processes of a user or of the system share, no worker makes up for.
  */
 import { readFileSync } from "node:fs";
+import type { SharedLimits } from "../config/capacity.js";
 
 export interface NofileLimit {
   readonly soft: number;
@@ -39,4 +41,26 @@ export async function raiseNofile(wanted: number): Promise<NofileLimit> {
     // Without foreign calls the limit stays as it is, and the sums below start from what is there.
   }
   return nofileLimit();
+}
+
+/** Who has it opens files beyond fs.file-max. */
+const CAP_SYS_ADMIN = 21n;
+
+/** As they are now; below a root folder, for tests. */
+export function sharedLimits(root = "/"): SharedLimits {
+  const text = (path: string): string => {
+    try {
+      return readFileSync(root + path, "utf8");
+    } catch {
+      return "";
+    }
+  };
+  const number = (content: string): number => Number(/^\s*(\d+)/.exec(content)?.[1] ?? Number.POSITIVE_INFINITY);
+  const capabilities = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)/m.exec(text("proc/self/status"))?.[1] ?? "0"}`);
+  const exempt = ((capabilities >> CAP_SYS_ADMIN) & 1n) === 1n;
+  const open = Number(/^\d+/.exec(text("proc/sys/fs/file-nr"))?.[0] ?? 0);
+  return {
+    epollWatches: number(text("proc/sys/fs/epoll/max_user_watches")),
+    filesLeft: exempt ? Number.POSITIVE_INFINITY : number(text("proc/sys/fs/file-max")) - open,
+  };
 }

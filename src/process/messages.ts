@@ -1,4 +1,5 @@
 /** What supervisor and children say to each other over the control channel (node's IPC; JSON). Data never goes here. */
+import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import type { LogMessage } from "../log.js";
 
@@ -7,6 +8,8 @@ export interface StartHub {
   readonly config: ServeConfig;
   readonly path: string;
   readonly workers: number;
+  /** Connections that all workers may hold together, and the limit that decides it. */
+  readonly cap: Cap;
   readonly restarts: number;
   /** The hub before this one died: its memory is to be gathered from the workers. */
   readonly rebuild: boolean;

@@ -1,9 +1,9 @@
 /** The `serve` command: a supervisor from start to stop, its banner on stdout, and the signals that end it. */
 import type { ServeConfig } from "../config/options.js";
-import { stderrLog } from "../log.js";
+import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
-import { makePlan, Supervisor } from "./supervisor.js";
+import { LIMITS, makePlan, type Plan, Supervisor } from "./supervisor.js";
 
 /** What this machine will run out of first, and at which count; the command line asks the doctor for it. */
 export interface FirstCeiling {
@@ -18,14 +18,7 @@ export async function serve(config: ServeConfig, first: FirstCeiling | undefined
   const plan = await makePlan(config);
   const supervisor = new Supervisor(config, plan, log);
   const stopped = onSignals(supervisor, log);
-  const most = plan.cap * plan.workers;
-  log("info", "starting", { version: VERSION, workers: plan.workers, nofile: plan.nofile, mostConnections: most });
-  if (first) {
-    const { limit, connections } = first;
-    const short = connections < config.connections;
-    const message = short ? "this machine will not hold that many: see `megagate doctor`" : "first ceiling";
-    log(short ? "warn" : "info", message, { limit, connections });
-  }
+  sayWhatFits(config, plan, first, log);
   try {
     const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
     await Promise.race([ready, stopped]);
@@ -34,6 +27,21 @@ export async function serve(config: ServeConfig, first: FirstCeiling | undefined
     throw error;
   }
   return await stopped;
+}
+
+/** How many there will be room for, and which limit decides it: the caps of the workers, then the machine. */
+function sayWhatFits(config: ServeConfig, plan: Plan, first: FirstCeiling | undefined, log: Log): void {
+  const { workers, nofile, cap } = plan;
+  const most = cap.connections * workers;
+  log("info", "starting", { version: VERSION, workers, nofile, mostConnections: most, limit: cap.limit });
+  if (most < config.connections) {
+    log("warn", `room for ${most} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
+  }
+  if (!first) return;
+  const { limit, connections } = first;
+  const short = connections < config.connections;
+  const message = short ? "this machine will not hold that many: see `megagate doctor`" : "first ceiling";
+  log(short ? "warn" : "info", message, { limit, connections });
 }
 
 function announce(

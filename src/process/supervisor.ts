@@ -8,12 +8,20 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fullestWorker, RETURN_RATE, workerCap, workersFor } from "../config/capacity.js";
+import {
+  type Cap,
+  type CapLimit,
+  capOf,
+  fullestWorker,
+  RETURN_RATE,
+  workerCap,
+  workersFor,
+} from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
 import { Child } from "./children.js";
-import { raiseNofile } from "./limits.js";
+import { raiseNofile, sharedLimits } from "./limits.js";
 import type { FromChild, StartHub, StartWorker } from "./messages.js";
 import { findPort } from "./ports.js";
 
@@ -25,8 +33,8 @@ const START_TRIES = 4;
 
 export interface Plan {
   readonly workers: number;
-  /** Connections at which one worker stops listening. */
-  readonly cap: number;
+  /** What one worker holds before it stops listening. */
+  readonly cap: Cap;
   readonly nofile: number;
 }
 
@@ -37,22 +45,35 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
   const enough = fullestWorker(config.connections, wanted) + 100;
   const { soft: nofile } = await raiseNofile(enough);
   const workers = config.workers || workersFor(config.connections, cores, nofile);
-  const most = workerCap(nofile);
-  if (config.workerConnections > most) {
+  const most = capOf(workers, nofile, sharedLimits());
+  if (most.connections < 1) {
+    throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[most.limit](nofile)}`);
+  }
+  if (config.workerConnections > most.connections) {
     throw new GatewayError(
       "config",
-      `--worker-connections: a worker can hold ${most} connections under the descriptor limit of ${nofile}, not ${config.workerConnections}`,
+      `--worker-connections: each of ${workers} workers can hold ${most.connections} connections under ${LIMITS[most.limit](nofile)}, not ${config.workerConnections}`,
     );
   }
-  if (config.workers > 0 && config.workerConnections === 0 && fullestWorker(config.connections, workers) > most) {
+  const needsMore = fullestWorker(config.connections, workers) > workerCap(nofile);
+  if (config.workers > 0 && config.workerConnections === 0 && needsMore) {
     const needed = workersFor(config.connections, cores, nofile);
     throw new GatewayError(
       "config",
       `--workers: ${config.connections} connections need at least ${needed} workers under the descriptor limit of ${nofile} a process; leave --workers out to have them computed`,
     );
   }
-  return { workers, cap: config.workerConnections || most, nofile };
+  const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
+  return { workers, cap: config.workerConnections > 0 ? wish : most, nofile };
 }
+
+/** The limit behind a cap, in words: what a person would raise. */
+export const LIMITS: Readonly<Record<CapLimit, (nofile: number) => string>> = {
+  descriptors: (nofile) => `the descriptor limit of ${nofile}`,
+  "epoll-watches": () => "the epoll watches of one user (fs.epoll.max_user_watches)",
+  "file-max": () => "the open files that fs.file-max leaves (root is exempt)",
+  "worker-connections": () => "--worker-connections",
+};
 
 export interface Addresses {
   readonly port: number;
@@ -161,17 +182,19 @@ export class Supervisor {
   }
 
   #startHub(): StartHub {
-    const { workers } = this.plan;
+    const { workers, cap } = this.plan;
     const restarts = this.#workerRestarts;
     const allLived = restarts === this.#settledDeaths;
     // A restarted hub keeps the port that the first one was given.
     const config = { ...this.config, adminPort: this.#adminPort };
+    const all = { workers, cap: { ...cap, connections: cap.connections * workers } };
     const rebuild = this.#hub.restarts > 0;
-    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild, allLived };
+    return { type: "startHub", config, path: this.#socketPath, ...all, restarts, rebuild, allLived };
   }
 
   #startWorker(index: number): StartWorker {
-    const { cap, nofile } = this.plan;
+    const { nofile } = this.plan;
+    const cap = this.plan.cap.connections;
     const windowMs = Math.max(1000, Math.ceil((this.config.connections / RETURN_RATE) * 1000));
     const { config } = this;
     return { type: "startWorker", config, path: this.#socketPath, index, port: this.#port, cap, nofile, windowMs };
@@ -193,7 +216,9 @@ export class Supervisor {
     const overflow = this.#full.size === this.plan.workers;
     if (overflow === this.#overflow) return;
     this.#overflow = overflow;
-    this.log("warn", overflow ? "every worker is at its cap; new clients get 503" : "there is room again");
+    const { limit } = this.plan.cap;
+    if (overflow) this.log("warn", "every worker is at its cap; new clients get 503", { limit });
+    else this.log("warn", "there is room again");
     for (const worker of this.#workers) worker.tell({ type: "overflow", on: overflow });
   }
 

@@ -72,6 +72,9 @@ describe("load", () => {
       evidence.reasons.some((reason) => reason.includes("of 300 connections opened")),
       evidence.reasons.join(),
     );
+    const [cause] = evidence.plateau?.causes ?? [];
+    assert.deepEqual([cause?.id, cause?.certainty, cause?.numbers.cap], ["worker-connections", "proven", 200]);
+    assert.match(exit.stdout, /^plateau .*worker-connections: every worker .* is at the cap that it was given/m);
   });
 
   it("nobody listens: says where it tried, and what to do", async () => {

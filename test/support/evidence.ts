@@ -1,20 +1,35 @@
 /** One run of `megagate load` against a test's gateway, and the evidence that it left. */
-import { mkdtempSync, readFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Evidence } from "../../load/evidence.js";
-import { cli, type Exit, type Gateway, type Run } from "./gateway.js";
+import { cli, type Exit, type Gateway, type Run, type Surroundings } from "./gateway.js";
 
-export const evidencePath = (): string => join(mkdtempSync(join(tmpdir(), "megagate-load-")), "evidence.json");
+/** In a folder of its own, where other users may write too. */
+export function evidencePath(): string {
+  const folder = mkdtempSync(join(tmpdir(), "megagate-load-"));
+  chmodSync(folder, 0o777);
+  return join(folder, "evidence.json");
+}
 export const readEvidence = (path: string): Evidence => JSON.parse(readFileSync(path, "utf8")) as Evidence;
 
-export function startLoad(gateway: Gateway, report: string, ...args: string[]): Run {
+function loadArgs(gateway: Gateway, report: string, args: readonly string[]): string[] {
   const target = ["--target", gateway.url, "--admin-url", `http://127.0.0.1:${gateway.adminPort}`];
-  return cli(["load", ...target, "--report", report, ...args]);
+  return ["load", ...target, "--report", report, ...args];
 }
 
-export async function load(gateway: Gateway, ...args: string[]): Promise<{ exit: Exit; evidence: Evidence }> {
+export const startLoad = (gateway: Gateway, report: string, ...args: string[]): Run =>
+  cli(loadArgs(gateway, report, args));
+
+export interface Loaded {
+  readonly exit: Exit;
+  readonly evidence: Evidence;
+}
+
+export const load = (gateway: Gateway, ...args: string[]): Promise<Loaded> => loadIn({}, gateway, ...args);
+
+export async function loadIn(surroundings: Surroundings, gateway: Gateway, ...args: string[]): Promise<Loaded> {
   const report = evidencePath();
-  const exit = await startLoad(gateway, report, ...args).ended;
+  const exit = await cli(loadArgs(gateway, report, args), {}, surroundings).ended;
   return { exit, evidence: readEvidence(report) };
 }

@@ -31,10 +31,17 @@ export class Run {
   }
 }
 
-export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
-  return new Run(
-    spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }),
-  );
+/** As whom a command runs, and under which descriptor limit; by default as the test does. */
+export interface Surroundings {
+  readonly user?: number;
+  readonly nofile?: number;
+}
+
+export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}, { user, nofile }: Surroundings = {}): Run {
+  const limit = nofile === undefined ? "" : `ulimit -n ${nofile} && `;
+  const command = ["-c", `${limit}exec "$0" "$@"`, process.execPath, CLI, ...args];
+  const as = user === undefined ? {} : { uid: user, gid: user };
+  return new Run(spawn("sh", command, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"], ...as }));
 }
 
 export interface ProcessRow {
@@ -51,8 +58,12 @@ export class Gateway implements AsyncDisposable {
     readonly adminPort: number,
   ) {}
 
-  static async start(...args: string[]): Promise<Gateway> {
-    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args]);
+  static start(...args: string[]): Promise<Gateway> {
+    return Gateway.startIn({}, ...args);
+  }
+
+  static async startIn(surroundings: Surroundings, ...args: string[]): Promise<Gateway> {
+    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args], {}, surroundings);
     const over = (): boolean => run.process.exitCode !== null || run.process.signalCode !== null;
     await until(
       "gateway is ready",

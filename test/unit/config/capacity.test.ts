@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { fullestWorker, spread, workerCap, workersFor } from "../../../src/config/capacity.js";
+import { capOf, fullestWorker, spread, workerCap, workersFor } from "../../../src/config/capacity.js";
 
 it("a million connections under 20,000 descriptors need 53 workers, as KERNEL.md fact 1 has it", () => {
   assert.equal(workersFor(1_000_000, 2, 20_000), 53);
@@ -38,5 +38,34 @@ it("spread loses no remainder", () => {
       );
       assert.ok(Math.max(...shares) - Math.min(...shares) <= 1);
     }),
+  );
+});
+
+const PLENTY = { epollWatches: Number.POSITIVE_INFINITY, filesLeft: Number.POSITIVE_INFINITY };
+
+it("a worker's cap is that of the tightest limit, and names it", () => {
+  assert.deepEqual(capOf(4, 20_000, PLENTY), { connections: 19_900, limit: "descriptors" });
+  assert.equal(capOf(4, 20_000, { ...PLENTY, epollWatches: 30_000 }).limit, "epoll-watches");
+  assert.equal(capOf(4, 20_000, { epollWatches: 30_000, filesLeft: 20_000 }).limit, "file-max");
+  assert.ok(capOf(4, 20_000, { ...PLENTY, epollWatches: 100 }).connections < 1);
+});
+
+it("all workers at their cap, the 503s beyond it and their own watches and files stay below what they share", () => {
+  const shared = fc.record({
+    epollWatches: fc.integer({ min: 10_000, max: 6_000_000 }),
+    filesLeft: fc.integer({ min: 10_000, max: 6_000_000 }),
+  });
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 64 }),
+      fc.integer({ min: 1024, max: 1_000_000 }),
+      shared,
+      (workers, nofile, s) => {
+        const { connections } = capOf(workers, nofile, s);
+        if (connections < 1) return;
+        const most = workers * (connections + 40);
+        assert.ok(most + workers * 9 < s.epollWatches && most + workers * 24 < s.filesLeft);
+      },
+    ),
   );
 });

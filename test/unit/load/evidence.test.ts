@@ -1,8 +1,7 @@
 /** The verdict: "held" needs everything, and what did not hold is said in words. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
-import { describeTally, exitStatus, type Findings, judge, Series } from "../../../load/evidence.js";
+import { describeTally, exitStatus, type Findings, judge } from "../../../load/evidence.js";
 import { addCounts, noCounts } from "../../../load/messages.js";
 
 const BROADCAST = {
@@ -24,6 +23,7 @@ function findings(changes: Partial<Findings> = {}, counts: Partial<Findings["cou
     broadcastsAsked: 1,
     broadcasts: [BROADCAST],
     gatewayCount: { processes: 1000, metrics: 1000, scrapeMs: 3 },
+    plateau: null,
     stop: undefined,
     complaints: [],
     ...changes,
@@ -92,18 +92,5 @@ describe("evidence", () => {
     const b = { ...noCounts(), open: 3, failed: { timeout: 2, EMFILE: 1 } };
     assert.deepEqual(addCounts([a, b]), { ...noCounts(), open: 5, failed: { timeout: 3, EMFILE: 1 } });
     assert.equal(describeTally({}), "");
-  });
-
-  it("keeps a series in order and short, with its first point", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 4, max: 200 }), (length, most) => {
-        const series = new Series(most);
-        for (let x = 0; x < length; x++) series.add(x, 2 * x);
-        assert(series.points.length <= most);
-        assert(length < most || series.points.length >= most / 2 - 1);
-        assert.deepEqual(series.points[0], [0, 0]);
-        for (let i = 1; i < series.points.length; i++) assert(series.points[i]![0] > series.points[i - 1]![0]);
-      }),
-    );
   });
 });

@@ -42,6 +42,8 @@ describe("host", () => {
     assert.deepEqual([facts.filesOpen, facts.threads, facts.conntrackCount], [1234, 345, 3]);
     assert.equal(host.anonymousBytes([7]), 12 * 1024);
     assert.equal(host.anonymousBytes([7, 8]), undefined);
+    write("proc/7/status", "Name:\tnode\nUid:\t4294967294\t1\t1\t1\n");
+    assert.deepEqual([host.isOurs(7), host.isOurs(8)], [false, true]);
   });
 
   it("takes what a kernel does not have for unlimited", () => {

@@ -33,8 +33,9 @@ function request(changes: Partial<PlanRequest> = {}, host: Partial<HostFacts> = 
     inFlight: 0,
     sourceAddresses: "auto",
     memoryFloorBytes: 1e9,
+    force: false,
     target: { address: "127.0.0.1", colocated: true },
-    gateway: { workers: 53, nofile: 20_000 },
+    gateway: { workers: 53, nofile: 20_000, sameUser: true },
     host: { ...HOST, ...host },
     ...changes,
   };
@@ -109,7 +110,7 @@ describe("plan", () => {
   });
 
   it("takes the gateway's listen queues for the number in flight, unless it is given", () => {
-    assert.equal(makePlan(request({ gateway: { workers: 4, nofile: 1e6 } })).inFlight, 1024);
+    assert.equal(makePlan(request({ gateway: { workers: 4, nofile: 1e6, sameUser: true } })).inFlight, 1024);
     assert.equal(makePlan(request({ gateway: null })).inFlight, 256);
     assert.equal(makePlan(request({ inFlight: 77 })).inFlight, 77);
     assert.equal(makePlan(request({ connections: 3 })).inFlight, 3);
@@ -121,7 +122,7 @@ describe("plan", () => {
       /^not enough descriptors \(hard nofile.*: 20,000 there, 20,100.*--generators 51/s,
     );
     assert.match(
-      refusal(request({ gateway: { workers: 2, nofile: 20_000 } })),
+      refusal(request({ gateway: { workers: 2, nofile: 20_000, sameUser: true } })),
       /descriptors of the gateway.*takes 53 workers/s,
     );
     assert.match(
@@ -139,6 +140,27 @@ describe("plan", () => {
     assert.match(refusal(request({}, { pidMax: 700 })), /kernel\.pid_max/);
     assert.match(refusal(request({}, { conntrackCount: 1 })), /nf_conntrack_max\): 262,143 there, 1,050,000 needed/);
     assert.match(refusal(request({}, { freeBytes: 9e9 })), /bytes of memory.*8,000,000,000 there.*--memory-floor/s);
+  });
+
+  it("counts only its own end's epoll registrations where the gateway is another user's", () => {
+    const gateway = { workers: 53, nofile: 20_000, sameUser: false };
+    assert.ok(makePlan(request({ gateway }, { epollWatches: 1_100_000 })));
+    assert.match(refusal(request({ gateway }, { epollWatches: 1_000_000 })), /max_user_watches=1100000/);
+  });
+
+  it("plans what cannot succeed when it is forced to, but for epoll registrations that both ends share", () => {
+    const short = { fileMax: 1000, pidMax: 700, conntrackCount: 1, freeBytes: 1e9 };
+    const forced = request(
+      { force: true, generators: 2, gateway: { workers: 1, nofile: 1024, sameUser: true } },
+      short,
+    );
+    assert.deepEqual(
+      makePlan(forced).shares.map(({ connections }) => connections),
+      [500_000, 500_000],
+    );
+    const few = makePlan(request({ force: true, sourceAddresses: ["127.0.0.1"] }));
+    assert.deepEqual([few.portRange, few.sourceAddresses], [[32_768, 60_999], ["127.0.0.1"]]);
+    assert.match(refusal(request({ force: true }, { epollWatches: 1_900_000 })), /max_user_watches/);
   });
 
   it("does not refuse for what does not bind: root and file-max, tracking that is off, a gateway elsewhere", () => {

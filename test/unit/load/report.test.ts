@@ -46,6 +46,7 @@ const EVIDENCE: Evidence = {
     notes: ["kernel bytes are for both ends"],
   },
   ramp: [[0, 0]],
+  plateau: null,
   verdict: "not held",
   reasons: ["999,999 of 1,000,000 connections opened"],
 };

@@ -1,0 +1,67 @@
+/**
+ * Which mechanism made the curve go flat: the causes of causes.ts that the numbers of a run prove, the surest first.
+ * Pure: what was counted goes in, a part of the evidence comes out.
+ */
+import { CAUSES } from "./causes.js";
+import type { Flat } from "./curve.js";
+import type { CauseRow, Certainty, Proof, View } from "./proofs.js";
+
+export interface Cause {
+  /** As `megagate doctor` names its ceilings, where it has one for it. */
+  readonly id: string;
+  readonly side: CauseRow["side"];
+  readonly certainty: Certainty;
+  readonly title: string;
+  /** What proves it; null stands for a number that this kernel does not give. */
+  readonly numbers: Readonly<Record<string, number | null>>;
+  /** Open connections when its first sign was seen; null when its signs are not counted one by one. */
+  readonly firstSeenAt: number | null;
+  readonly remedy: string;
+}
+
+export interface Plateau extends Flat {
+  /** The surest first; empty when nothing that is counted explains it. */
+  readonly causes: readonly Cause[];
+}
+
+const RANK: Readonly<Record<Certainty, number>> = { proven: 0, likely: 1, possible: 2 };
+
+/** `firstSeen`: error name or counter → open connections when it first moved. */
+export function attribute(view: View, firstSeen: ReadonlyMap<string, number>): Cause[] {
+  const found = CAUSES.flatMap((row) => {
+    const proof = row.prove(view);
+    return proof ? [{ row, proof }] : [];
+  });
+  found.sort((a, b) => RANK[a.proof.certainty] - RANK[b.proof.certainty] || b.proof.weight - a.proof.weight);
+  return found.map(({ row, proof }) => describe(row, proof, firstSeen));
+}
+
+function describe(row: CauseRow, proof: Proof, firstSeen: ReadonlyMap<string, number>): Cause {
+  const { id, side, title, remedy } = row;
+  const seen = proof.signs.flatMap((sign) => firstSeen.get(sign) ?? []);
+  const numbers = Object.entries(proof.numbers).map(([name, n]) => [name, Number.isFinite(n) ? n : null] as const);
+  return {
+    id,
+    side,
+    certainty: proof.certainty,
+    title,
+    numbers: Object.fromEntries(numbers),
+    firstSeenAt: seen.length > 0 ? Math.min(...seen) : null,
+    remedy,
+  };
+}
+
+const grouped = (n: number): string => n.toLocaleString("en-US");
+
+/** "conntrack: the connection-tracking table is full … (entries 5,000, limit 5,000)". */
+export function causeInWords({ id, title, numbers }: Cause): string {
+  const known = Object.entries(numbers).flatMap(([name, n]) => (n === null ? [] : [`${name} ${grouped(n)}`]));
+  return `${id}: ${title} (${known.join(", ")})`;
+}
+
+/** The reason that a verdict gives for a run which did not come to its target. */
+export function plateauInWords({ connections, causes: [first] }: Plateau): string {
+  const where = `the curve went flat at ${grouped(connections)}`;
+  if (!first) return `${where}, and nothing that is counted here explains it`;
+  return `${where}: ${causeInWords(first)}; remedy: ${first.remedy}`;
+}

@@ -1,0 +1,108 @@
+/**
+ * The curve of the ramp, open connections over time: kept short, with the present rate, and where it goes flat.
+ * Runs in the coordinator. Flat means: for some seconds less than a tenth of the mean growth until then, so that a ramp
+ * that was asked to be slow is not called flat.
+ */
+
+const MOST_POINTS = 200;
+/** The rate that is shown is that of the last second. */
+const RATE_OVER_SECONDS = 1;
+const FLAT_SECONDS = 3;
+const FLAT_SHARE = 0.1;
+/** The plateau begins where this much of its height was reached. */
+const REACHED = 0.99;
+
+/** [seconds since the ramp began, open connections]. */
+export type Point = readonly [number, number];
+
+/** Where the curve went flat. */
+export interface Flat {
+  readonly connections: number;
+  readonly atSeconds: number;
+}
+
+export class Curve {
+  private readonly series = new Series(MOST_POINTS);
+  private startedMs = performance.now();
+  /** The points of the last seconds, all of them, while `points` is thinned out. */
+  private recent: Point[] = [[0, 0]];
+  perSecond = 0;
+
+  begin(): void {
+    this.startedMs = performance.now();
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.startedMs) / 1000;
+  }
+
+  get points(): readonly Point[] {
+    return this.series.points;
+  }
+
+  add(open: number): void {
+    const now = this.seconds;
+    this.series.add(Number(now.toFixed(2)), open);
+    this.recent.push([now, open]);
+    // One older than the window stays, so that there is always a whole window to look at.
+    const old = this.recent.findLastIndex(([seconds]) => now - seconds >= FLAT_SECONDS);
+    this.recent = this.recent.slice(Math.max(0, old));
+    const before = this.recent.findLast(([seconds]) => now - seconds >= RATE_OVER_SECONDS);
+    if (before) this.perSecond = (open - before[1]) / (now - before[0]);
+  }
+
+  /** True while it has been flat for some seconds. */
+  get flat(): boolean {
+    const from = this.recent[0];
+    const to = this.recent.at(-1);
+    return from !== undefined && to !== undefined && isFlat(from, to);
+  }
+}
+
+function isFlat([fromSeconds, fromOpen]: Point, [toSeconds, toOpen]: Point): boolean {
+  const took = toSeconds - fromSeconds;
+  const mean = toSeconds > 0 ? toOpen / toSeconds : 0;
+  return took >= FLAT_SECONDS && toOpen - fromOpen <= FLAT_SHARE * mean * took;
+}
+
+/** Where a curve that did not come to its target stayed; of one that did, its longest pause, or null. */
+export function findFlat(points: readonly Point[], target: number): Flat | null {
+  const most = Math.max(0, ...points.map(([, open]) => open));
+  if (most < target) {
+    const reached = points.find(([, open]) => open >= most * REACHED);
+    return { connections: most, atSeconds: reached?.[0] ?? 0 };
+  }
+  let longest: { from: Point; seconds: number } | undefined;
+  points.forEach((from, i) => {
+    const to = points.slice(i + 1).findLast((point) => isFlat(from, point));
+    if (to && to[0] - from[0] > (longest?.seconds ?? 0)) longest = { from, seconds: to[0] - from[0] };
+  });
+  return longest ? { connections: longest.from[1], atSeconds: longest.from[0] } : null;
+}
+
+/** Connections a second until the curve passed `connections`, and from there until it was nearly at its top. */
+export function ratesAround(points: readonly Point[], connections: number): { before: number; after: number } {
+  const most = Math.max(0, ...points.map(([, open]) => open));
+  const passed = points.find(([, open]) => open >= connections);
+  const top = points.find(([, open]) => open >= most * REACHED);
+  const rate = (open: number, seconds: number): number => (seconds > 0 ? open / seconds : Number.NaN);
+  if (!passed || !top) return { before: Number.NaN, after: Number.NaN };
+  return { before: rate(passed[1], passed[0]), after: rate(top[1] - passed[1], top[0] - passed[0]) };
+}
+
+/** Keeps a series short: when it is full, every second point goes and the distance doubles. */
+export class Series {
+  readonly points: [number, number][] = [];
+  private every = 1;
+  private seen = 0;
+
+  constructor(private readonly most: number) {}
+
+  add(x: number, y: number): void {
+    if (this.seen++ % this.every !== 0) return;
+    this.points.push([x, y]);
+    if (this.points.length < this.most) return;
+    for (let i = 1; i < this.points.length; i++) this.points.splice(i, 1);
+    this.every *= 2;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * What the gateway says of itself, as far as it bears on why a curve went flat: read from its admin address, quickly or
+ * not at all. Runs in the coordinator. Any gateway may leave out any of it; what it does not say is NaN.
+ */
+
+const WITHIN_MS = 3000;
+
+export interface GatewayNumbers {
+  readonly connections: number;
+  readonly workers: number;
+  readonly workersExpected: number;
+  readonly workersListening: number;
+  /** Handshakes refused because every worker was at its cap. */
+  readonly refusedFull: number;
+  readonly restarts: number;
+  /** Connections that all its workers may hold together, and the limit that decided it; "" when it does not say. */
+  readonly cap: number;
+  readonly capLimit: string;
+  /** Descriptors that its fullest worker has left, by the kernel's limit. */
+  readonly descriptorsLeft: number;
+}
+
+/** Null when the admin address does not answer. `nofile` tells a process's descriptor limit, where it runs here. */
+export async function readGateway(
+  adminUrl: string,
+  nofile: (pid: number) => number | undefined,
+): Promise<GatewayNumbers | null> {
+  try {
+    const base = adminUrl.replace(/\/$/, "");
+    const signal = AbortSignal.timeout(WITHIN_MS);
+    const [metrics, processes] = await Promise.all([
+      fetch(`${base}/metrics`, { signal }).then((answer) => answer.text()),
+      fetch(`${base}/processes`, { signal }).then((answer) => answer.json()),
+    ]);
+    return { ...parseMetrics(metrics), descriptorsLeft: descriptorsLeft(processes, nofile) };
+  } catch {
+    return null;
+  }
+}
+
+export function parseMetrics(text: string): Omit<GatewayNumbers, "descriptorsLeft"> {
+  const sample = (name: string): number =>
+    Number(new RegExp(`^${name.replace(/[{}]/g, "\\$&")} (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN);
+  const [, capLimit = "", cap = Number.NaN] = /^megagate_connections_cap\{limit="([^"]*)"\} (\S+)$/m.exec(text) ?? [];
+  return {
+    connections: sample("megagate_connections"),
+    workers: sample("megagate_workers"),
+    workersExpected: sample("megagate_workers_expected"),
+    workersListening: sample("megagate_workers_listening"),
+    refusedFull: sample('megagate_refused_total{reason="full"}'),
+    restarts: sample("megagate_worker_restarts_total"),
+    cap: Number(cap),
+    capLimit,
+  };
+}
+
+function descriptorsLeft(answer: unknown, nofile: (pid: number) => number | undefined): number {
+  const { processes = [] } = answer as {
+    processes?: readonly { role: string; pid: number; connections?: number }[];
+  };
+  const left = processes
+    .filter(({ role }) => role === "worker")
+    .map(({ pid, connections = 0 }) => (nofile(pid) ?? Number.NaN) - connections);
+  return left.length > 0 ? Math.min(...left) : Number.NaN;
+}

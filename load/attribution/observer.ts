@@ -1,0 +1,136 @@
+/**
+ * Watches one ramp for the mechanism that may end it: a look at the kernel's counters before it and once a second, at the
+ * gateway's own numbers before it and while the curve is flat. Says live what it sees, and concludes. Runs in the
+ * coordinator; what the numbers mean is decided in causes.ts.
+ */
+import type { Tally } from "../messages.js";
+import { attribute, causeInWords, type Plateau } from "./attribute.js";
+import type { Snapshot, SnapshotName } from "./counters.js";
+import { type Curve, findFlat, ratesAround } from "./curve.js";
+import type { GatewayNumbers } from "./gateway.js";
+import type { Circumstances, View } from "./proofs.js";
+
+const LOOK_EVERY_MS = 1000;
+
+/** What the run itself counts, at one moment. */
+export interface Moment {
+  readonly open: number;
+  readonly failed: Tally;
+  readonly freeBytes: number;
+  readonly floorBytes: number;
+}
+
+export interface Sources {
+  readonly kernel: () => Snapshot;
+  /** Null when the gateway says nothing. */
+  readonly gateway: () => Promise<GatewayNumbers | null>;
+}
+
+export class Observer {
+  readonly #kernel: () => Snapshot;
+  readonly #gateway: () => Promise<GatewayNumbers | null>;
+  /** Error name or counter → open connections when it first moved. */
+  readonly #firstSeen = new Map<string, number>();
+  #before: Snapshot;
+  #last: Snapshot;
+  #peak: Snapshot;
+  #gatewayBefore: GatewayNumbers | null = null;
+  #gatewayLast: GatewayNumbers | null = null;
+  #asking = false;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #flatTicks = { all: 0, busy: 0 };
+  /** What it looks like while the curve is flat, in a few words; "" otherwise. */
+  hint = "";
+
+  constructor(
+    private readonly run: Circumstances,
+    sources: Sources,
+  ) {
+    this.#kernel = sources.kernel;
+    this.#gateway = sources.gateway;
+    this.#before = this.#kernel();
+    this.#last = this.#before;
+    this.#peak = this.#before;
+  }
+
+  /** Just before the first connection. */
+  async begin(): Promise<void> {
+    this.#gatewayBefore = await this.#gateway();
+    this.#gatewayLast = this.#gatewayBefore;
+    this.#before = this.#kernel();
+    this.#last = this.#before;
+    this.#peak = this.#before;
+  }
+
+  /** To be called as often as one likes while connections are being opened. */
+  sample(moment: Moment, curve: Curve): void {
+    if (performance.now() - this.#lookedMs < LOOK_EVERY_MS) return;
+    this.#look(moment, curve.flat);
+    this.hint = "";
+    if (!curve.flat || moment.open >= this.run.target) return;
+    if (!this.#asking) void this.#ask();
+    const [first] = attribute(this.#view(moment, curve), this.#firstSeen);
+    this.hint = first ? `flat: ${causeInWords(first)}` : "flat";
+  }
+
+  /** At the end of the ramp: where it went flat and why; null where it neither paused nor fell short. */
+  async conclude(moment: Moment, curve: Curve): Promise<Plateau | null> {
+    // The curve is thinned out: its last point need not be the end.
+    const flat = findFlat([...curve.points, [curve.seconds, moment.open]], this.run.target);
+    if (!flat) return null;
+    this.#look(moment, curve.flat);
+    await this.#ask();
+    return { ...flat, causes: attribute(this.#view(moment, curve), this.#firstSeen) };
+  }
+
+  #look({ open, failed }: Moment, flat: boolean): void {
+    const now = this.#kernel();
+    this.#lookedMs = performance.now();
+    if (flat) {
+      this.#flatTicks.all += now.cpuTicks - this.#last.cpuTicks;
+      this.#flatTicks.busy += now.cpuBusyTicks - this.#last.cpuBusyTicks;
+    }
+    for (const [name, n] of entries(now)) if (n > this.#before[name]) this.#see(name, open);
+    for (const reason of Object.keys(failed)) this.#see(reason, open);
+    this.#peak = combine(now, this.#peak, Math.max);
+    this.#last = now;
+  }
+
+  #see(sign: string, open: number): void {
+    if (!this.#firstSeen.has(sign)) this.#firstSeen.set(sign, open);
+  }
+
+  async #ask(): Promise<void> {
+    this.#asking = true;
+    this.#gatewayLast = (await this.#gateway()) ?? this.#gatewayLast;
+    this.#asking = false;
+  }
+
+  #view({ open, failed, freeBytes, floorBytes }: Moment, curve: Curve): View {
+    const { run } = this;
+    const { all, busy } = this.#flatTicks;
+    return {
+      run,
+      open,
+      failed,
+      grown: combine(this.#last, this.#before, (now, before) => now - before),
+      peak: this.#peak,
+      gateway: since(this.#gatewayLast, this.#gatewayBefore),
+      busy: all > 0 ? busy / all : 0,
+      perSecond: ratesAround(curve.points, (run.ports / 2) * Math.max(1, run.sources)),
+      memory: { freeBytes, floorBytes },
+    };
+  }
+}
+
+const entries = (snapshot: Snapshot): [SnapshotName, number][] => Object.entries(snapshot) as [SnapshotName, number][];
+
+function combine(a: Snapshot, b: Snapshot, how: (a: number, b: number) => number): Snapshot {
+  return Object.fromEntries(entries(a).map(([name, n]) => [name, how(n, b[name])])) as unknown as Snapshot;
+}
+
+/** Its counters since `before`; its levels as they are. */
+function since(now: GatewayNumbers | null, before: GatewayNumbers | null): GatewayNumbers | null {
+  if (!now || !before) return now;
+  return { ...now, refusedFull: now.refusedFull - before.refusedFull, restarts: now.restarts - before.restarts };
+}

@@ -1,0 +1,69 @@
+/**
+ * A kernel value that is lowered for a test and put back exactly, whatever becomes of the test: a detached shell holds the
+ * old text and writes it back when its standard input closes, also because this process was killed. It works in the
+ * namespaces of the moment in which it was started.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { until } from "./wait.js";
+
+const GUARD = `
+trap '' INT TERM HUP PIPE
+old=$(cat "$1") && echo "$old" || exit 1
+while read -r value; do echo "$value" > "$1" && echo set; done
+echo "$old" > "$1" && echo restored
+`;
+
+export class Lowered implements AsyncDisposable {
+  #said = "";
+
+  private constructor(
+    private readonly guard: ChildProcess,
+    readonly before: string,
+  ) {
+    guard.stdout!.on("data", (chunk: Buffer) => {
+      this.#said += chunk.toString();
+    });
+  }
+
+  /** Why this test may not change the value; undefined where it may. */
+  static whyNot(path: string): string | undefined {
+    try {
+      accessSync(path, constants.W_OK);
+      return process.geteuid?.() === 0 ? undefined : "needs root";
+    } catch {
+      return `${path} is missing or cannot be written here`;
+    }
+  }
+
+  /** Begins to guard the value; changes nothing yet. */
+  static guard(path: string): Lowered {
+    const before = readFileSync(path, "utf8").trim();
+    const guard = spawn("sh", ["-c", GUARD, "sh", path], { stdio: ["pipe", "pipe", "inherit"], detached: true });
+    return new Lowered(guard, before);
+  }
+
+  async set(value: number): Promise<void> {
+    const times = this.#count("set") + 1;
+    this.guard.stdin!.write(`${value}\n`);
+    await until(
+      "the value is set",
+      () => this.#count("set"),
+      (n) => n === times,
+    );
+  }
+
+  /** May be asked twice. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.guard.stdin!.writableEnded) this.guard.stdin!.end();
+    await until(
+      `${this.before} is back`,
+      () => this.#count("restored"),
+      (n) => n === 1,
+    );
+  }
+
+  #count(word: string): number {
+    return this.#said.split("\n").filter((line) => line === word).length;
+  }
+}

@@ -1,0 +1,93 @@
+/** One ramp as the observer sees it: a made-up kernel whose tables fill up, and a gateway that answers or does not. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type Snapshot, takeSnapshot } from "../../../../load/attribution/counters.js";
+import { Curve } from "../../../../load/attribution/curve.js";
+import type { GatewayNumbers } from "../../../../load/attribution/gateway.js";
+import { type Moment, Observer } from "../../../../load/attribution/observer.js";
+import { KernelFiles } from "../../../../load/files.js";
+
+const RUN = {
+  target: 6000,
+  colocated: true,
+  cores: 2,
+  generators: 2,
+  nofile: 20_000,
+  sources: 2,
+  ports: 28_232,
+  wholeRange: false,
+};
+const GATEWAY: GatewayNumbers = {
+  connections: 10,
+  workers: 2,
+  workersExpected: 2,
+  workersListening: 2,
+  refusedFull: 500,
+  restarts: 3,
+  cap: 10_000,
+  capLimit: "descriptors",
+  descriptorsLeft: 5000,
+};
+const quiet = takeSnapshot(new KernelFiles());
+const moment = (open: number, changes: Partial<Moment> = {}): Moment => ({
+  open,
+  failed: {},
+  freeBytes: 9e9,
+  floorBytes: 1e9,
+  ...changes,
+});
+
+/** A curve that stands still at `open`. */
+function stoppedAt(open: number): Curve {
+  const curve = new Curve();
+  curve.begin();
+  curve.add(0);
+  curve.add(open);
+  return curve;
+}
+
+describe("observer", () => {
+  it("proves by what grew during the ramp, not by what was there before it", async () => {
+    let now: Snapshot = { ...quiet, conntrackDrops: 70, conntrackCount: 10, conntrackMax: 5000, softnetDrops: 9 };
+    const observer = new Observer(RUN, { kernel: () => now, gateway: () => Promise.resolve(GATEWAY) });
+    await observer.begin();
+    now = { ...now, conntrackDrops: 75, conntrackCount: 5000 };
+    const plateau = await observer.conclude(moment(4990, { failed: { timeout: 40 } }), stoppedAt(4990));
+    assert.equal(plateau?.connections, 4990);
+    assert.deepEqual(
+      plateau.causes.map(({ id, numbers }) => [id, numbers.dropped]),
+      [["conntrack", 5]],
+    );
+    assert.equal(plateau.causes[0]?.firstSeenAt, 4990);
+  });
+
+  it("remembers the highest level, though it is lower at the end", async () => {
+    let now: Snapshot = { ...quiet, conntrackCount: 5000, conntrackMax: 5000 };
+    const observer = new Observer(RUN, { kernel: () => now, gateway: () => Promise.resolve(null) });
+    await observer.begin();
+    now = { ...now, conntrackCount: 3 };
+    const plateau = await observer.conclude(moment(4990), stoppedAt(4990));
+    assert.equal(plateau?.causes[0]?.id, "conntrack");
+  });
+
+  it("takes the gateway's counters since the ramp began, and its last word where it falls silent", async () => {
+    const answers = [GATEWAY, { ...GATEWAY, connections: 9999, workersListening: 0, refusedFull: 520 }];
+    const kernel = (): Snapshot => quiet;
+    const observer = new Observer(RUN, { kernel, gateway: () => Promise.resolve(answers.shift() ?? null) });
+    await observer.begin();
+    const first = await observer.conclude(moment(4990, { failed: { http_503: 20 } }), stoppedAt(4990));
+    assert.deepEqual(
+      first?.causes.map(({ id, numbers }) => [id, numbers["refused as full"]]),
+      [["descriptors", 20]],
+    );
+    const again = await observer.conclude(moment(4990, { failed: { http_503: 20 } }), stoppedAt(4990));
+    assert.deepEqual(again?.causes, first.causes);
+  });
+
+  it("has nothing to say of a ramp that came to its target without a pause", async () => {
+    const observer = new Observer(RUN, { kernel: () => quiet, gateway: () => Promise.resolve(null) });
+    await observer.begin();
+    assert.equal(await observer.conclude(moment(6000), stoppedAt(6000)), null);
+    assert.equal(observer.hint, "");
+  });
+});
