@@ -10,6 +10,7 @@ import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./han
 import * as libc from "./libc.js";
 import type { Duty } from "./messages.js";
 import { HEARTBEAT_TEXT, type Message, MessageReader } from "./protocol.js";
+import { TopicPattern } from "./topics.js";
 
 export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, open: 4, closing: 5 } as const;
 
@@ -54,6 +55,12 @@ export class Connections implements FrameSink {
   private readonly received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   /** Beginnings of handshake answers that came in pieces; empty nearly always. */
   private readonly heads = new Map<number, Buffer>();
+  private readonly topics: TopicPattern;
+  /** Which connection of the run each descriptor is: it makes the topic where each has its own. */
+  private readonly numbers: Int32Array;
+  /** Numbers whose attempt failed: they are tried again. */
+  private readonly unused: number[] = [];
+  private nextNumber: number;
   private begun = 0;
   /** One above the highest descriptor in use so far. */
   top = 0;
@@ -68,7 +75,10 @@ export class Connections implements FrameSink {
     this.attempts = new Uint8Array(slots);
     this.keys = new Uint16Array(slots);
     this.sinceMs = new Float64Array(slots);
-    this.request = new UpgradeRequest(duty.host, duty.path);
+    this.request = new UpgradeRequest(duty.host, duty.path, duty.numberAt);
+    this.topics = new TopicPattern(duty.topic, duty.ofAll);
+    this.numbers = new Int32Array(slots);
+    this.nextNumber = duty.first;
     this.dialer = new Dialer(duty);
   }
 
@@ -85,6 +95,7 @@ export class Connections implements FrameSink {
     this.states[fd] = STATE.connecting;
     this.attempts[fd] = attempt;
     this.keys[fd] = this.begun++ % KEYS;
+    this.numbers[fd] = this.unused.pop() ?? this.nextNumber++;
     this.sinceMs[fd] = beganMs;
     // On loopback the TCP handshake is over when connect() returns, whatever it returns: one event a connection is saved.
     const waits = this.sendUpgrade(fd) === -libc.EAGAIN;
@@ -95,6 +106,7 @@ export class Connections implements FrameSink {
 
   /** Sends the upgrade request if the connection stands. */
   private sendUpgrade(fd: number): number {
+    if (this.topics.isOwn) this.request.setNumber(this.topics.padded(this.numbers[fd]!));
     const request = this.request.withKey(this.pool, this.keys[fd]!);
     const sent = libc.send(fd, request, request.length);
     if (sent === request.length) this.states[fd] = STATE.upgrading;
@@ -152,7 +164,7 @@ export class Connections implements FrameSink {
   }
 
   private subscription(fd: number, message: Message): void {
-    if (message.kind !== "subscribed" || message.code !== 0 || message.topic !== this.duty.topic) {
+    if (message.kind !== "subscribed" || message.code !== 0 || !this.isMine(fd, message.topic)) {
       this.end(fd, "bad_answer");
       return;
     }
@@ -162,12 +174,18 @@ export class Connections implements FrameSink {
     this.events.opened(fd, tookMs, message.offset);
   }
 
+  private isMine(fd: number, topic: string): boolean {
+    return topic === (this.topics.isOwn ? this.topics.of(this.numbers[fd]!) : this.duty.topic);
+  }
+
   private message(fd: number, message: Message): void {
     const sentMs = this.sinceMs[fd]!;
     if (this.states[fd] !== STATE.open) return;
     if (message.kind === "heartbeat" && message.code === 0 && sentMs > 0) {
       this.sinceMs[fd] = 0;
       this.events.heartbeatAnswered(monotonicMs() - sentMs);
+    } else if (message.kind === "push" && !this.isMine(fd, message.topic)) {
+      this.events.odd("push of a topic that this connection does not follow");
     } else this.events.message(fd, message);
   }
 
@@ -225,6 +243,7 @@ export class Connections implements FrameSink {
   /** The one way out: closes the descriptor and tells what became of the connection. */
   private end(fd: number, reason: string): void {
     const state = this.states[fd];
+    if (state !== STATE.open && state !== STATE.closing) this.unused.push(this.numbers[fd]!);
     libc.closeDescriptor(fd);
     this.states[fd] = STATE.free;
     this.held--;

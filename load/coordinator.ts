@@ -47,10 +47,17 @@ export class Run implements Stage {
     private readonly observer: Observer,
   ) {
     const { config, plan, target } = scene;
-    const { address, port, host, path } = target;
+    const { address, port, host, path, numberAt } = target;
     const connectTimeoutMs = config.connectTimeoutSeconds * 1000;
-    const same = { portRange: plan.portRange, address, port, host, path, topic: config.topic, run: this.run };
-    this.fleet = new Fleet(plan.shares.map((share) => ({ ...share, ...same, connectTimeoutMs })));
+    const { topic, connections: ofAll } = config;
+    const same = { portRange: plan.portRange, address, port, host, path, numberAt, topic, ofAll, run: this.run };
+    let first = 0;
+    const duties = plan.shares.map((share) => {
+      const duty = { ...share, ...same, first, connectTimeoutMs };
+      first += share.connections;
+      return duty;
+    });
+    this.fleet = new Fleet(duties);
     const bounds = { memoryFloorBytes: config.memoryFloor, timeLimitSeconds: config.timeLimitSeconds };
     this.watch = new Watch(scene.host, bounds, { sample: () => this.sample(), atOnce: () => this.fleet.kill() });
   }

@@ -7,6 +7,8 @@ import { type Counts, type Tally, tallied } from "./messages.js";
 
 export interface BroadcastEvidence {
   readonly bytes: number;
+  /** Topics that it was published to: 1, or one for each connection. */
+  readonly topics: number;
   /** Connections open when it was published. */
   readonly expected: number;
   readonly delivered: number;
@@ -66,6 +68,13 @@ export interface Evidence {
   readonly oddMessages: Tally;
   readonly memory: {
     readonly userBytesPerConnection: number | null;
+    /** The hub process's part of it. */
+    readonly hubBytesPerConnection: number | null;
+    /** The same when the broadcasts are over, and topics remember them. */
+    readonly afterBroadcasts: {
+      readonly userBytesPerConnection: number | null;
+      readonly hubBytesPerConnection: number | null;
+    };
     readonly kernelBytesPerConnection: number | null;
     readonly generatorBytesPerConnection: number | null;
     readonly baseBytes: number | null;

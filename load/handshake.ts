@@ -33,12 +33,15 @@ export const acceptFor = (key: string): string =>
     .update(key + GUID)
     .digest("base64");
 
-/** The upgrade request, one buffer for all sockets: only the key is written anew for each. */
+/** The upgrade request, one buffer for all sockets: only the key, and the number in its topic, are written anew for each. */
 export class UpgradeRequest {
   readonly bytes: Buffer;
   private readonly keyAt: number;
+  private readonly numberAt: number;
 
-  constructor(host: string, path: string) {
+  /** `numberAt`: where a number stands in the path; −1 for nowhere. */
+  constructor(host: string, path: string, numberAt = -1) {
+    this.numberAt = numberAt < 0 ? -1 : "GET ".length + numberAt;
     const head = `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: `;
     this.keyAt = head.length;
     this.bytes = Buffer.from(`${head}${"=".repeat(KEY_BYTES)}\r\n\r\n`, "latin1");
@@ -48,6 +51,11 @@ export class UpgradeRequest {
   withKey(pool: KeyPool, index: number): Buffer {
     pool.keys.copy(this.bytes, this.keyAt, index * KEY_BYTES, (index + 1) * KEY_BYTES);
     return this.bytes;
+  }
+
+  /** For the next `withKey`. */
+  setNumber(padded: string): void {
+    if (this.numberAt >= 0) this.bytes.write(padded, this.numberAt, "latin1");
   }
 }
 

@@ -5,9 +5,12 @@
  */
 import type { Evidence } from "./evidence.js";
 import type { Host } from "./host.js";
+import type { GatewayProcess } from "./target.js";
 
 interface Sample {
   readonly gatewayBytes: number | undefined;
+  /** The hub process alone. */
+  readonly hubBytes: number | undefined;
   readonly generatorBytes: number | undefined;
   readonly slabBytes: number;
 }
@@ -15,11 +18,12 @@ interface Sample {
 export class MemoryAccount {
   private base: Sample | undefined;
   private full: Sample | undefined;
+  private after: Sample | undefined;
   private open = 0;
 
   constructor(
     private readonly host: Host,
-    private readonly gatewayPids: readonly number[],
+    private readonly gateway: readonly GatewayProcess[],
     private readonly colocated: boolean,
   ) {}
 
@@ -34,12 +38,22 @@ export class MemoryAccount {
     this.open = open;
   }
 
+  /** After the broadcasts: topics remember them. */
+  takeAfter(): void {
+    this.after = this.sample([]);
+  }
+
   evidence(minFreeBytes: number): Evidence["memory"] {
-    const { base, full, open } = this;
+    const { base, full, after, open } = this;
     const each = (before: number | undefined, after: number | undefined): number | null =>
       before === undefined || after === undefined || open === 0 ? null : Math.round((after - before) / open);
     return {
       userBytesPerConnection: each(base?.gatewayBytes, full?.gatewayBytes),
+      hubBytesPerConnection: each(base?.hubBytes, full?.hubBytes),
+      afterBroadcasts: {
+        userBytesPerConnection: each(base?.gatewayBytes, after?.gatewayBytes),
+        hubBytesPerConnection: each(base?.hubBytes, after?.hubBytes),
+      },
       kernelBytesPerConnection: each(base?.slabBytes, full?.slabBytes),
       generatorBytesPerConnection: each(0, full?.generatorBytes),
       baseBytes: base?.gatewayBytes ?? null,
@@ -63,7 +77,7 @@ export class MemoryAccount {
       );
     }
     if (!this.colocated) notes.push("the gateway's memory is unknown: it runs on another host");
-    else if (this.gatewayPids.length === 0)
+    else if (this.gateway.length === 0)
       notes.push("the gateway's memory is unknown: its admin address was not reachable");
     else if (base?.gatewayBytes === undefined)
       notes.push("the gateway's memory is unknown: /proc/PID/smaps_rollup could not be read");
@@ -72,9 +86,12 @@ export class MemoryAccount {
   }
 
   private sample(generatorPids: readonly number[]): Sample {
-    const known = this.colocated && this.gatewayPids.length > 0;
+    const known = this.colocated && this.gateway.length > 0;
+    const bytes = (of: readonly GatewayProcess[]): number | undefined =>
+      known ? this.host.anonymousBytes(of.map(({ pid }) => pid)) : undefined;
     return {
-      gatewayBytes: known ? this.host.anonymousBytes(this.gatewayPids) : undefined,
+      gatewayBytes: bytes(this.gateway),
+      hubBytes: bytes(this.gateway.filter(({ role }) => role === "hub")),
       generatorBytes: this.host.anonymousBytes(generatorPids),
       slabBytes: this.host.memory().slabBytes,
     };

@@ -16,7 +16,13 @@ export interface Duty {
   /** The Host header, and the path with its query. */
   readonly host: string;
   readonly path: string;
+  /** Where the connection's number stands in the path; −1 where there is none. */
+  readonly numberAt: number;
+  /** One topic name, or with `{n}` one for each connection. */
   readonly topic: string;
+  /** Number of the first connection of this generator, of `ofAll` in the whole run. */
+  readonly first: number;
+  readonly ofAll: number;
   readonly run: string;
   readonly connectTimeoutMs: number;
 }

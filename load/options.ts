@@ -51,9 +51,10 @@ export const LOAD_OPTIONS = {
   topic: text({
     default: "load",
     unit: "topic",
-    range: "one topic name",
-    pattern: /^[A-Za-z0-9_-]+(?:[.:/][A-Za-z0-9_-]+)*$/,
-    explanation: "The topic that every connection subscribes to, and that broadcasts are published to",
+    range: "one topic name; {n} in it is the connection's number",
+    pattern: /^(?!.*\{n\}.*\{n\})(?:[A-Za-z0-9_-]|\{n\})+(?:[.:/](?:[A-Za-z0-9_-]|\{n\})+)*$/,
+    explanation:
+      "The topic that every connection follows and broadcasts are published to; user:{n} gives each its own, and a broadcast is then one publication to each, which nobody else may get",
   }),
   holdSeconds: whole({
     default: 30,

@@ -11,6 +11,7 @@ import type { LoadConfig } from "./options.js";
 import type { Plan } from "./plan.js";
 import { broadcastData } from "./protocol.js";
 import type { Admin, Target } from "./target.js";
+import { TopicPattern } from "./topics.js";
 import type { Watch } from "./watch.js";
 
 /** Nothing new for this long means that nothing more will come. */
@@ -89,7 +90,9 @@ export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvide
   const expected = fleet.total().open;
   const publishedAtMs = monotonicMs();
   try {
-    await scene.admin?.publish(topic, broadcastData({ run, n, publishedAtMs }, broadcastBytes));
+    const topics = new TopicPattern(topic, scene.config.connections);
+    if (topics.isOwn) await scene.admin?.publishAll(toEach(topics, scene.config, { run, n }));
+    else await scene.admin?.publish(topic, broadcastData({ run, n, publishedAtMs }, broadcastBytes));
   } catch (error) {
     complaints.push(`broadcast ${n} could not be published: ${(error as Error).message}`);
     return null;
@@ -99,12 +102,21 @@ export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvide
   const lastAtMs = Math.max(0, ...parts.map((part) => part.lastAtMs));
   return {
     bytes: broadcastBytes,
+    topics: new TopicPattern(topic, scene.config.connections).isOwn ? scene.config.connections : 1,
     expected,
     delivered: parts.reduce((sum, part) => sum + part.delivered, 0),
     duplicates: parts.reduce((sum, part) => sum + part.duplicates, 0),
     lastSubscriberMs: lastAtMs > 0 ? Number((lastAtMs - publishedAtMs).toFixed(3)) : null,
     ...merged(parts.map((part) => part.histogram)),
   };
+}
+
+/** One message to the topic of each connection, stamped when it is made. */
+function* toEach(topics: TopicPattern, config: LoadConfig, broadcast: { run: string; n: number }): Generator<string> {
+  for (let i = 0; i < config.connections; i++) {
+    const data = broadcastData({ ...broadcast, publishedAtMs: monotonicMs() }, config.broadcastBytes);
+    yield `{"topic":"${topics.of(i)}","data":${data}}`;
+  }
 }
 
 /** The percentiles over all generators. */

@@ -77,7 +77,7 @@ function heartbeats({ heartbeats: beats }: Evidence): [string, string][] {
 function broadcasts(evidence: Evidence): [string, string][] {
   return evidence.broadcasts.map((b, i) => [
     `broadcast ${i + 1}`,
-    `${b.bytes} bytes to ${grouped(b.delivered)} of ${grouped(b.expected)} in ${time(b.lastSubscriberMs)}, ` +
+    `${b.bytes} bytes${b.topics > 1 ? ` in ${grouped(b.topics)} topics` : ""} to ${grouped(b.delivered)} of ${grouped(b.expected)} in ${time(b.lastSubscriberMs)}, ` +
       `p50 ${time(b.p50Ms)}, p99 ${time(b.p99Ms)}, ${grouped(b.duplicates)} duplicates`,
   ]);
 }
@@ -90,11 +90,13 @@ function gateway({ gatewayCount: own }: Evidence): [string, string][] {
 }
 
 function memory({ memory: m }: Evidence): string {
-  const each = (bytes: number | null, what: string): string => `${bytes === null ? "unknown" : size(bytes)} ${what}`;
+  const known = (bytes: number | null): string => (bytes === null ? "unknown" : size(bytes));
+  const { afterBroadcasts: after } = m;
+  const later = `at the end ${known(after.userBytesPerConnection)}, ${known(after.hubBytesPerConnection)}`;
   return [
-    `a connection: ${each(m.userBytesPerConnection, "in the gateway")}`,
-    each(m.generatorBytesPerConnection, "in generators"),
-    each(m.kernelBytesPerConnection, "in the kernel"),
+    `a connection: ${known(m.userBytesPerConnection)} in the gateway, ${known(m.hubBytesPerConnection)} of it in the hub (${later})`,
+    `${known(m.generatorBytesPerConnection)} in generators`,
+    `${known(m.kernelBytesPerConnection)} in the kernel`,
     `least free ${size(m.minFreeBytes)}`,
   ].join(", ");
 }

@@ -4,15 +4,18 @@
  * operating system said, and the remedy.
  */
 import { lookup } from "node:dns/promises";
-import { Agent, request } from "node:http";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
+import { Readable } from "node:stream";
 import { GatewayError } from "../src/errors.js";
 import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "./frames.js";
 import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
 import { parseMessage } from "./protocol.js";
+import type { TopicPattern } from "./topics.js";
 
 const PROBE_TIMEOUT_MS = 10_000;
+const BATCH_CHARACTERS = 65_536;
 
 export interface Target {
   readonly url: string;
@@ -20,13 +23,14 @@ export interface Target {
   readonly port: number;
   /** The Host header. */
   readonly host: string;
-  /** With the query that subscribes. */
+  /** With the query that subscribes, and where the connection's number stands in it; −1 where there is none. */
   readonly path: string;
+  readonly numberAt: number;
   /** The gateway runs on this host, so that both ends weigh on it. */
   readonly colocated: boolean;
 }
 
-export async function findTarget(url: string, topic: string): Promise<Target> {
+export async function findTarget(url: string, topics: TopicPattern): Promise<Target> {
   const parsed = new URL(url);
   const name = parsed.hostname.replace(/^\[|\]$/g, "");
   const port = Number(parsed.port || 80);
@@ -34,12 +38,14 @@ export async function findTarget(url: string, topic: string): Promise<Target> {
     throw new GatewayError("unreachable", `cannot find the host of ${url}: ${(error as Error).message}`);
   });
   const own = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((entry) => entry.address));
+  const query = topics.query();
   return {
     url,
     address: found.address,
     port,
     host: parsed.host,
-    path: `${parsed.pathname}?topics=${encodeURIComponent(topic)}`,
+    path: parsed.pathname + query.text,
+    numberAt: query.numberAt < 0 ? -1 : parsed.pathname.length + query.numberAt,
     colocated: found.address.startsWith("127.") || own.includes(found.address),
   };
 }
@@ -134,6 +140,42 @@ export class Admin {
     if (status !== 200 || answer.code !== 0) throw new Error(`publish was answered with ${status} ${body}`);
   }
 
+  /** Publishes one message a line in one request, as fast as the gateway takes them; throws unless all were numbered. */
+  async publishAll(lines: Iterable<string>): Promise<void> {
+    let sent = 0;
+    const batches = function* (): Generator<string> {
+      let batch = "";
+      for (const line of lines) {
+        sent++;
+        batch += `${line}\n`;
+        if (batch.length < BATCH_CHARACTERS) continue;
+        yield batch;
+        batch = "";
+      }
+      yield batch;
+    };
+    const { status, body } = await this.stream("/publish", batches());
+    const answer = JSON.parse(body) as { code?: unknown; published?: unknown };
+    if (status !== 200 || answer.code !== 0 || answer.published !== sent) {
+      throw new Error(`publishing ${sent} lines was answered with ${status} ${body}`);
+    }
+  }
+
+  private stream(path: string, parts: Iterable<string>): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      const headers = { "content-type": "application/x-ndjson" };
+      const asked = request(this.at(path), { method: "POST", headers, agent: this.agent }, (answer) =>
+        whole(answer).then(resolve, reject),
+      );
+      asked.on("error", reject);
+      Readable.from(parts).pipe(asked);
+    });
+  }
+
+  private at(path: string): string {
+    return this.url.replace(/\/$/, "") + path;
+  }
+
   end(): void {
     this.agent.destroy();
   }
@@ -142,19 +184,18 @@ export class Admin {
     return new Promise((resolve, reject) => {
       const headers =
         body === "" ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-      const asked = request(
-        `${this.url.replace(/\/$/, "")}${path}`,
-        { method, headers, agent: this.agent },
-        (answer) => {
-          const parts: Buffer[] = [];
-          answer.on("data", (part: Buffer) => parts.push(part));
-          answer.on("error", reject);
-          answer.on("end", () => resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(parts).toString() }));
-        },
+      const asked = request(this.at(path), { method, headers, agent: this.agent }, (answer) =>
+        whole(answer).then(resolve, reject),
       );
       asked.setTimeout(60_000, () => asked.destroy(new Error("no answer within 60 s")));
       asked.on("error", reject);
       asked.end(body);
     });
   }
+}
+
+async function whole(answer: IncomingMessage): Promise<{ status: number; body: string }> {
+  const parts: Buffer[] = [];
+  for await (const part of answer) parts.push(part as Buffer);
+  return { status: answer.statusCode ?? 0, body: Buffer.concat(parts).toString() };
 }

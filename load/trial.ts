@@ -16,16 +16,17 @@ import { MemoryAccount } from "./memory.js";
 import type { LoadConfig } from "./options.js";
 import type { Scene } from "./phases.js";
 import { makePlan } from "./plan.js";
-import { Admin, findTarget, type Processes, probe } from "./target.js";
+import { Admin, findTarget, type GatewayProcess, type Processes, probe } from "./target.js";
+import { TopicPattern } from "./topics.js";
 
 const COUNT_AGE_MS = 1500;
 
 /** One run. Writes the evidence to `config.report` whatever becomes of it. */
 export async function runTrial(config: LoadConfig): Promise<Evidence> {
-  const { scene, facts, gatewayPids, workers } = await survey(config);
+  const { scene, facts, gateway, workers } = await survey(config);
   const startedAt = new Date().toISOString();
   const run = new Run(scene, observe(scene, facts));
-  const memory = new MemoryAccount(scene.host, gatewayPids, scene.target.colocated);
+  const memory = new MemoryAccount(scene.host, gateway, scene.target.colocated);
   try {
     await run.start();
     memory.takeBase();
@@ -33,6 +34,7 @@ export async function runTrial(config: LoadConfig): Promise<Evidence> {
     if (!run.stopped) memory.takeFull(run.fleet.pids, run.open);
     await run.hold();
     await run.broadcastAll();
+    if (!run.stopped) memory.takeAfter();
   } catch (error) {
     run.complaints.push(`the run failed: ${(error as Error).message}`);
   }
@@ -94,18 +96,19 @@ function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): bool
 interface Survey {
   readonly scene: Scene;
   readonly facts: HostFacts;
-  readonly gatewayPids: readonly number[];
+  readonly gateway: readonly GatewayProcess[];
   readonly workers: number | null;
 }
 
 /** Looks at target, gateway and host, and makes the plan; throws what cannot be. */
 async function survey(config: LoadConfig): Promise<Survey> {
   const host = new Host();
-  const target = await findTarget(config.target, config.topic);
+  const topics = new TopicPattern(config.topic, config.connections);
+  const target = await findTarget(config.target, topics);
   const admin = new Admin(config.adminUrl);
   // Asked before the probe, whose own connection would be counted; told after it, because the target matters more.
   const seen = await settledProcesses(admin);
-  await probe(target, config.topic);
+  await probe(target, topics.of(0));
   if (seen instanceof Error && config.broadcasts > 0) throw noAdmin(config.adminUrl, seen);
   const processes = seen instanceof Error ? [] : seen.processes;
   const workers = processes.filter((one) => one.role === "worker");
@@ -127,7 +130,7 @@ async function survey(config: LoadConfig): Promise<Survey> {
   return {
     scene: { config, target, plan, host, admin: known ? admin : null, held: known ? seen.connections : 0 },
     facts,
-    gatewayPids: processes.map((one) => one.pid),
+    gateway: processes,
     workers: known ? workers.length : null,
   };
 }

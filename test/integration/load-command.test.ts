@@ -32,6 +32,26 @@ describe("load", () => {
     assert.equal(await gateway.metric("megagate_connections"), 0);
   });
 
+  it("--topic user:{n}: each connection has its own topic, and gets what is published to it and nothing else", async () => {
+    await using gateway = await Gateway.start("--workers", "2");
+    const options = ["--connections", "1500", "--hold-seconds", "1", "--broadcasts", "2", "--topic", "user:{n}"];
+    const { exit, evidence } = await load(gateway, ...options);
+    assert.equal(exit.code, 0, exit.stdout + exit.stderr);
+    assert.deepEqual(
+      evidence.broadcasts.map(({ topics, delivered, duplicates }) => [topics, delivered, duplicates]),
+      [
+        [1500, 1500, 0],
+        [1500, 1500, 0],
+      ],
+    );
+    await until(
+      "each publication was sent to one connection",
+      () => gateway.metric("megagate_pushes_total"),
+      (n) => n === 3000,
+    );
+    assert.equal(await gateway.metric("megagate_topics"), 1500);
+  });
+
   it("Ctrl-C: closes in order, writes its evidence, exits 130; the gateway is not disturbed", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const report = evidencePath();

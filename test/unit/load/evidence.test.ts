@@ -6,6 +6,7 @@ import { addCounts, noCounts } from "../../../load/messages.js";
 
 const BROADCAST = {
   bytes: 100,
+  topics: 1,
   expected: 1000,
   delivered: 1000,
   duplicates: 0,

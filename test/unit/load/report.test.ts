@@ -27,6 +27,7 @@ const EVIDENCE: Evidence = {
   broadcasts: [
     {
       bytes: 100,
+      topics: 1,
       expected: 999_998,
       delivered: 999_998,
       duplicates: 0,
@@ -39,6 +40,8 @@ const EVIDENCE: Evidence = {
   oddMessages: {},
   memory: {
     userBytesPerConnection: 750,
+    hubBytesPerConnection: 5,
+    afterBroadcasts: { userBytesPerConnection: 760, hubBytesPerConnection: null },
     kernelBytesPerConnection: null,
     generatorBytesPerConnection: 500,
     baseBytes: 6e8,
@@ -61,7 +64,10 @@ describe("report", () => {
       report,
       /^broadcast 1 +100 bytes to 999,998 of 999,998 in 9\.88 s, p50 5 s, p99 9\.8 s, 0 duplicates$/m,
     );
-    assert.match(report, /750 B in the gateway, 500 B in generators, unknown in the kernel, least free 12\.3 GB/);
+    assert.match(
+      report,
+      /750 B in the gateway, 5 B of it in the hub \(at the end 760 B, unknown\), 500 B in generators, unknown in the kernel, least free 12\.3 GB/,
+    );
     assert.match(report, /\nverdict: NOT HELD\n {2}- 999,999 of 1,000,000 connections opened$/);
   });
 
