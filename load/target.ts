@@ -164,9 +164,9 @@ export class Admin {
   private stream(path: string, parts: Iterable<string>): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
       const headers = { "content-type": "application/x-ndjson" };
-      const asked = request(this.at(path), { method: "POST", headers, agent: this.agent }, (answer) =>
-        whole(answer).then(resolve, reject),
-      );
+      const asked = request(this.at(path), { method: "POST", headers, agent: this.agent }, (answer) => {
+        whole(answer).then(resolve, reject);
+      });
       asked.on("error", reject);
       Readable.from(parts).pipe(asked);
     });
@@ -184,9 +184,9 @@ export class Admin {
     return new Promise((resolve, reject) => {
       const headers =
         body === "" ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-      const asked = request(this.at(path), { method, headers, agent: this.agent }, (answer) =>
-        whole(answer).then(resolve, reject),
-      );
+      const asked = request(this.at(path), { method, headers, agent: this.agent }, (answer) => {
+        whole(answer).then(resolve, reject);
+      });
       asked.setTimeout(60_000, () => asked.destroy(new Error("no answer within 60 s")));
       asked.on("error", reject);
       asked.end(body);
