@@ -25,7 +25,9 @@ interface Snapshot {
 
 const SNAPSHOT_MS = 1000;
 const NO_STATE = Buffer.from("[]");
-const snapshots = new WeakMap<Topic, Snapshot>();
+/** Of the topics that were asked for lately: a storm asks for few, and a million topics of one user each need none. */
+const KEPT = 64;
+const snapshots = new Map<Topic, Snapshot>();
 
 export const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "Subscribe" : "Query");
 
@@ -60,7 +62,9 @@ function snapshotOf(topic: Topic): Snapshot {
   const known = snapshots.get(topic);
   if (known && isGood(known, topic, nowMs)) return known;
   const fresh = { place: placeOf(topic), json: topic.memory.encodeState(), atMs: nowMs, answers: new Map() };
+  snapshots.delete(topic);
   snapshots.set(topic, fresh);
+  if (snapshots.size > KEPT) snapshots.delete(snapshots.keys().next().value!);
   return fresh;
 }
 

@@ -37,6 +37,10 @@ export class TopicMemory {
     return this.#ringBytes + this.#stateBytes + entries * ENTRY_BYTES;
   }
 
+  get keepsHistory(): boolean {
+    return this.rule.historyCount > 0;
+  }
+
   get history(): { count: number; bytes: number } {
     return { count: this.#ring.length - this.#head, bytes: this.#ringBytes };
   }

@@ -156,9 +156,11 @@ export class Topics<W> {
 
   /** Hands one publication to every subscriber. The hot path: nothing here is done for each subscriber. */
   deliver(publication: Publication): void {
+    const topic = this.#followed.get(publication.topic);
+    if (!topic) return;
     // Copied: the received bytes are a view of a whole chunk, which would be kept with them.
-    if (this.#followed.has(publication.topic))
-      this.#pass({ ...publication, push: Buffer.from(publication.push) }, Date.now());
+    const kept = topic.memory.keepsHistory ? { ...publication, push: Buffer.from(publication.push) } : publication;
+    this.#pass(kept, Date.now());
   }
 
   #pass(publication: Publication, atMs: number): void {
