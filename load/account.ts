@@ -13,7 +13,11 @@ export class Account {
   private readonly handshakeTimes = new Histogram();
   private readonly heartbeatTimes = new Histogram();
 
-  constructor(slots: number, run: string) {
+  constructor(
+    slots: number,
+    run: string,
+    private readonly broadcastMessages: number,
+  ) {
     this.broadcasts = new Broadcasts(slots, run);
   }
 
@@ -62,9 +66,9 @@ export class Account {
     count(this.counts.odd, what);
   }
 
-  /** True when the newest broadcast has reached every open connection. */
+  /** True when all publications of the newest broadcast have reached every open connection. */
   get broadcastComplete(): boolean {
-    return this.broadcasts.complete(this.counts.open);
+    return this.broadcasts.complete(this.counts.open * this.broadcastMessages);
   }
 
   report(): Counts {

@@ -44,9 +44,9 @@ export class Broadcasts {
     return Math.min(MOST_PATIENCE_MS, ageMs * PATIENCE);
   }
 
-  /** True when the newest broadcast has reached `open` sockets. */
-  complete(open: number): boolean {
-    return this.tallies.get(this.newest)?.delivered === open;
+  /** True when the newest broadcast has been received so often. */
+  complete(receipts: number): boolean {
+    return this.tallies.get(this.newest)?.delivered === receipts;
   }
 
   /** A socket's subscription was answered with the topic's offset then. */

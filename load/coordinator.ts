@@ -49,11 +49,11 @@ export class Run implements Stage {
     const { config, plan, target } = scene;
     const { address, port, host, path, numberAt } = target;
     const connectTimeoutMs = config.connectTimeoutSeconds * 1000;
-    const { topic, connections: ofAll } = config;
-    const same = { portRange: plan.portRange, address, port, host, path, numberAt, topic, ofAll, run: this.run };
+    const { topic, connections: ofAll, broadcastMessages } = config;
+    const same = { portRange: plan.portRange, address, port, host, path, numberAt, topic, ofAll, broadcastMessages };
     let first = 0;
     const duties = plan.shares.map((share) => {
-      const duty = { ...share, ...same, first, connectTimeoutMs };
+      const duty = { ...share, ...same, run: this.run, first, connectTimeoutMs };
       first += share.connections;
       return duty;
     });

@@ -9,12 +9,16 @@ export interface BroadcastEvidence {
   readonly bytes: number;
   /** Topics that it was published to: 1, or one for each connection. */
   readonly topics: number;
-  /** Connections open when it was published. */
+  /** Publications of it, in one request. */
+  readonly messages: number;
+  /** Receipts: connections open when it was published, times its publications. */
   readonly expected: number;
   readonly delivered: number;
   readonly duplicates: number;
   /** From just before the publish request to the receipt by the last connection; null when nobody received it. */
   readonly lastSubscriberMs: number | null;
+  /** Receipts over that time. */
+  readonly deliveriesPerSecond: number | null;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
 }
@@ -160,9 +164,9 @@ function broadcastFaults({ broadcasts, broadcastsAsked, counts, stop }: Findings
   const faults: string[] = [];
   for (const [i, { delivered, duplicates, expected }] of broadcasts.entries()) {
     if (delivered < expected) {
-      faults.push(`broadcast ${i + 1} reached ${grouped(delivered)} of ${grouped(expected)} connections`);
+      faults.push(`broadcast ${i + 1} was received ${grouped(delivered)} of ${grouped(expected)} times`);
     }
-    if (duplicates > 0) faults.push(`broadcast ${i + 1} came twice to ${grouped(duplicates)} connections`);
+    if (duplicates > 0) faults.push(`broadcast ${i + 1} came twice ${grouped(duplicates)} times`);
   }
   if (counts.gaps > 0) faults.push(`${grouped(counts.gaps)} gaps in the offsets that connections received`);
   if (broadcasts.length < broadcastsAsked && !stop) {

@@ -41,7 +41,7 @@ class Generator implements ConnectionEvents, Readiness {
 
   constructor(private readonly duty: Duty) {
     const slots = duty.connections + OWN_DESCRIPTORS;
-    this.account = new Account(slots, duty.run);
+    this.account = new Account(slots, duty.run, duty.broadcastMessages);
     this.connections = new Connections(duty, slots, this);
     this.ramp = new Ramp(duty.connections, (attempt) => this.connections.start(attempt));
     this.heartbeats = new Heartbeats(this.connections, () => this.poller.wake());

@@ -24,6 +24,8 @@ export interface Duty {
   readonly first: number;
   readonly ofAll: number;
   readonly run: string;
+  /** Publications of each broadcast. */
+  readonly broadcastMessages: number;
   readonly connectTimeoutMs: number;
 }
 

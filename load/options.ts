@@ -78,6 +78,13 @@ export const LOAD_OPTIONS = {
     explanation:
       "Publications to all connections after the hold, one after the other; each must reach every connection",
   }),
+  broadcastMessages: whole({
+    default: 1,
+    min: 1,
+    max: 10_000,
+    unit: "publications",
+    explanation: "Publications of each broadcast, sent in one request: more than one measures throughput",
+  }),
   broadcastBytes: whole({
     default: 100,
     min: 80,

@@ -83,39 +83,45 @@ export async function compareCounts({ scene, fleet, watch, complaints }: Stage):
 
 /** Publishes broadcast `n` and waits until everybody has it, or nobody more gets it. Null when it was not published. */
 export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvidence | null> {
-  const { scene, fleet, watch, complaints, run } = stage;
-  const { broadcastBytes, topic } = scene.config;
+  const { scene, fleet, watch, complaints } = stage;
+  const { broadcastBytes: bytes, broadcastMessages: messages, connections } = scene.config;
+  const topics = new TopicPattern(scene.config.topic, connections);
   const delivered = (): number => fleet.total().delivered;
   const before = delivered();
-  const expected = fleet.total().open;
+  const expected = fleet.total().open * messages;
   const publishedAtMs = monotonicMs();
   try {
-    const topics = new TopicPattern(topic, scene.config.connections);
-    if (topics.isOwn) await scene.admin?.publishAll(toEach(topics, scene.config, { run, n }));
-    else await scene.admin?.publish(topic, broadcastData({ run, n, publishedAtMs }, broadcastBytes));
+    await scene.admin?.publishAll(publications(stage, topics, n));
   } catch (error) {
     complaints.push(`broadcast ${n} could not be published: ${(error as Error).message}`);
     return null;
   }
-  await watch.until(() => delivered() - before >= fleet.total().open, STALL_MS, delivered);
+  await watch.until(() => delivered() - before >= fleet.total().open * messages, STALL_MS, delivered);
   const parts = await fleet.collect({ broadcast: n });
+  const receipts = parts.reduce((sum, part) => sum + part.delivered, 0);
   const lastAtMs = Math.max(0, ...parts.map((part) => part.lastAtMs));
+  const tookMs = lastAtMs > 0 ? Number((lastAtMs - publishedAtMs).toFixed(3)) : null;
   return {
-    bytes: broadcastBytes,
-    topics: new TopicPattern(topic, scene.config.connections).isOwn ? scene.config.connections : 1,
+    bytes,
+    topics: topics.isOwn ? connections : 1,
+    messages,
     expected,
-    delivered: parts.reduce((sum, part) => sum + part.delivered, 0),
+    delivered: receipts,
     duplicates: parts.reduce((sum, part) => sum + part.duplicates, 0),
-    lastSubscriberMs: lastAtMs > 0 ? Number((lastAtMs - publishedAtMs).toFixed(3)) : null,
+    lastSubscriberMs: tookMs,
+    deliveriesPerSecond: tookMs === null ? null : Math.round(receipts / (tookMs / 1000)),
     ...merged(parts.map((part) => part.histogram)),
   };
 }
 
-/** One message to the topic of each connection, stamped when it is made. */
-function* toEach(topics: TopicPattern, config: LoadConfig, broadcast: { run: string; n: number }): Generator<string> {
-  for (let i = 0; i < config.connections; i++) {
-    const data = broadcastData({ ...broadcast, publishedAtMs: monotonicMs() }, config.broadcastBytes);
-    yield `{"topic":"${topics.of(i)}","data":${data}}`;
+/** The lines of a broadcast: so many messages to each of its topics, stamped when they are made. */
+function* publications({ scene, run }: Stage, topics: TopicPattern, n: number): Generator<string> {
+  const { connections, broadcastBytes, broadcastMessages } = scene.config;
+  for (let i = 0; i < (topics.isOwn ? connections : 1); i++) {
+    for (let message = 0; message < broadcastMessages; message++) {
+      const data = broadcastData({ run, n, publishedAtMs: monotonicMs() }, broadcastBytes);
+      yield `{"topic":"${topics.of(i)}","data":${data}}`;
+    }
   }
 }
 

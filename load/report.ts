@@ -75,11 +75,18 @@ function heartbeats({ heartbeats: beats }: Evidence): [string, string][] {
 }
 
 function broadcasts(evidence: Evidence): [string, string][] {
-  return evidence.broadcasts.map((b, i) => [
-    `broadcast ${i + 1}`,
-    `${b.bytes} bytes${b.topics > 1 ? ` in ${grouped(b.topics)} topics` : ""} to ${grouped(b.delivered)} of ${grouped(b.expected)} in ${time(b.lastSubscriberMs)}, ` +
-      `p50 ${time(b.p50Ms)}, p99 ${time(b.p99Ms)}, ${grouped(b.duplicates)} duplicates`,
-  ]);
+  return evidence.broadcasts.map((b, i) => {
+    const what = [
+      b.messages > 1 ? `${grouped(b.messages)} × ${b.bytes} bytes` : `${b.bytes} bytes`,
+      b.topics > 1 ? ` to each of ${grouped(b.topics)} topics` : "",
+    ].join("");
+    const rate = b.messages > 1 ? `, ${grouped(b.deliveriesPerSecond ?? 0)} deliveries a second` : "";
+    return [
+      `broadcast ${i + 1}`,
+      `${what}: ${grouped(b.delivered)} of ${grouped(b.expected)} in ${time(b.lastSubscriberMs)}${rate}, ` +
+        `p50 ${time(b.p50Ms)}, p99 ${time(b.p99Ms)}, ${grouped(b.duplicates)} duplicates`,
+    ];
+  });
 }
 
 function gateway({ gatewayCount: own }: Evidence): [string, string][] {

@@ -133,13 +133,6 @@ export class Admin {
     return { connections: values.length > 0 ? values.reduce((sum, n) => sum + n, 0) : Number.NaN, tookMs };
   }
 
-  /** Publishes; resolves when the gateway has numbered it, throws with its answer otherwise. */
-  async publish(topic: string, data: string): Promise<void> {
-    const { status, body } = await this.ask("POST", "/publish", `{"topic":${JSON.stringify(topic)},"data":${data}}`);
-    const answer = JSON.parse(body) as { code?: unknown };
-    if (status !== 200 || answer.code !== 0) throw new Error(`publish was answered with ${status} ${body}`);
-  }
-
   /** Publishes one message a line in one request, as fast as the gateway takes them; throws unless all were numbered. */
   async publishAll(lines: Iterable<string>): Promise<void> {
     let sent = 0;

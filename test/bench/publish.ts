@@ -1,5 +1,5 @@
 /**
- * `make bench`: publications a second through the admin port: one by one (twice, for the noise of this machine), in
+ * `make bench`: deliveries a second (deliver.ts), and publications a second through the admin port: one by one (twice, for the noise of this machine), in
  * arrays of 100, and as one stream of lines. Each run counts only when all of it has arrived at a subscriber, in order and
  * without a gap. Bounded in time; no test, since its figures depend on the machine. `--report FILE` keeps them as JSON.
  */
@@ -13,6 +13,7 @@ import autocannon from "autocannon";
 import { HANDSHAKE } from "../support/client.js";
 import { Gateway } from "../support/gateway.js";
 import { until } from "../support/wait.js";
+import { deliver } from "./deliver.js";
 
 const MESSAGE = { topic: "bench", data: { key: "8001", status: "talking" } };
 const ARRAY_MESSAGES = 100;
@@ -68,10 +69,11 @@ async function bench(): Promise<void> {
   const noise = figures[1]!.perSecond / figures[0]!.perSecond;
   process.stdout.write(`noise of this machine: the second run of the same is ${noise.toFixed(3)} of the first\n`);
   await subscriber.terminate();
+  const deliveries = await deliver();
   if (values.report === undefined) return;
   const machine = { cores: cpus().length, cpu: cpus()[0]?.model, kernel: release(), node: process.version };
   const report = { at: new Date().toISOString(), machine, connections: CONNECTIONS, seconds, message: MESSAGE };
-  writeFileSync(values.report, `${JSON.stringify({ ...report, noiseRatio: noise, figures }, null, 2)}\n`);
+  writeFileSync(values.report, `${JSON.stringify({ ...report, noiseRatio: noise, figures, deliveries }, null, 2)}\n`);
 }
 
 /** Runs, waits until everything has arrived, prints a line. */

@@ -7,6 +7,8 @@ import { addCounts, noCounts } from "../../../load/messages.js";
 const BROADCAST = {
   bytes: 100,
   topics: 1,
+  messages: 1,
+  deliveriesPerSecond: 1000,
   expected: 1000,
   delivered: 1000,
   duplicates: 0,

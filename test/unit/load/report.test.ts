@@ -28,6 +28,8 @@ const EVIDENCE: Evidence = {
     {
       bytes: 100,
       topics: 1,
+      messages: 1,
+      deliveriesPerSecond: 1000,
       expected: 999_998,
       delivered: 999_998,
       duplicates: 0,
