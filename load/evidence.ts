@@ -166,7 +166,7 @@ function broadcastFaults({ broadcasts, broadcastsAsked, counts, stop }: Findings
     if (delivered < expected) {
       faults.push(`broadcast ${i + 1} was received ${grouped(delivered)} of ${grouped(expected)} times`);
     }
-    if (duplicates > 0) faults.push(`broadcast ${i + 1} came twice ${grouped(duplicates)} times`);
+    if (duplicates > 0) faults.push(`broadcast ${i + 1} was received twice ${grouped(duplicates)} times`);
   }
   if (counts.gaps > 0) faults.push(`${grouped(counts.gaps)} gaps in the offsets that connections received`);
   if (broadcasts.length < broadcastsAsked && !stop) {

@@ -90,12 +90,11 @@ export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvide
   const before = delivered();
   const expected = fleet.total().open * messages;
   const publishedAtMs = monotonicMs();
-  try {
-    await scene.admin?.publishAll(publications(stage, topics, n));
-  } catch (error) {
-    complaints.push(`broadcast ${n} could not be published: ${(error as Error).message}`);
-    return null;
-  }
+  const publishing = settled(scene.admin?.publishAll(publications(stage, topics, n)));
+  // A gateway that takes no more must not hold up a run that has to stop.
+  await watch.until(() => publishing.isOver, Number.POSITIVE_INFINITY);
+  if (publishing.error !== undefined) complaints.push(`broadcast ${n} could not be published: ${publishing.error}`);
+  if (!publishing.isOver || publishing.error !== undefined) return null;
   await watch.until(() => delivered() - before >= fleet.total().open * messages, STALL_MS, delivered);
   const parts = await fleet.collect({ broadcast: n });
   const receipts = parts.reduce((sum, part) => sum + part.delivered, 0);
@@ -112,6 +111,21 @@ export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvide
     deliveriesPerSecond: tookMs === null ? null : Math.round(receipts / (tookMs / 1000)),
     ...merged(parts.map((part) => part.histogram)),
   };
+}
+
+/** A promise that can be looked at. */
+function settled(promise: Promise<void> | undefined): { isOver: boolean; error?: string } {
+  const state: { isOver: boolean; error?: string } = { isOver: promise === undefined };
+  promise?.then(
+    () => {
+      state.isOver = true;
+    },
+    (error: unknown) => {
+      state.isOver = true;
+      state.error = (error as Error).message;
+    },
+  );
+  return state;
 }
 
 /** The lines of a broadcast: so many messages to each of its topics, stamped when they are made. */

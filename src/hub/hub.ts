@@ -9,6 +9,7 @@ import { GatewayError } from "../errors.js";
 import { type StateEntry, TopicMemory } from "../topics/memory.js";
 import { encodePush, type Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
+import { type Aged, AgeList } from "./age.js";
 import { encode, encodePublication, fromWire, type TopicImage, toWire } from "./wire.js";
 
 /** A linked worker, as the hub needs it. */
@@ -16,7 +17,8 @@ export interface Peer {
   write(frame: Buffer): void;
 }
 
-interface HubTopic {
+interface HubTopic extends Aged<HubTopic> {
+  readonly name: string;
   epoch: string;
   offset: number;
   /** Created with the first publication that is remembered: a million topics of one user mostly have little. */
@@ -36,12 +38,10 @@ export interface Description extends Published {
 
 /** Map entry and object of one topic, bytes (a million lean topics: 0.2 GB). */
 const TOPIC_BYTES = 200;
-/** Topics that one publication looks at to make room; each new one may need one to go, so a few are enough. */
-const EVICT_LOOKS = 16;
 
 export class Hub {
-  /** In the order of their last publication, so that the oldest are found first. */
   readonly #topics = new Map<string, HubTopic>();
+  readonly #unwanted = new AgeList<HubTopic>();
   /** First part of every epoch of this process: its start, so that epochs have an order, and chance, so that none repeats. */
   readonly #run = `${Date.now().toString(36)}-${randomBytes(4).toString("hex")}`;
   #epochs = 0;
@@ -66,7 +66,7 @@ export class Hub {
     if (!this.open)
       throw new GatewayError("hubUnavailable", "the hub gathers its topics after a restart; publish again in a second");
     const topic = this.#topic(name);
-    const memory = this.#memory(name, topic);
+    const memory = this.#memory(topic);
     if (memory?.accepts(key, data) === false) {
       throw new GatewayError(
         "stateFull",
@@ -77,7 +77,7 @@ export class Hub {
     const publication = { topic: name, offset: topic.offset, key, push: encodePush(name, topic.offset, data, key) };
     this.publications += 1;
     this.publicationBytes += publication.push.length;
-    if (memory) this.#remember(name, topic, () => memory.add(publication, Date.now()));
+    if (memory) this.#remember(topic, () => memory.add(publication, Date.now()));
     if (topic.interested !== undefined) {
       const frame = encodePublication(publication);
       for (const peer of topic.interested) peer.write(frame);
@@ -85,77 +85,72 @@ export class Hub {
     return { topic: name, epoch: topic.epoch, offset: topic.offset };
   }
 
-  #memory(name: string, topic: HubTopic): TopicMemory | undefined {
+  #memory(topic: HubTopic): TopicMemory | undefined {
     if (topic.memory) return topic.memory;
-    const rule = this.rules.of(name);
+    const rule = this.rules.of(topic.name);
     if (rule.historyCount === 0 && rule.stateKeys === 0) return undefined;
     topic.memory = new TopicMemory(rule);
     return topic.memory;
   }
 
-  /** Runs a change of what a topic remembers, keeps the account of bytes and the order of age, and evicts. */
-  #remember(name: string, topic: HubTopic, change: () => void): void {
+  /** Runs a change of what a topic remembers, keeps the account of bytes and the order of age, and makes room. */
+  #remember(topic: HubTopic, change: () => void): void {
     const before = topic.memory?.bytes ?? 0;
     change();
     this.memoryBytes += (topic.memory?.bytes ?? 0) - before;
-    this.#topics.delete(name);
-    this.#topics.set(name, topic);
-    if (this.memoryBytes > this.memoryLimit) this.#evict();
+    if (topic.interested === undefined) this.#unwanted.touch(topic);
+    this.#evict();
   }
 
-  /** The oldest first; those with subscribers go to the end of the queue. A few at a time, so that no publish is slow. */
+  /** Forgets the oldest without subscribers until the rest fits. */
   #evict(): void {
-    let looked = 0;
-    for (const [name, topic] of this.#topics) {
-      if (this.memoryBytes <= this.memoryLimit || looked++ === EVICT_LOOKS) return;
-      this.#forget(name, topic);
-      if (topic.interested !== undefined) this.#add(name, topic);
-      else this.evicted += 1;
+    while (this.memoryBytes > this.memoryLimit) {
+      const { oldest } = this.#unwanted;
+      if (!oldest) return;
+      this.#forget(oldest);
+      this.evicted += 1;
     }
   }
 
-  #add(name: string, topic: HubTopic): void {
-    this.#topics.set(name, topic);
-    this.memoryBytes += TOPIC_BYTES + (topic.memory?.bytes ?? 0);
-  }
-
-  #forget(name: string, topic: HubTopic): void {
-    this.#topics.delete(name);
+  #forget(topic: HubTopic): void {
+    this.#topics.delete(topic.name);
+    this.#unwanted.remove(topic);
     this.memoryBytes -= TOPIC_BYTES + (topic.memory?.bytes ?? 0);
   }
 
   /** A worker wants a topic: it is told where that stands, and gets every publication after that. */
   want(peer: Peer, name: string, has?: Position): void {
     const topic = this.#topic(name);
+    this.#unwanted.remove(topic);
     topic.interested ??= new Set();
     topic.interested.add(peer);
-    if (has?.epoch === topic.epoch && has.offset > topic.offset) this.#renumber(name, topic);
-    else peer.write(encode({ type: "standing", ...this.#image(name, topic, has) }));
+    if (has?.epoch === topic.epoch && has.offset > topic.offset) this.#renumber(topic);
+    else peer.write(encode({ type: "standing", ...this.#image(topic, has) }));
   }
 
   /**
    * A worker that linked late knows publications that this hub does not: its numbers are taken, so numbering begins
    * anew, and every follower is told.
    */
-  #renumber(name: string, topic: HubTopic): void {
-    this.#beginAnew(name, topic);
-    const frame = encode({ type: "standing", ...this.#image(name, topic) });
+  #renumber(topic: HubTopic): void {
+    this.#beginAnew(topic);
+    const frame = encode({ type: "standing", ...this.#image(topic) });
     for (const peer of topic.interested ?? []) peer.write(frame);
   }
 
   /** Of every topic, with its state: nobody can tell which numbers were given out (rebuild.ts). Before any want. */
   renumberAll(): void {
-    for (const [name, topic] of [...this.#topics]) this.#beginAnew(name, topic);
+    for (const topic of [...this.#topics.values()]) this.#beginAnew(topic);
   }
 
-  #beginAnew(name: string, topic: HubTopic): void {
+  #beginAnew(topic: HubTopic): void {
     topic.epoch = this.#newEpoch();
     topic.offset = 0;
-    if (topic.memory) this.#remember(name, topic, () => topic.memory?.restore([], topic.memory.state));
+    if (topic.memory) this.#remember(topic, () => topic.memory?.restore([], topic.memory.state));
   }
 
   /** The whole topic, or only what follows `has` where that is remembered. */
-  #image(name: string, { epoch, offset, memory }: HubTopic, has?: Position): TopicImage {
+  #image({ name, epoch, offset, memory }: HubTopic, has?: Position): TopicImage {
     const missed =
       has?.epoch === epoch
         ? (memory?.since(has.offset, offset, Date.now()) ?? (has.offset === offset ? [] : undefined))
@@ -169,7 +164,8 @@ export class Hub {
     if (!topic?.interested?.delete(peer) || topic.interested.size > 0) return;
     topic.interested = undefined;
     // Asked for and never published to: it costs nothing once nobody wants it.
-    if (topic.offset === 0) this.#forget(name, topic);
+    if (topic.offset === 0) this.#forget(topic);
+    else this.#unwanted.touch(topic);
   }
 
   /** A worker's link is gone. */
@@ -192,7 +188,7 @@ export class Hub {
 
   /** Every topic as it stands, for `--state-dir`. */
   *images(): Generator<TopicImage> {
-    for (const [name, topic] of this.#topics) yield this.#image(name, topic);
+    for (const topic of this.#topics.values()) yield this.#image(topic);
   }
 
   /** Takes over a topic from a worker's replica or from disk; the later epoch wins, within it the one that is ahead. */
@@ -203,17 +199,20 @@ export class Hub {
     const topic: HubTopic = known ?? this.#topic(image.topic);
     topic.epoch = image.epoch;
     topic.offset = image.offset;
-    const memory = this.#memory(image.topic, topic);
-    if (memory) this.#remember(image.topic, topic, () => memory.restore(fromWire(image.history), image.state ?? []));
+    const memory = this.#memory(topic);
+    if (memory) this.#remember(topic, () => memory.restore(fromWire(image.history), image.state ?? []));
   }
 
   #topic(name: string): HubTopic {
     let topic = this.#topics.get(name);
     if (!topic) {
-      // Before it is in the queue itself, or it might be the one to go.
-      if (this.memoryBytes > this.memoryLimit) this.#evict();
-      topic = { epoch: this.#newEpoch(), offset: 0, memory: undefined, interested: undefined };
-      this.#add(name, topic);
+      // Before it is in the list itself, or it might be the one to go.
+      this.#evict();
+      const unlinked = { older: undefined, newer: undefined, isListed: false };
+      topic = { name, epoch: this.#newEpoch(), offset: 0, memory: undefined, interested: undefined, ...unlinked };
+      this.#topics.set(name, topic);
+      this.#unwanted.touch(topic);
+      this.memoryBytes += TOPIC_BYTES;
     }
     return topic;
   }

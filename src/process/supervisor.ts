@@ -52,7 +52,7 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
   if (config.workerConnections > most.connections) {
     throw new GatewayError(
       "config",
-      `--worker-connections: each of ${workers} workers can hold ${most.connections} connections under ${LIMITS[most.limit](nofile)}, not ${config.workerConnections}`,
+      `--worker-connections: a worker can hold ${most.connections} connections under ${LIMITS[most.limit](nofile)}, not ${config.workerConnections}`,
     );
   }
   const needsMore = fullestWorker(config.connections, workers) > workerCap(nofile);

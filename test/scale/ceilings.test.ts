@@ -10,6 +10,7 @@ import { after, describe, it } from "node:test";
 import type { Evidence } from "../../load/evidence.js";
 import { Host } from "../../load/host.js";
 import type { doctorJson } from "../../sysctl/doctor/json.js";
+import { Keeper } from "../../sysctl/prove/keeping.js";
 import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { trackConnections } from "../../sysctl/prove/tracking.js";
 import { loadIn } from "../support/evidence.js";
@@ -18,7 +19,6 @@ import { Lowered } from "../support/lowered.js";
 
 type Row = ReturnType<typeof doctorJson>["ceilings"][number];
 
-const CONNTRACK_MAX = "/proc/sys/net/netfilter/nf_conntrack_max";
 const EPOLL_WATCHES = "/proc/sys/fs/epoll/max_user_watches";
 const FILE_MAX = "/proc/sys/fs/file-max";
 const PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range";
@@ -27,19 +27,22 @@ const SOMEBODY: Surroundings = { user: 65_533 };
 const HASTE = ["--force", "--hold-seconds", "0", "--broadcasts", "0", "--connect-timeout-seconds", "2"];
 const BOUND = ["--time-limit-seconds", "60"];
 
-const refusal = (act: () => void): string | false => {
-  try {
-    act();
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-};
+const refusal = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-// Only the first network namespace may change it: its guard must be there before this process leaves that.
-const conntrackDenied = Lowered.whyNot(CONNTRACK_MAX);
-const conntrack = conntrackDenied === undefined ? Lowered.guard(CONNTRACK_MAX) : undefined;
-const noNamespace = refusal(enterNewNamespace);
+// Only the first network namespace may change nf_conntrack_max: its keeper must be there before this process leaves that.
+let noTracking = process.geteuid?.() !== 0 && "needs root";
+const keeper = noTracking
+  ? undefined
+  : await Keeper.start().catch((error: unknown) => {
+      noTracking = refusal(error);
+      return undefined;
+    });
+let noNamespace: string | false = false;
+try {
+  enterNewNamespace();
+} catch (error) {
+  noNamespace = refusal(error);
+}
 const noUser = process.geteuid?.() !== 0 && "needs root, to run as another user";
 
 async function doctor(surroundings: Surroundings, ...args: string[]): Promise<(limit: Row["limit"]) => Row> {
@@ -51,6 +54,12 @@ async function doctor(surroundings: Surroundings, ...args: string[]): Promise<(l
     assert.ok(row, `${limit} is not in the report`);
     return row;
   };
+}
+
+/** Connection tracking live in this namespace, with room for so many. Throws where the kernel refuses. */
+async function track(maximum: number): Promise<undefined> {
+  trackConnections();
+  await keeper!.set(maximum);
 }
 
 /** The run stopped where it was said that it would, and says why. */
@@ -80,7 +89,7 @@ async function openFilesTrial(fileMax: number): Promise<{ evidence: Evidence; pr
 }
 
 describe("predicted and real ceilings", { concurrency: 1 }, () => {
-  after(() => conntrack?.[Symbol.asyncDispose]());
+  after(() => keeper?.end());
 
   it("descriptors of the gateway's workers", { skip: noUser }, async () => {
     const workers = availableParallelism();
@@ -168,10 +177,12 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
   });
 
   // The last one: from here on every connection of this namespace is tracked.
-  it("connection tracking", { skip: noNamespace || conntrackDenied }, async () => {
-    trackConnections();
-    await using lowered = conntrack!;
-    await lowered.set(5000);
+  it("connection tracking", { skip: noNamespace || noTracking }, async (t) => {
+    const denied = await track(5000).catch(refusal);
+    if (denied !== undefined) {
+      t.skip(denied);
+      return;
+    }
     await using gateway = await Gateway.start("--port", "8080", "--admin-port", "8081", "--workers", "2");
     const report = await doctor({}, "--side", "both", "--connections", "5200");
     const { evidence } = await loadIn({}, gateway, "--connections", "5200", ...HASTE, ...BOUND);

@@ -4,23 +4,28 @@
  * namespaces of the moment in which it was started.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { until } from "./wait.js";
 
+// Two runs of the tests must not take each other's lowered value for the old one.
 const GUARD = `
 trap '' INT TERM HUP PIPE
-old=$(cat "$1") && echo "$old" || exit 1
+exec 9>"$2"
+if command -v flock >/dev/null; then flock -w 120 9 || exit 1; fi
+old=$(cat "$1") || exit 1
 while read -r value; do echo "$value" > "$1" && echo set; done
-echo "$old" > "$1" && echo restored
+echo "$old" > "$1"
+echo restored 2>/dev/null
 `;
+/** Another run may have the value for so long. */
+const PATIENCE_MS = 130_000;
 
 export class Lowered implements AsyncDisposable {
   #said = "";
 
-  private constructor(
-    private readonly guard: ChildProcess,
-    readonly before: string,
-  ) {
+  private constructor(private readonly guard: ChildProcess) {
     guard.stdout!.on("data", (chunk: Buffer) => {
       this.#said += chunk.toString();
     });
@@ -38,9 +43,10 @@ export class Lowered implements AsyncDisposable {
 
   /** Begins to guard the value; changes nothing yet. */
   static guard(path: string): Lowered {
-    const before = readFileSync(path, "utf8").trim();
-    const guard = spawn("sh", ["-c", GUARD, "sh", path], { stdio: ["pipe", "pipe", "inherit"], detached: true });
-    return new Lowered(guard, before);
+    const lock = join(tmpdir(), `megagate-${basename(path)}.lock`);
+    return new Lowered(
+      spawn("sh", ["-c", GUARD, "sh", path, lock], { stdio: ["pipe", "pipe", "inherit"], detached: true }),
+    );
   }
 
   async set(value: number): Promise<void> {
@@ -50,6 +56,7 @@ export class Lowered implements AsyncDisposable {
       "the value is set",
       () => this.#count("set"),
       (n) => n === times,
+      PATIENCE_MS,
     );
   }
 
@@ -57,9 +64,10 @@ export class Lowered implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.guard.stdin!.writableEnded) this.guard.stdin!.end();
     await until(
-      `${this.before} is back`,
+      "the value is back",
       () => this.#count("restored"),
       (n) => n === 1,
+      PATIENCE_MS,
     );
   }
 

@@ -41,6 +41,17 @@ describe("hub", () => {
     assert.equal(hub.publish("t:0", "1").offset, 2, "an evicted topic begins anew");
   });
 
+  it("stays quick where a hundred thousand topics with subscribers remember more than they may", () => {
+    const hub = new Hub(rules, 1000);
+    const peer: Peer = { write: () => undefined };
+    for (let n = 0; n < 100_000; n++) hub.want(peer, `user:${n}`);
+    const startedMs = performance.now();
+    for (let n = 0; n < 200_000; n++) hub.publish(`user:${n % 100_000}`, "1");
+    // It took minutes while a Map was kept in order of age; now well under a second.
+    assert.ok(performance.now() - startedMs < 10_000);
+    assert.equal(hub.evicted, 0);
+  });
+
   it("topics that were only asked for cost nothing once nobody wants them, and cannot be piled up", () => {
     const hub = new Hub(rules, 20_000);
     const peer = new FakePeer();

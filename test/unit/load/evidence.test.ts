@@ -54,14 +54,14 @@ describe("evidence", () => {
       "998 of 1,000 heartbeats could be sent",
     ]);
     assert.deepEqual(reasons({ broadcasts: [{ ...BROADCAST, delivered: 999 }] }), [
-      "broadcast 1 reached 999 of 1,000 connections",
+      "broadcast 1 was received 999 of 1,000 times",
     ]);
     assert.deepEqual(reasons({ broadcasts: [] }), ["0 of 1 broadcasts were published"]);
   });
 
   it("does not hold with anything too much", () => {
     assert.deepEqual(reasons({ broadcasts: [{ ...BROADCAST, duplicates: 2 }] }), [
-      "broadcast 1 came twice to 2 connections",
+      "broadcast 1 was received twice 2 times",
     ]);
     assert.deepEqual(reasons({}, { gaps: 3 }), ["3 gaps in the offsets that connections received"]);
     assert.deepEqual(reasons({}, { unexpectedCloses: { 1012: 5, eof: 1 } }), [

@@ -64,7 +64,7 @@ describe("report", () => {
     assert.match(report, /^closed unasked +1: eof 1$/m);
     assert.match(
       report,
-      /^broadcast 1 +100 bytes to 999,998 of 999,998 in 9\.88 s, p50 5 s, p99 9\.8 s, 0 duplicates$/m,
+      /^broadcast 1 +100 bytes: 999,998 of 999,998 in 9\.88 s, p50 5 s, p99 9\.8 s, 0 duplicates$/m,
     );
     assert.match(
       report,

@@ -6,6 +6,7 @@ import { Curve } from "../../../../load/attribution/curve.js";
 import type { GatewayNumbers } from "../../../../load/attribution/gateway.js";
 import { type Moment, Observer } from "../../../../load/attribution/observer.js";
 import { KernelFiles } from "../../../../load/files.js";
+import { until } from "../../../support/wait.js";
 
 const RUN = {
   target: 6000,
@@ -89,5 +90,26 @@ describe("observer", () => {
     await observer.begin();
     assert.equal(await observer.conclude(moment(6000), stoppedAt(6000)), null);
     assert.equal(observer.hint, "");
+  });
+
+  it("says live what it sees while the curve is flat, and nothing once it rises again", async () => {
+    let now: Snapshot = quiet;
+    const observer = new Observer(RUN, { kernel: () => now, gateway: () => Promise.resolve(null) });
+    await observer.begin();
+    const flat = { flat: true, points: [[0, 0]] } as unknown as Curve;
+    now = { ...quiet, softnetDrops: quiet.softnetDrops + 7 };
+    observer.sample(moment(4000), flat);
+    assert.match(observer.hint, /^flat: packet-backlog: .* \(dropped 7, SYN retransmits 0\)$/);
+    // It looks once a second, and at the end.
+    await observer.conclude(moment(6000), stoppedAt(6000));
+    const rising = { flat: false, points: [[0, 0]] } as unknown as Curve;
+    await until(
+      "it looks again",
+      () => {
+        observer.sample(moment(5000), rising);
+        return observer.hint;
+      },
+      (hint) => hint === "",
+    );
   });
 });
