@@ -62,10 +62,7 @@ describe("report", () => {
     assert.match(report, /^target +1,000,000 connections to ws:\/\/127\.0\.0\.1:8080\/ws$/m);
     assert.match(report, /^open +999,999 in 40\.0 s, 25,000 a second; failed attempts: timeout 4; 3 retried$/m);
     assert.match(report, /^closed unasked +1: eof 1$/m);
-    assert.match(
-      report,
-      /^broadcast 1 +100 bytes: 999,998 of 999,998 in 9\.88 s, p50 5 s, p99 9\.8 s, 0 duplicates$/m,
-    );
+    assert.match(report, /^broadcast 1 +100 bytes: 999,998 of 999,998 in 9\.88 s, p50 5 s, p99 9\.8 s, 0 duplicates$/m);
     assert.match(
       report,
       /750 B in the gateway, 5 B of it in the hub \(at the end 760 B, unknown\), 500 B in generators, unknown in the kernel, least free 12\.3 GB/,
