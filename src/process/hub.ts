@@ -142,7 +142,6 @@ async function start(given: StartHub): Promise<Running> {
       lagSeconds: fleet.total("loopLagMax"),
       cap: given.cap,
     });
-  present();
   const presenting = setInterval(present, PRESENT_EVERY_MS);
 
   function handle(message: ToChild): void {

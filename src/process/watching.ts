@@ -54,7 +54,8 @@ export class Watching {
   heard(present: Present): void {
     this.#look(present);
     const nowMs = performance.now();
-    if (nowMs - this.#surveyedMs >= SURVEY_EVERY_MS) {
+    // Without a worker linked, the hub does not know yet how many connections of ours are among what is used.
+    if (present.workers > 0 && nowMs - this.#surveyedMs >= SURVEY_EVERY_MS) {
       this.#surveyedMs = nowMs;
       this.#ceilings = this.machine.ceilings(present.connections);
     }
