@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Limits } from "../../../src/metrics/limits.js";
 
-const shown = (samples: ReturnType<Limits["ceilings"]>): object =>
-  Object.fromEntries(samples.map(({ labels, value }) => [labels?.limit, value] as const));
+const shown = (samples: ReturnType<Limits["ceilings"]>): Record<string, number> =>
+  Object.fromEntries(samples.map(({ labels, value }) => [labels?.limit ?? "", value] as const));
 
 describe("limits", () => {
   it("knows the workers' caps before anybody surveyed the machine, and nothing else", () => {
