@@ -38,6 +38,7 @@ export class Watching {
   #surveyedMs = Number.NEGATIVE_INFINITY;
   #ceilings: Readonly<Record<string, number>> = {};
   #told = "";
+  #isBlind = false;
 
   constructor(
     private readonly machine: Machine,
@@ -52,6 +53,16 @@ export class Watching {
   }
 
   heard(present: Present): void {
+    try {
+      this.#watch(present);
+    } catch (error) {
+      // Every client hangs on the supervisor: it must not end for the sake of a gauge.
+      if (!this.#isBlind) this.log("error", "this machine could not be looked at", { error: String(error) });
+      this.#isBlind = true;
+    }
+  }
+
+  #watch(present: Present): void {
     this.#look(present);
     const nowMs = performance.now();
     // Without a worker linked, the hub does not know yet how many connections of ours are among what is used.
