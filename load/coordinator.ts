@@ -4,9 +4,9 @@
  * run has to stop; the close and the evidence never are. Runs in the coordinator process.
  */
 import { randomBytes } from "node:crypto";
-import type { Plateau } from "./attribution/attribute.js";
 import { Curve } from "./attribution/curve.js";
 import type { Moment, Observer } from "./attribution/observer.js";
+import type { Plateau } from "./attribution/plateau.js";
 import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "./evidence.js";
 import { Fleet } from "./fleet.js";
 import { tallied } from "./messages.js";

@@ -2,7 +2,7 @@
  * The evidence of a run: what was asked for, what was counted, and the verdict. Pure; runs in the coordinator.
  * "held" needs everything that was asked for, to the last socket; whatever did not hold is a reason in plain words.
  */
-import { type Plateau, plateauInWords } from "./attribution/attribute.js";
+import { type Plateau, plateauInWords } from "./attribution/plateau.js";
 import { type Counts, type Tally, tallied } from "./messages.js";
 
 export interface BroadcastEvidence {

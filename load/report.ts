@@ -1,7 +1,7 @@
 /**
  * Evidence in words, for a person: one screen, the verdict last. Pure; runs in the coordinator.
  */
-import { plateauInWords } from "./attribution/attribute.js";
+import { plateauInWords } from "./attribution/plateau.js";
 import { describeTally, type Evidence } from "./evidence.js";
 
 export const grouped = (n: number): string => n.toLocaleString("en-US", { maximumFractionDigits: 0 });

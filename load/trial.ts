@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { GatewayError } from "../src/errors.js";
-import { takeSnapshot } from "./attribution/counters.js";
+import { takeSnapshot } from "../sysctl/attribution/counters.js";
 import { readGateway } from "./attribution/gateway.js";
 import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";

@@ -81,12 +81,12 @@ function addServe(program: Command): void {
       process.stdout.write(`${renderConfig(resolved)}\n`);
       return;
     }
-    const [{ serve: runServe }, { glance }] = await Promise.all([
+    const [{ serve: runServe }, { openMachine }] = await Promise.all([
       import("./process/serve.js"),
-      import("../sysctl/doctor/glance.js"),
+      import("../sysctl/attribution/machine.js"),
     ]);
     const { connections, port, adminPort } = resolved.config;
-    process.exitCode = await runServe(resolved.config, glance(connections, [port, adminPort]));
+    process.exitCode = await runServe(resolved.config, openMachine(connections, [port, adminPort]));
   });
 }
 

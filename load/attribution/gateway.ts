@@ -2,23 +2,9 @@
  * What the gateway says of itself, as far as it bears on why a curve went flat: read from its admin address, quickly or
  * not at all. Runs in the coordinator. Any gateway may leave out any of it; what it does not say is NaN.
  */
+import type { GatewayNumbers } from "../../sysctl/attribution/proofs.js";
 
 const WITHIN_MS = 3000;
-
-export interface GatewayNumbers {
-  readonly connections: number;
-  readonly workers: number;
-  readonly workersExpected: number;
-  readonly workersListening: number;
-  /** Handshakes refused because every worker was at its cap. */
-  readonly refusedFull: number;
-  readonly restarts: number;
-  /** Connections that all its workers may hold together, and the limit that decided it; "" when it does not say. */
-  readonly cap: number;
-  readonly capLimit: string;
-  /** Descriptors that its fullest worker has left, by the kernel's limit. */
-  readonly descriptorsLeft: number;
-}
 
 /** Null when the admin address does not answer. `nofile` tells a process's descriptor limit, where it runs here. */
 export async function readGateway(

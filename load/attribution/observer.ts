@@ -1,14 +1,15 @@
 /**
  * Watches one ramp for the mechanism that may end it: a look at the kernel's counters before it and once a second, at the
  * gateway's own numbers before it and while the curve is flat. Says live what it sees, and concludes. Runs in the
- * coordinator; what the numbers mean is decided in causes.ts.
+ * coordinator; what the numbers mean is decided in sysctl/attribution/causes.ts.
  */
+
+import { attribute, causeInWords } from "../../sysctl/attribution/attribute.js";
+import type { Snapshot, SnapshotName } from "../../sysctl/attribution/counters.js";
+import type { Circumstances, GatewayNumbers, View } from "../../sysctl/attribution/proofs.js";
 import type { Tally } from "../messages.js";
-import { attribute, causeInWords, type Plateau } from "./attribute.js";
-import type { Snapshot, SnapshotName } from "./counters.js";
 import { type Curve, findFlat, ratesAround } from "./curve.js";
-import type { GatewayNumbers } from "./gateway.js";
-import type { Circumstances, View } from "./proofs.js";
+import type { Plateau } from "./plateau.js";
 
 const LOOK_EVERY_MS = 1000;
 

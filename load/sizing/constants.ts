@@ -29,7 +29,10 @@ export interface Row {
 
 /** CPU of gateway and generators apart, from /proc/PID/stat, in a run of a million on 2 shared cores. */
 const BY_ROLE = "load/results/2026-11-23-cpu-by-role.json";
-/** Slab at a million open, both ends, over the two ends' objects: what a small trial does not show. */
+/**
+ * Slab at a million open, both ends, over the two ends' objects. The difference is what a walk of all /proc/PID/fd leaves, as
+ * monitoring agents do it (README, "how it is counted"): not the gateway's, but room that a machine with one must have.
+ */
 const SLAB_GROWTH = 10_173 / (KERNEL_BYTES_PER_SERVER_SOCKET + KERNEL_BYTES_PER_CLIENT_SOCKET);
 /** The gateway's part of a delivery and of a connect where the clients share the machine: 8.7 of 15.8, 42 of 73 µs. */
 const SERVER_PART_OF_DELIVERY = 8.7 / 15.8;

@@ -146,6 +146,24 @@ export const HUB_METRICS = {
     help: "Connections that all workers may hold together, and the limit that decides it: descriptors, epoll-watches, file-max or worker-connections.",
     labels: ["limit"],
   },
+  ceiling: {
+    name: "megagate_ceiling_connections",
+    type: "gauge",
+    help: "Connections at which each limit will stop the gateway, as `megagate doctor` names them; worker-caps is what the workers that run now hold. Unknown ones are left out.",
+    labels: ["limit"],
+  },
+  headroom: {
+    name: "megagate_headroom_connections",
+    type: "gauge",
+    help: "Connections that each of these limits still leaves room for; 0 where it is passed.",
+    labels: ["limit"],
+  },
+  limitEvents: {
+    name: "megagate_limit_events_total",
+    type: "counter",
+    help: "Looks, one a second, that found a limit at work: something was dropped, refused or late because of it. The log names it with its numbers and the remedy.",
+    labels: ["limit"],
+  },
   workers: { name: "megagate_workers", type: "gauge", help: "Workers linked to the hub." },
   workersExpected: {
     name: "megagate_workers_expected",

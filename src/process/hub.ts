@@ -15,6 +15,7 @@ import { Settled } from "../hub/settled.js";
 import { forwardedLog } from "../log.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
 import { Fleet } from "../metrics/fleet.js";
+import { Limits } from "../metrics/limits.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import { type HubPort, PublishApi } from "../publish/api.js";
@@ -26,6 +27,7 @@ import { type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
 
 const MEMORY_EVERY_MS = 5000;
+const PRESENT_EVERY_MS = 1000;
 const SLOWEST_SHOWN = 50;
 const log = forwardedLog({ process: "hub" });
 
@@ -42,6 +44,7 @@ async function start(given: StartHub): Promise<Running> {
     }),
   );
   const memory = new MemoryGauge();
+  const limits = new Limits(given.cap.connections);
   let stopping = false;
   // Asked for each publication and not once a request: a stream of lines may last for days.
   const publish: HubPort["publish"] = (topic, data, key) => {
@@ -73,6 +76,9 @@ async function start(given: StartHub): Promise<Running> {
     workersExpected: () => given.workers,
     workerRestarts: () => restarts,
     connectionsCap: () => [{ labels: { limit: given.cap.limit }, value: given.cap.connections }],
+    ceiling: () => limits.ceilings(),
+    headroom: () => limits.headroom(connections()),
+    limitEvents: () => limits.events(),
     topics: () => hub.topics,
     topicMemory: () => hub.memoryBytes,
     topicsEvicted: () => hub.evicted,
@@ -126,9 +132,21 @@ async function start(given: StartHub): Promise<Running> {
   const measure = (): void => void memory.measure(pids(), connections());
   const measuring = setInterval(measure, MEMORY_EVERY_MS);
   tell({ type: "ready" });
+  const present = (): void =>
+    tell({
+      type: "present",
+      connections: connections(),
+      workers: fleet.size,
+      workersListening: fleet.total("listening"),
+      refusedFull: fleet.total("refused_full"),
+      lagSeconds: fleet.total("loopLagMax"),
+      cap: given.cap,
+    });
+  const presenting = setInterval(present, PRESENT_EVERY_MS);
 
   function handle(message: ToChild): void {
     if (message.type === "notReady") stopping = true;
+    if (message.type === "machine") limits.update(message);
     if (message.type === "workerDied") {
       fleet.gone(message.worker, message.pid);
       restarts = message.restarts;
@@ -137,6 +155,7 @@ async function start(given: StartHub): Promise<Running> {
   }
   async function stop(): Promise<void> {
     clearInterval(measuring);
+    clearInterval(presenting);
     settled.stop();
     acceptor.close();
     admin.close();

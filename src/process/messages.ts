@@ -28,9 +28,30 @@ export interface StartWorker {
   readonly windowMs: number;
 }
 
+/** How things stand in the hub's eyes, once a second. */
+export interface Present {
+  readonly connections: number;
+  /** Workers linked to the hub, and those that listen. */
+  readonly workers: number;
+  readonly workersListening: number;
+  /** Handshakes refused because every worker was at its cap, since the start. */
+  readonly refusedFull: number;
+  /** The worst event loop's delay in its last second. */
+  readonly lagSeconds: number;
+  readonly cap: Cap;
+}
+
+/** To the hub: limit → connections at which it bites, and limit → looks that found it at work. */
+export interface MachineNews {
+  readonly type: "machine";
+  readonly ceilings: Readonly<Record<string, number>>;
+  readonly limitEvents: Readonly<Record<string, number>>;
+}
+
 export type ToChild =
   | StartHub
   | StartWorker
+  | MachineNews
   | { readonly type: "stop" }
   /** To the hub: the gateway is stopping; not ready any more. */
   | { readonly type: "notReady" }
@@ -43,6 +64,7 @@ export type FromChild =
   | LogMessage
   | { readonly type: "ready" }
   | { readonly type: "full"; readonly full: boolean }
+  | ({ readonly type: "present" } & Present)
   /** From the hub: after so many deaths of workers, the others have received everything that those had. */
   | { readonly type: "settled"; readonly deaths: number }
   /** It cannot work here at all: a plain sentence for the user. */

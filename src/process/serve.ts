@@ -4,21 +4,16 @@ import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
 import { LIMITS, makePlan, type Plan, Supervisor } from "./supervisor.js";
-
-/** What this machine will run out of first, and at which count; the command line asks the doctor for it. */
-export interface FirstCeiling {
-  readonly limit: string;
-  readonly connections: number;
-}
+import type { FirstCeiling, Machine } from "./watching.js";
 
 /** Resolves with the exit status when the gateway has stopped. */
-export async function serve(config: ServeConfig, first: FirstCeiling | undefined): Promise<number> {
+export async function serve(config: ServeConfig, machine: Machine): Promise<number> {
   const log = await stderrLog(config.logLevel, config.logFormat);
   process.stdout.on("error", () => undefined);
   const plan = await makePlan(config);
-  const supervisor = new Supervisor(config, plan, log);
+  const supervisor = new Supervisor(config, plan, log, machine);
   const stopped = onSignals(supervisor, log);
-  sayWhatFits(config, plan, first, log);
+  sayWhatFits(config, plan, machine.first, log);
   try {
     const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
     await Promise.race([ready, stopped]);

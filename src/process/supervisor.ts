@@ -24,6 +24,7 @@ import { Child } from "./children.js";
 import { raiseNofile, sharedLimits } from "./limits.js";
 import type { FromChild, StartHub, StartWorker } from "./messages.js";
 import { findPort } from "./ports.js";
+import { type Machine, Watching } from "./watching.js";
 
 /** Longest path of a unix socket, less the file name. */
 const MAX_RUN_DIR_BYTES = 85;
@@ -98,6 +99,7 @@ export class Supervisor {
     private readonly config: ServeConfig,
     private readonly plan: Plan,
     private readonly log: Log,
+    machine: Machine,
   ) {
     this.#port = config.port;
     this.#adminPort = config.adminPort;
@@ -111,8 +113,11 @@ export class Supervisor {
     }
     mkdirSync(this.#runDir, { recursive: true, mode: 0o700 });
     const hubOptions = { name: "hub", entry: "./hub.js", startMessage: () => this.#startHub() };
+    const watching = new Watching(machine, log, (news) => this.#hub.tell(news));
     this.#hub = this.#child(hubOptions, (message) => {
       if (message.type === "settled") this.#settledDeaths = message.deaths;
+      else if (message.type === "ready") watching.renew();
+      else if (message.type === "present") watching.heard(message);
     });
     this.#workers = Array.from({ length: plan.workers }, (_, index) => this.#worker(index));
   }

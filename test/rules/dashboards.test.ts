@@ -1,5 +1,5 @@
 /**
- * dashboards/ against the metric catalogue, in both directions, and the dashboard's own layout.
+ * dashboards/ against the metric catalogue, in both directions, the dashboard's own layout, and what makes alerts fire.
  * What can be known without Prometheus is read out of the expressions here; where promtool is there, it parses them too.
  */
 import assert from "node:assert/strict";
@@ -8,10 +8,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { collectDefaultMetrics, Registry } from "prom-client";
+import { parse } from "yaml";
 import { METRICS } from "../../src/metrics/catalog.js";
+import { groupingsOf, knownMetrics, selectorsOf } from "./expressions.js";
 
 const PATH = "dashboards/gateway.json";
+const ALERTS_PATH = "dashboards/alerts.yml";
 
 /** Metrics of ours that are on no panel, each with the reason. */
 const UNSHOWN: Readonly<Record<string, string>> = {};
@@ -32,82 +34,42 @@ interface Dashboard {
   readonly templating: { readonly list: readonly { readonly name: string; readonly definition?: string }[] };
 }
 
+interface Alerts {
+  readonly groups: readonly {
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly expr: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly annotations: Readonly<Record<string, string>>;
+    }[];
+  }[];
+}
+
+const alerts = (parse(readFileSync(ALERTS_PATH, "utf8")) as Alerts).groups.flatMap(({ rules }) => rules);
 const dashboard = JSON.parse(readFileSync(PATH, "utf8")) as Dashboard;
 const known = await knownMetrics();
 const expressions = [
+  ...alerts.map(({ alert, expr }) => ({ where: `${ALERTS_PATH}, ${alert}`, text: expr, legend: "" })),
   ...dashboard.panels.flatMap((panel) =>
     (panel.targets ?? []).map(({ refId, expr, legendFormat }) => ({
-      where: `panel "${panel.title}", query ${refId}`,
+      where: `${PATH}, panel "${panel.title}", query ${refId}`,
       text: expr,
       legend: legendFormat ?? "",
     })),
   ),
-  ...dashboard.annotations.list.map(({ name, expr }) => ({ where: `annotation "${name}"`, text: expr, legend: "" })),
+  ...dashboard.annotations.list.map(({ name, expr }) => ({
+    where: `${PATH}, annotation "${name}"`,
+    text: expr,
+    legend: "",
+  })),
   ...dashboard.templating.list.flatMap(({ name, definition = "" }) =>
     [...definition.matchAll(/^label_values\((.+), \w+\)$/g)].map(([, text = ""]) => ({
-      where: name,
+      where: `${PATH}, variable ${name}`,
       text,
       legend: "",
     })),
   ),
 ];
-
-/** Ours from the catalogue, Node's and the process's from prom-client itself; every scrape adds job and instance. */
-async function knownMetrics(): Promise<Map<string, { type: string; labels: ReadonlySet<string> }>> {
-  const metrics = new Map<string, { type: string; labels: ReadonlySet<string> }>();
-  const add = (name: string, type: string, labels: readonly string[]): unknown =>
-    metrics.set(name, { type, labels: new Set([...labels, "job", "instance"]) });
-  for (const { name, type, labels } of METRICS.values()) add(name, type, labels ?? []);
-  const register = new Registry();
-  collectDefaultMetrics({ register });
-  for (const { name, type } of await register.getMetricsAsJSON()) {
-    const { labelNames } = register.getSingleMetric(name) as unknown as { labelNames: readonly string[] };
-    if (String(type) !== "histogram") add(name, String(type), labelNames);
-    else for (const part of ["sum", "count", "bucket"]) add(`${name}_${part}`, "counter", [...labelNames, "le"]);
-  }
-  // Lists every descriptor at each scrape: the gateway removes it (DESIGN §6).
-  metrics.delete("process_open_fds");
-  return metrics;
-}
-
-const GROUPING = /\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)/g;
-const OPERATOR = /^(and|or|unless|bool|offset|sum|min|max|avg|count|topk|bottomk)$/;
-
-/** Strings emptied and ranges blanked, at equal length, so that what is left is names, labels and brackets. */
-function bare(text: string): string {
-  const blank = (part: string): string => " ".repeat(part.length);
-  return text.replace(/"(?:[^"\\]|\\.)*"/g, blank).replace(/\[[^\]]*\]/g, blank);
-}
-
-function selectorsOf(text: string): { metric: string; labels: string[]; at: number }[] {
-  const names = bare(text).replace(GROUPING, (part) => " ".repeat(part.length));
-  const found = names.matchAll(/(?<![\w:$])([a-zA-Z_:][\w:]*)\s*(\{[^}]*\})?(\s*\()?/g);
-  return [...found].flatMap((match) => {
-    const [, metric = "", braces = "", call] = match;
-    if (call !== undefined || OPERATOR.test(metric)) return [];
-    return [{ metric, labels: [...braces.matchAll(/(\w+)\s*[=!]/g)].map((label) => label[1]!), at: match.index }];
-  });
-}
-
-/** The labels of each by, on, …, and the metrics that they are asked of: those in the bracket that follows. */
-function groupingsOf(text: string): { labels: string[]; metrics: string[] }[] {
-  const names = bare(text);
-  return [...names.matchAll(GROUPING)].map((match) => {
-    const end = match.index + match[0].length;
-    const [from, to] = ["by", "without"].includes(match[1]!) ? [end, bracketEnd(names, end)] : [0, names.length];
-    const inside = selectorsOf(text).filter(({ at }) => at >= from && at < to);
-    return { labels: [...match[2]!.matchAll(/\w+/g)].map(String), metrics: inside.map(({ metric }) => metric) };
-  });
-}
-
-function bracketEnd(names: string, from: number): number {
-  assert.match(names.slice(from), /^\s*\(/, "write `sum by (label) (…)`, not `sum (…) by (label)`: this test reads on");
-  for (let at = names.indexOf("(", from), depth = 0; at < names.length; at++) {
-    depth += names[at] === "(" ? 1 : names[at] === ")" ? -1 : 0;
-    if (depth === 0) return at;
-  }
-  return names.length;
-}
 
 describe("the parser of this test", () => {
   it("finds metrics, their labels and what a grouping is asked of", () => {
@@ -128,14 +90,14 @@ describe("dashboards/gateway.json and the metric catalogue", () => {
     for (const { where, metric } of used) {
       assert.ok(
         known.has(metric),
-        `${PATH}, ${where}: ${metric} is neither in src/metrics/catalog.ts nor a default of prom-client. ` +
+        `${where}: ${metric} is neither in src/metrics/catalog.ts nor a default of prom-client. ` +
           "Correct the query, or add the metric to the catalogue.",
       );
     }
   });
 
   it("shows every metric of ours", () => {
-    const onPanels = expressions.filter(({ where }) => where.startsWith("panel"));
+    const onPanels = expressions.filter(({ where }) => where.includes("panel"));
     const shown = new Set(onPanels.flatMap(({ text }) => selectorsOf(text).map(({ metric }) => metric)));
     for (const name of METRICS.keys()) {
       assert.ok(
@@ -159,15 +121,12 @@ describe("dashboards/gateway.json and the metric catalogue", () => {
       for (const { metric, label } of asked) {
         const has = known.get(metric)?.labels ?? new Set();
         const message = `${metric} has no label "${label}" (src/metrics/catalog.ts); it has ${[...has].join(", ")}`;
-        assert.ok(has.has(label), `${PATH}, ${where}: ${message}`);
+        assert.ok(has.has(label), `${where}: ${message}`);
       }
       for (const [, label = ""] of legend.matchAll(/\{\{\s*(\w+)\s*\}\}/g)) {
         const all = selectorsOf(text).flatMap(({ metric }) => [...(known.get(metric)?.labels ?? [])]);
         const left = groupings.length > 0 ? groupings.flatMap(({ labels }) => labels) : all;
-        assert.ok(
-          left.includes(label),
-          `${PATH}, ${where}: the legend names {{${label}}}, which the query does not give`,
-        );
+        assert.ok(left.includes(label), `${where}: the legend names {{${label}}}, which the query does not give`);
       }
     }
   });
@@ -180,7 +139,7 @@ describe("dashboards/gateway.json and the metric catalogue", () => {
         assert.equal(
           isRate,
           wanted,
-          `${PATH}, ${where}: ${metric} ${wanted ? "is a counter: use rate()" : "is a gauge: no rate()"}`,
+          `${where}: ${metric} ${wanted ? "is a counter: use rate()" : "is a gauge: no rate()"}`,
         );
       }
     }
@@ -219,11 +178,28 @@ describe("the dashboard's layout", () => {
   });
 });
 
+describe("dashboards/alerts.yml", () => {
+  it("says of each alert what is wrong, what that means and what to do, and how urgent it is", () => {
+    for (const { alert, labels, annotations } of alerts) {
+      assert.deepEqual(Object.keys(annotations), ["summary", "description", "remedy"], alert);
+      assert.match(labels.severity ?? "", /^(page|ticket)$/, alert);
+    }
+    assert.equal(new Set(alerts.map(({ alert }) => alert)).size, alerts.length, "names of alerts repeat");
+  });
+
+  it("has a test in which each alert fires", () => {
+    const tests = readFileSync("dashboards/alerts.test.yml", "utf8");
+    for (const { alert } of alerts) {
+      assert.match(tests, new RegExp(`alertname="${alert}"[^}]*\\}',?\\s+value: 1`), alert);
+    }
+  });
+});
+
 describe("promtool", () => {
   const missing = spawnSync("promtool", ["--version"]).error !== undefined;
   const remedy = "promtool is not here: apt-get install --no-install-recommends prometheus";
 
-  it("accepts every expression and dashboards/prometheus.yml", {
+  it("accepts every expression and dashboards/prometheus.yml, and the alerts do what their tests say", {
     skip: missing && process.env.CI !== "true" && remedy,
   }, () => {
     assert.ok(!missing, remedy);
@@ -232,9 +208,14 @@ describe("promtool", () => {
       const rules = expressions.map(({ text }, i) => ({ record: `check:e${i}`, expr: withoutVariables(text) }));
       // JSON is YAML.
       writeFileSync(join(folder, "rules.yml"), JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
-      for (const words of [`rules ${join(folder, "rules.yml")}`, "config dashboards/prometheus.yml"]) {
-        const { status, stdout, stderr } = spawnSync("promtool", ["check", ...words.split(" ")], { encoding: "utf8" });
-        assert.equal(status, 0, `promtool check ${words}:\n${stdout}${stderr}`);
+      const rulesPath = join(folder, "rules.yml");
+      for (const words of [
+        `check rules ${rulesPath}`,
+        "check config dashboards/prometheus.yml",
+        "test rules dashboards/alerts.test.yml",
+      ]) {
+        const { status, stdout, stderr } = spawnSync("promtool", words.split(" "), { encoding: "utf8" });
+        assert.equal(status, 0, `promtool ${words}:\n${stdout}${stderr}`);
       }
     } finally {
       rmSync(folder, { recursive: true, force: true });

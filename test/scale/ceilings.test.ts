@@ -187,5 +187,10 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     const report = await doctor({}, "--side", "both", "--connections", "5200");
     const { evidence } = await loadIn({}, gateway, "--connections", "5200", ...HASTE, ...BOUND);
     assertStopped(evidence, report("conntrack").connections, "conntrack");
+    assert.match(
+      gateway.run.stderr,
+      /the connection-tracking table is full.*remedy: raise net\.netfilter\.nf_conntrack_max/,
+    );
+    assert.ok((await gateway.metric('megagate_limit_events_total{limit="conntrack"}')) > 0, "the gateway names it too");
   });
 });

@@ -1,11 +1,11 @@
 /** One ramp as the observer sees it: a made-up kernel whose tables fill up, and a gateway that answers or does not. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Snapshot, takeSnapshot } from "../../../../load/attribution/counters.js";
 import { Curve } from "../../../../load/attribution/curve.js";
-import type { GatewayNumbers } from "../../../../load/attribution/gateway.js";
 import { type Moment, Observer } from "../../../../load/attribution/observer.js";
 import { KernelFiles } from "../../../../load/files.js";
+import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
+import type { GatewayNumbers } from "../../../../sysctl/attribution/proofs.js";
 import { until } from "../../../support/wait.js";
 
 const RUN = {

@@ -4,11 +4,10 @@
  * A proof is "proven" when the limit itself was seen to be reached or its own error came back, "likely" when a counter
  * that only this mechanism moves has grown, "possible" when nothing but the circumstances speaks for it.
  */
-import type { Tally } from "../messages.js";
+import type { Tally } from "../../load/messages.js";
 import type { Snapshot } from "./counters.js";
-import type { GatewayNumbers } from "./gateway.js";
 
-/** What there is to judge by: one run, from before its first connection until its curve went flat. */
+/** What there is to judge by: a run, from before its first connection until its curve went flat; or a gateway's last second. */
 export interface View {
   /** Growth of each counter since the ramp began; of levels and limits, it means nothing. */
   readonly grown: Snapshot;
@@ -26,11 +25,28 @@ export interface View {
   readonly memory: { readonly freeBytes: number; readonly floorBytes: number };
 }
 
+/** What the gateway says of itself. Any gateway may leave out any of it; what it does not say is NaN. */
+export interface GatewayNumbers {
+  readonly connections: number;
+  readonly workers: number;
+  readonly workersExpected: number;
+  readonly workersListening: number;
+  /** Handshakes refused because every worker was at its cap. */
+  readonly refusedFull: number;
+  readonly restarts: number;
+  /** Connections that all its workers may hold together, and the limit that decided it; "" when it does not say. */
+  readonly cap: number;
+  readonly capLimit: string;
+  /** Descriptors that its fullest worker has left, by the kernel's limit. */
+  readonly descriptorsLeft: number;
+}
+
 /** What does not change while a run lasts. */
 export interface Circumstances {
   readonly target: number;
   readonly colocated: boolean;
   readonly cores: number;
+  /** 0 where a gateway looks at itself. */
   readonly generators: number;
   /** Descriptor limit of one generator. */
   readonly nofile: number;
@@ -58,6 +74,8 @@ export interface CauseRow {
   readonly title: string;
   readonly prove: (view: View) => Proof | undefined;
   readonly remedy: string;
+  /** What else a load run may do about it. */
+  readonly orLoad?: string;
 }
 
 const failedBy = (...names: readonly string[]): ((view: View) => number) => {

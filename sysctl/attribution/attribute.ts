@@ -1,9 +1,8 @@
 /**
- * Which mechanism made the curve go flat: the causes of causes.ts that the numbers of a run prove, the surest first.
- * Pure: what was counted goes in, a part of the evidence comes out.
+ * Which mechanism is at work: the causes of causes.ts that numbers prove, the surest first. Pure: what was counted goes in,
+ * a part of a run's evidence or of a gateway's log comes out.
  */
 import { CAUSES } from "./causes.js";
-import type { Flat } from "./curve.js";
 import type { CauseRow, Certainty, Proof, View } from "./proofs.js";
 
 export interface Cause {
@@ -19,11 +18,6 @@ export interface Cause {
   readonly remedy: string;
 }
 
-export interface Plateau extends Flat {
-  /** The surest first; empty when nothing that is counted explains it. */
-  readonly causes: readonly Cause[];
-}
-
 const RANK: Readonly<Record<Certainty, number>> = { proven: 0, likely: 1, possible: 2 };
 
 /** `firstSeen`: error name or counter → open connections when it first moved. */
@@ -33,11 +27,15 @@ export function attribute(view: View, firstSeen: ReadonlyMap<string, number>): C
     return proof ? [{ row, proof }] : [];
   });
   found.sort((a, b) => RANK[a.proof.certainty] - RANK[b.proof.certainty] || b.proof.weight - a.proof.weight);
-  return found.map(({ row, proof }) => describe(row, proof, firstSeen));
+  const isLoad = view.run.generators > 0;
+  return found.map(({ row, proof }) => ({
+    ...describe(row, proof, firstSeen),
+    remedy: isLoad && row.orLoad !== undefined ? `${row.remedy}, or ${row.orLoad}` : row.remedy,
+  }));
 }
 
-function describe(row: CauseRow, proof: Proof, firstSeen: ReadonlyMap<string, number>): Cause {
-  const { id, side, title, remedy } = row;
+function describe(row: CauseRow, proof: Proof, firstSeen: ReadonlyMap<string, number>): Omit<Cause, "remedy"> {
+  const { id, side, title } = row;
   const seen = proof.signs.flatMap((sign) => firstSeen.get(sign) ?? []);
   const numbers = Object.entries(proof.numbers).map(([name, n]) => [name, Number.isFinite(n) ? n : null] as const);
   return {
@@ -47,21 +45,13 @@ function describe(row: CauseRow, proof: Proof, firstSeen: ReadonlyMap<string, nu
     title,
     numbers: Object.fromEntries(numbers),
     firstSeenAt: seen.length > 0 ? Math.min(...seen) : null,
-    remedy,
   };
 }
 
-const grouped = (n: number): string => n.toLocaleString("en-US");
+export const grouped = (n: number): string => n.toLocaleString("en-US");
 
 /** "conntrack: the connection-tracking table is full … (entries 5,000, limit 5,000)". */
 export function causeInWords({ id, title, numbers }: Cause): string {
   const known = Object.entries(numbers).flatMap(([name, n]) => (n === null ? [] : [`${name} ${grouped(n)}`]));
   return `${id}: ${title} (${known.join(", ")})`;
-}
-
-/** The reason that a verdict gives for a run which did not come to its target. */
-export function plateauInWords({ connections, causes: [first] }: Plateau): string {
-  const where = `the curve went flat at ${grouped(connections)}`;
-  if (!first) return `${where}, and nothing that is counted here explains it`;
-  return `${where}: ${causeInWords(first)}; remedy: ${first.remedy}`;
 }

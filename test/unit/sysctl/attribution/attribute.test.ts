@@ -1,12 +1,13 @@
 /** Each mechanism is named by the numbers that only it moves, and the surest comes first. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { attribute, causeInWords, plateauInWords } from "../../../../load/attribution/attribute.js";
-import { CAUSES } from "../../../../load/attribution/causes.js";
-import { type Snapshot, takeSnapshot } from "../../../../load/attribution/counters.js";
-import { type GatewayNumbers, parseMetrics } from "../../../../load/attribution/gateway.js";
-import type { View } from "../../../../load/attribution/proofs.js";
+import { parseMetrics } from "../../../../load/attribution/gateway.js";
+import { plateauInWords } from "../../../../load/attribution/plateau.js";
 import { KernelFiles } from "../../../../load/files.js";
+import { attribute, causeInWords } from "../../../../sysctl/attribution/attribute.js";
+import { CAUSES } from "../../../../sysctl/attribution/causes.js";
+import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
+import type { GatewayNumbers, View } from "../../../../sysctl/attribution/proofs.js";
 
 const NONE = takeSnapshot(new KernelFiles("/nowhere/"));
 const NOTHING = Object.fromEntries(Object.keys(NONE).map((name) => [name, 0])) as unknown as Snapshot;

@@ -1,10 +1,10 @@
 /**
  * One look at the kernel's own counters: what it dropped, refused or ran out of. A dozen small files, a third of
- * a millisecond. Runs in the coordinator, so that it sees the network namespace of the client ends, and of the gateway too
- * where that runs beside it.
+ * a millisecond. It sees the network namespace in which it runs: in a load run's coordinator that of the client ends, and of
+ * the gateway too where that runs beside it; in a gateway's supervisor the gateway's.
  * What a kernel does not have is NaN, which no comparison takes for a proof.
  */
-import type { KernelFiles } from "../files.js";
+import type { KernelFiles } from "../../load/files.js";
 
 /** Name here → name in /proc/net/netstat. They only grow. */
 const TCP_COUNTERS = {

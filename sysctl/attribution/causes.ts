@@ -38,7 +38,8 @@ export const CAUSES: readonly CauseRow[] = [
       const numbers = { "free bytes": freeBytes, "floor bytes": floorBytes };
       return { certainty: "proven", numbers, weight: Number.POSITIVE_INFINITY, signs: [] };
     },
-    remedy: "open fewer --connections, lower --memory-floor, or take a bigger machine",
+    remedy: "take a bigger machine",
+    orLoad: "open fewer --connections, or lower --memory-floor",
   },
   {
     id: "memory",
@@ -189,7 +190,8 @@ export const CAUSES: readonly CauseRow[] = [
       };
       return { certainty: "likely", numbers, weight: drops, signs: ["listenOverflows", "listenDrops"] };
     },
-    remedy: "raise net.core.somaxconn and tcp_max_syn_backlog before the gateway starts, or lower --in-flight",
+    remedy: "raise net.core.somaxconn and tcp_max_syn_backlog before the gateway starts, or give it more cores",
+    orLoad: "lower --in-flight",
   },
   {
     id: "packet-backlog",
@@ -200,7 +202,8 @@ export const CAUSES: readonly CauseRow[] = [
       const numbers = { dropped: grown.softnetDrops, "SYN retransmits": grown.synRetransmits };
       return { certainty: "likely", numbers, weight: grown.softnetDrops, signs: ["softnetDrops"] };
     },
-    remedy: "raise net.core.netdev_max_backlog, or lower --in-flight",
+    remedy: "raise net.core.netdev_max_backlog",
+    orLoad: "lower --in-flight",
   },
   {
     id: "half-range",
@@ -241,6 +244,7 @@ export const CAUSES: readonly CauseRow[] = [
       const numbers = { "busy per cent": Math.round(busy * 100), cores: run.cores };
       return { certainty: "possible", numbers, weight: 0, signs: [] };
     },
-    remedy: "take more cores, or lower --rate and --in-flight so that what is open is served in time",
+    remedy: "take more cores, or let clients come more slowly",
+    orLoad: "lower --rate and --in-flight so that what is open is served in time",
   },
 ];

@@ -1,0 +1,100 @@
+/** What the supervisor makes of its machine: lines of the log, and news for the hub when there are any. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { MachineNews, Present } from "../../../src/process/messages.js";
+import { type Machine, Watching } from "../../../src/process/watching.js";
+
+const PRESENT: Present = {
+  connections: 70,
+  workers: 2,
+  workersListening: 2,
+  refusedFull: 0,
+  lagSeconds: 0,
+  cap: { connections: 200, limit: "descriptors" },
+};
+const NOTHING: ReturnType<Machine["look"]> = { began: [], over: [] };
+
+interface Fake {
+  machine: Machine;
+  look: Machine["look"];
+  events: Record<string, number>;
+  surveys: number[];
+  said: string[];
+  news: MachineNews[];
+}
+
+function watched(): { fake: Fake; watching: Watching } {
+  const fake: Omit<Fake, "machine"> = {
+    look: () => NOTHING,
+    events: { conntrack: 0 },
+    surveys: [],
+    said: [],
+    news: [],
+  };
+  const machine: Machine = {
+    first: undefined,
+    ceilings: (open) => {
+      fake.surveys.push(open);
+      return { memory: 5000 };
+    },
+    look: (present) => fake.look(present),
+    get limitEvents() {
+      return { ...fake.events };
+    },
+  };
+  const log = (level: string, message: string, fields: object = {}): void => {
+    fake.said.push(`${level} ${message} ${JSON.stringify(fields)}`);
+  };
+  const watching = new Watching(machine, log, (news) => fake.news.push(news));
+  return { fake: Object.assign(fake, { machine }), watching };
+}
+
+describe("the supervisor's watch", () => {
+  it("tells the hub ceilings and events when they have changed, and all of it anew when the hub is new", () => {
+    const { fake, watching } = watched();
+    watching.heard(PRESENT);
+    watching.heard(PRESENT);
+    const first: MachineNews = { type: "machine", ceilings: { memory: 5000 }, limitEvents: { conntrack: 0 } };
+    assert.deepEqual(fake.news, [first]);
+    fake.events = { conntrack: 1 };
+    watching.heard(PRESENT);
+    const second = { ...first, limitEvents: { conntrack: 1 } };
+    assert.deepEqual(fake.news, [first, second]);
+    watching.renew();
+    watching.heard(PRESENT);
+    assert.deepEqual(fake.news, [first, second, second]);
+  });
+
+  it("surveys the machine now and then, and only when it is known how many connections are open", () => {
+    const { fake, watching } = watched();
+    watching.heard({ ...PRESENT, workers: 0, connections: 0 });
+    assert.deepEqual(fake.surveys, []);
+    for (let i = 0; i < 10; i++) watching.heard(PRESENT);
+    assert.deepEqual(fake.surveys, [70]);
+  });
+
+  it("says in one line what stops the gateway, without numbers that nobody knows, and in another that it is over", () => {
+    const { fake, watching } = watched();
+    const cause = {
+      id: "conntrack",
+      title: "the table is full",
+      numbers: { dropped: 9, limit: null },
+      remedy: "raise it",
+    };
+    fake.look = () => ({ began: [cause], over: [{ id: "cpu", seconds: 7 }] });
+    watching.heard(PRESENT);
+    assert.deepEqual(fake.said, [
+      'warn the table is full (dropped 9); remedy: raise it {"limit":"conntrack","connections":70}',
+      'info no sign of cpu any more {"limit":"cpu","seconds":7}',
+    ]);
+  });
+
+  it("outlives a machine that cannot be looked at, and says so once", () => {
+    const { fake, watching } = watched();
+    fake.look = () => {
+      throw new Error("no /proc");
+    };
+    for (let i = 0; i < 3; i++) watching.heard(PRESENT);
+    assert.deepEqual(fake.said, ['error this machine could not be looked at {"error":"Error: no /proc"}']);
+  });
+});

@@ -1,0 +1,40 @@
+/** A running gateway asks this very machine at which counts its ceilings are. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { openMachine, withTracking } from "../../../../sysctl/attribution/machine.js";
+import { survey } from "../../../../sysctl/doctor/survey.js";
+
+describe("a machine that a gateway runs on", () => {
+  it("has known ceilings on the count, the first of which is the one told at start", () => {
+    const machine = openMachine(1000, [8080, 8081]);
+    const ceilings = machine.ceilings(0);
+    assert.ok(
+      Object.values(ceilings).every((n) => Number.isInteger(n) && n > 0),
+      JSON.stringify(ceilings),
+    );
+    const least = Math.min(...Object.values(ceilings));
+    assert.ok(machine.first && Math.abs(machine.first.connections / least - 1) < 0.1, JSON.stringify(machine.first));
+    for (const pace of ["accept-queue", "orphans", "ports"]) assert.ok(!(pace in ceilings), pace);
+  });
+
+  it("does not count what our own connections use against them", () => {
+    const { memory = 0 } = openMachine(1000, []).ceilings(0);
+    const { memory: withOurs = 0 } = openMachine(1000, []).ceilings(100_000);
+    assert.ok(withOurs > memory + 90_000, `${memory} with none open, ${withOurs} with 100,000`);
+  });
+
+  it("is surveyed in little time", () => {
+    const machine = openMachine(1000, []);
+    machine.ceilings(0);
+    const startedMs = performance.now();
+    machine.ceilings(0);
+    assert.ok(performance.now() - startedMs < 200);
+  });
+
+  it("knows whether connections are tracked by its own entries, where it has enough", () => {
+    const facts = (entries: number) => ({ ...survey(), tracking: { entries, live: null } });
+    const live = (entries: number, open: number) => withTracking(facts(entries), open).tracking?.live;
+    assert.deepEqual([live(5000, 5000), live(0, 5000), live(40, 5000), live(900, 5)], [true, false, null, null]);
+    assert.equal(withTracking({ ...survey(), tracking: null }, 5000).tracking, null);
+  });
+});
