@@ -11,12 +11,12 @@ import { VOID_EPOCH } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
 import type { Topic, Topics } from "../topics/topics.js";
 import { answerOf, isAhead, reqtypeOf, resetOf } from "./answers.js";
+import type { LeaveReason } from "./farewell.js";
 import { Parking } from "./parking.js";
 import { PORTION_BYTES } from "./portion.js";
 import {
   BadRequest,
   errorReply,
-  goodbye,
   HEARTBEAT_REPLY,
   HEARTBEAT_REQUEST,
   parseCommand,
@@ -238,7 +238,7 @@ export class Sessions {
     this.#closing = undefined;
   }
 
-  #end(socket: Socket, kind: "messageTooBig" | "draining", reason: CloseReason, text: string): void {
+  #end(socket: Socket, kind: "messageTooBig" | "draining" | "restarting", reason: CloseReason, text: string): void {
     this.#closing = reason;
     socket.end(ERRORS[kind].close, text);
     this.#closing = undefined;
@@ -254,20 +254,16 @@ export class Sessions {
     counters[SLOT[`closed_${reason}`]]! += 1;
   }
 
-  /** Says goodbye to everybody, a slice a turn, so that handshakes and pongs are still answered in between. */
-  async endAll(windowMs: number): Promise<void> {
-    const SLICE = 256;
-    const farewell = goodbye("drain", windowMs);
-    while (this.#open.size > 0) {
-      let left = SLICE;
-      for (const socket of this.#open) {
-        if (left-- === 0) break;
-        socket.cork(() => {
-          if (!this.parking.midway(socket)) this.#send(socket, farewell);
-          this.#end(socket, "draining", "drain", ERRORS.draining.text);
-        });
-      }
-      await new Promise(setImmediate);
+  /** Says the message to `most` of the sockets and closes them (farewell.ts). */
+  sendAway(most: number, message: Buffer, reason: LeaveReason): void {
+    let left = most;
+    for (const socket of this.#open) {
+      if (left-- === 0) break;
+      socket.cork(() => {
+        if (!this.parking.midway(socket)) this.#send(socket, message);
+        const kind = reason === "restart" ? "restarting" : "draining";
+        this.#end(socket, kind, reason, ERRORS[kind].text);
+      });
     }
   }
 }
