@@ -147,6 +147,9 @@ function addDrain(program: Command): void {
     .command("drain")
     .description("With --plan: what an orderly stop and a rolling restart of a running gateway would take.");
   addOptions(drain, DRAIN_OPTIONS).action(async (flags: object) => {
-    await drainPlan(resolve(DRAIN_OPTIONS, { flags: { ...flags }, env: process.env }).config, (text) => void process.stdout.write(text));
+    await drainPlan(
+      resolve(DRAIN_OPTIONS, { flags: { ...flags }, env: process.env }).config,
+      (text) => void process.stdout.write(text),
+    );
   });
 }
