@@ -56,14 +56,15 @@ export async function rollWorkers(crew: Crew, around: RollSurroundings): Promise
 }
 
 async function start(crew: Crew, around: RollSurroundings): Promise<Worker> {
-  let died = false;
-  const fresh = crew.hire(() => {
-    died = true;
-  });
-  await until(() => fresh.child.ready || died, START_MS, around);
+  const deaths: number[] = [];
+  const fresh = crew.hire(() => deaths.push(Date.now()));
+  await until(() => fresh.child.ready || deaths.length > 0, START_MS, around);
   if (fresh.child.ready) return fresh;
   crew.dismiss(fresh);
-  const why = died ? "died while it started; the log of the gateway says why" : `was not ready within ${START_MS} ms`;
+  const why =
+    deaths.length > 0
+      ? "died while it started; the log of the gateway says why"
+      : `was not ready within ${START_MS} ms`;
   throw new GatewayError("failed", `the new process for worker ${fresh.place} ${why}. The others go on as they were`);
 }
 
