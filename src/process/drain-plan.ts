@@ -55,7 +55,7 @@ export interface DrainPlan {
 const AROUND_SECONDS = 4;
 /** Start of a process and its end, with clients that answer. */
 const EACH_SECONDS = 2;
-/** Beyond the window, where somebody never comes back (rolling.ts). */
+/** Beyond the window, where some never come back (rolling.ts). */
 const SETTLE_SECONDS = 3;
 
 export function planDrain(facts: DrainFacts, windowSeconds: number): DrainPlan {

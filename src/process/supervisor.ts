@@ -183,6 +183,7 @@ export class Supervisor {
     const around = {
       log: this.log,
       stopSeconds: this.config.stopSeconds,
+      returnRate,
       load: () => this.#load,
       stopping: () => this.#stopping !== undefined,
       tell: (roll: RollState) => this.#rolled(roll),
