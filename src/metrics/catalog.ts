@@ -29,6 +29,7 @@ export const CLOSE_REASONS = {
   too_big: "a message over the limit (1009), or over the native limit (cut)",
   slow: "read slower than it was sent to",
   drain: "the gateway was stopping (1012)",
+  restart: "its worker was replaced in a rolling restart (1012)",
   worker_lost: "its worker process died",
 } as const;
 export type CloseReason = keyof typeof CLOSE_REASONS;
@@ -174,6 +175,11 @@ export const HUB_METRICS = {
     name: "megagate_worker_restarts_total",
     type: "counter",
     help: "Workers restarted after they died.",
+  },
+  workerRolls: {
+    name: "megagate_worker_rolls_total",
+    type: "counter",
+    help: "Workers replaced by rolling restarts.",
   },
   topics: { name: "megagate_topics", type: "gauge", help: "Topics that the hub numbers." },
   topicMemory: {

@@ -1,29 +1,25 @@
 /**
- * `megagate serve`: decides the number of workers, forks hub and workers, restarts what dies, stops all in order.
- * Holds no state and serves nothing, so that it has no reason to fail.
+ * `megagate serve`: forks hub and workers, restarts what dies, replaces workers one by one when asked to, stops all in
+ * order. Holds no state and serves nothing, so that it has no reason to fail.
  *
  *   supervisor ──control──► hub process (admin port)
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type Cap,
-  type CapLimit,
-  capOf,
-  fullestWorker,
-  RETURN_RATE,
-  workerCap,
-  workersFor,
-} from "../config/capacity.js";
+import { returnRate } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
+import type { Farewell } from "../session/farewell.js";
 import { Child } from "./children.js";
-import { raiseNofile, sharedLimits } from "./limits.js";
-import type { FromChild, StartHub, StartWorker } from "./messages.js";
+import { Crew } from "./crew.js";
+import { endedInAll, type FromChild, type Load, type RollState, type StartHub, type StartWorker } from "./messages.js";
+import { tellWithinMs } from "./pace.js";
+import type { Plan } from "./plan.js";
 import { findPort } from "./ports.js";
+import { rollWorkers } from "./rolling.js";
 import { type Machine, Watching } from "./watching.js";
 
 /** Longest path of a unix socket, less the file name. */
@@ -32,49 +28,8 @@ const MAX_RUN_DIR_BYTES = 85;
 /** Deaths of one child before it was ever ready, at which the start is given up. */
 const START_TRIES = 4;
 
-export interface Plan {
-  readonly workers: number;
-  /** What one worker holds before it stops listening. */
-  readonly cap: Cap;
-  readonly nofile: number;
-}
-
-/** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
-export async function makePlan(config: ServeConfig): Promise<Plan> {
-  const cores = availableParallelism();
-  const wanted = config.workers || cores;
-  const enough = fullestWorker(config.connections, wanted) + 100;
-  const { soft: nofile } = await raiseNofile(enough);
-  const workers = config.workers || workersFor(config.connections, cores, nofile);
-  const most = capOf(workers, nofile, sharedLimits());
-  if (most.connections < 1) {
-    throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[most.limit](nofile)}`);
-  }
-  if (config.workerConnections > most.connections) {
-    throw new GatewayError(
-      "config",
-      `--worker-connections: a worker can hold ${most.connections} connections under ${LIMITS[most.limit](nofile)}, not ${config.workerConnections}`,
-    );
-  }
-  const needsMore = fullestWorker(config.connections, workers) > workerCap(nofile);
-  if (config.workers > 0 && config.workerConnections === 0 && needsMore) {
-    const needed = workersFor(config.connections, cores, nofile);
-    throw new GatewayError(
-      "config",
-      `--workers: ${config.connections} connections need at least ${needed} workers under the descriptor limit of ${nofile} a process; leave --workers out to have them computed`,
-    );
-  }
-  const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
-  return { workers, cap: config.workerConnections > 0 ? wish : most, nofile };
-}
-
-/** The limit behind a cap, in words: what a person would raise. */
-export const LIMITS: Readonly<Record<CapLimit, (nofile: number) => string>> = {
-  descriptors: (nofile) => `the descriptor limit of ${nofile}`,
-  "epoll-watches": () => "the epoll watches of one user (fs.epoll.max_user_watches)",
-  "file-max": () => "the open files that fs.file-max leaves (root is exempt)",
-  "worker-connections": () => "--worker-connections",
-};
+/** For the hub's word that it says so; a busy one must not hold up the stop. */
+const UNREADY_MS = 500;
 
 export interface Addresses {
   readonly port: number;
@@ -83,14 +38,16 @@ export interface Addresses {
 
 export class Supervisor {
   readonly #hub: Child;
-  readonly #workers: Child[];
-  readonly #full = new Set<number>();
+  readonly #crew: Crew;
+  readonly #watching: Watching;
   readonly #runDir: string;
   readonly #ownsRunDir: boolean;
   #port: number;
   #adminPort: number;
-  #overflow = false;
-  #settledDeaths = 0;
+  #started = false;
+  #settledEnded = 0;
+  #load: Load | undefined;
+  #roll: RollState = { state: "none", replaced: 0, of: 0, detail: "no rolling restart so far" };
   #stopping: Promise<void> | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
@@ -112,14 +69,16 @@ export class Supervisor {
       );
     }
     mkdirSync(this.#runDir, { recursive: true, mode: 0o700 });
-    const hubOptions = { name: "hub", entry: "./hub.js", startMessage: () => this.#startHub() };
-    const watching = new Watching(machine, log, (news) => this.#hub.tell(news));
-    this.#hub = this.#child(hubOptions, (message) => {
-      if (message.type === "settled") this.#settledDeaths = message.deaths;
-      else if (message.type === "ready") watching.renew();
-      else if (message.type === "present") watching.heard(message);
+    this.#watching = new Watching(machine, log, (news) => this.#hub.tell(news));
+    this.#hub = this.#createHub();
+    this.#crew = new Crew({
+      log,
+      startMessage: (place) => this.#startWorker(place),
+      heard: (message) => this.#heard(message),
+      diedEarly: (name, deaths) => this.#diedEarly(name, deaths),
+      changed: (size) => this.#hub.tell({ type: "crew", size }),
+      ended: (worker, pid) => this.#hub.tell({ type: "workerEnded", worker, pid, ended: this.#crew.ended }),
     });
-    this.#workers = Array.from({ length: plan.workers }, (_, index) => this.#worker(index));
   }
 
   /** Resolves when everybody listens. Throws what the user can mend. */
@@ -128,9 +87,10 @@ export class Supervisor {
     this.#adminPort = await findPort("admin", this.config.adminHost, this.config.adminPort);
     this.#hub.start();
     await this.#until(() => this.#hub.ready);
-    for (const worker of this.#workers) worker.start();
-    await this.#until(() => this.#workers.every((worker) => worker.ready));
+    for (let i = 0; i < this.plan.workers; i++) this.#crew.hire();
+    await this.#until(() => this.#crew.workers.every(({ child }) => child.ready));
     this.#onFatal = undefined;
+    this.#started = true;
     return { port: this.#port, adminPort: this.#adminPort };
   }
 
@@ -144,87 +104,118 @@ export class Supervisor {
     });
   }
 
-  #child(
-    options: { name: string; entry: string; startMessage: () => StartHub | StartWorker },
-    onMessage: (message: FromChild) => void,
-    onDied: (pid: number, restarts: number) => void = () => undefined,
-  ): Child {
+  #createHub(): Child {
     return new Child({
-      ...options,
+      name: "hub",
+      entry: "./hub.js",
       log: this.log,
-      onDied: (pid, restarts) => {
-        onDied(pid, restarts);
-        // Heard only while starting: a gateway that has run keeps trying.
-        if (restarts === START_TRIES) {
-          this.#onFatal?.(
-            new GatewayError("failed", `${options.name} died ${restarts} times while starting; the log above says why`),
-          );
-        }
-      },
-      onMessage: (message) => {
-        if (message.type === "log") this.log(message.level, message.message, message.fields);
-        else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
-        else onMessage(message);
-        if (message.type === "ready") this.#onReady?.();
+      startMessage: () => this.#startHub(),
+      onMessage: (message) => this.#heardHub(message),
+      onDied: (_pid, deaths) => {
+        this.#load = undefined;
+        this.#diedEarly("hub", deaths);
       },
     });
   }
 
-  #worker(index: number): Child {
-    const options = { name: `worker ${index}`, entry: "./worker.js", startMessage: () => this.#startWorker(index) };
-    return this.#child(
-      options,
-      (message) => this.#fromWorker(index, message),
-      (pid) => {
-        this.#setFull(index, false);
-        this.#hub.tell({ type: "workerDied", worker: index, pid, restarts: this.#workerRestarts });
-      },
-    );
+  #heardHub(message: FromChild): void {
+    if (message.type === "ready") this.#watching.renew();
+    else if (message.type === "present") this.#watching.heard(message);
+    this.#heard(message);
   }
 
-  get #workerRestarts(): number {
-    return this.#workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  #heard(message: FromChild): void {
+    if (message.type === "log") this.log(message.level, message.message, message.fields);
+    else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
+    else if (message.type === "ready") this.#onReady?.();
+    else if (message.type === "settled") this.#settledEnded = message.ended;
+    else if (message.type === "load") this.#load = message.load;
+    else if (message.type === "restartWorkers") this.restartWorkers("asked on the admin port");
+  }
+
+  /** Heard only while starting: a gateway that has run keeps trying. */
+  #diedEarly(name: string, deaths: number): void {
+    if (deaths < START_TRIES) return;
+    this.#onFatal?.(new GatewayError("failed", `${name} died ${deaths} times while starting; the log above says why`));
   }
 
   #startHub(): StartHub {
-    const { workers, cap } = this.plan;
-    const restarts = this.#workerRestarts;
-    const allLived = restarts === this.#settledDeaths;
-    // A restarted hub keeps the port that the first one was given.
-    const config = { ...this.config, adminPort: this.#adminPort };
-    const all = { workers, cap: { ...cap, connections: cap.connections * workers } };
-    const rebuild = this.#hub.restarts > 0;
-    return { type: "startHub", config, path: this.#socketPath, ...all, restarts, rebuild, allLived };
+    const { ended } = this.#crew;
+    return {
+      type: "startHub",
+      // A restarted hub keeps the port that the first one was given.
+      config: { ...this.config, adminPort: this.#adminPort },
+      path: this.#socketPath,
+      workers: this.plan.workers,
+      cap: { ...this.plan.cap, connections: this.plan.cap.connections * this.plan.workers },
+      workerCap: this.plan.cap.connections,
+      crew: this.#crew.workers.length,
+      ended,
+      roll: this.#roll,
+      rebuild: this.#hub.restarts > 0,
+      allLived: endedInAll(ended) === this.#settledEnded,
+    };
   }
 
   #startWorker(index: number): StartWorker {
     const { nofile } = this.plan;
     const cap = this.plan.cap.connections;
-    const windowMs = Math.max(1000, Math.ceil((this.config.connections / RETURN_RATE) * 1000));
     const { config } = this;
-    return { type: "startWorker", config, path: this.#socketPath, index, port: this.#port, cap, nofile, windowMs };
+    const farewell = this.#farewellOfAll();
+    return { type: "startWorker", config, path: this.#socketPath, index, port: this.#port, cap, nofile, farewell };
+  }
+
+  #farewellOfAll(): Farewell {
+    const withinMs = tellWithinMs(this.config.stopSeconds);
+    return { reason: "drain", among: this.plan.workers, perSecond: returnRate(), withinMs };
   }
 
   get #socketPath(): string {
     return join(this.#runDir, `hub-${process.pid}.sock`);
   }
 
-  #fromWorker(index: number, message: FromChild): void {
-    if (message.type === "ready" && this.#overflow) this.#workers[index]!.tell({ type: "overflow", on: true });
-    else if (message.type === "full") this.#setFull(index, message.full);
+  /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
+  restartWorkers(why: string): void {
+    const refusal = this.#stopping
+      ? "the gateway is stopping"
+      : this.#roll.state === "rolling"
+        ? "another one is running"
+        : this.#started
+          ? undefined
+          : "the gateway is starting";
+    if (refusal !== undefined) {
+      this.log("warn", `no rolling restart: ${refusal}`, { why });
+      const running = this.#roll.state === "rolling";
+      this.#rolled(running ? this.#roll : { state: "failed", replaced: 0, of: 0, detail: refusal });
+      return;
+    }
+    const of = this.#crew.workers.length;
+    this.log("info", "rolling restart begins", { workers: of, why });
+    this.#rolled({ state: "rolling", replaced: 0, of, detail: "begins" });
+    const around = {
+      log: this.log,
+      stopSeconds: this.config.stopSeconds,
+      returnRate,
+      load: () => this.#load,
+      stopping: () => this.#stopping !== undefined,
+      tell: (roll: RollState) => this.#rolled(roll),
+    };
+    rollWorkers(this.#crew, around).then(
+      () => {
+        this.log("info", "rolling restart done", { workers: of });
+        this.#rolled({ state: "done", replaced: of, of, detail: "every worker is a new process" });
+      },
+      (error: unknown) => {
+        const detail = error instanceof Error ? error.message : String(error);
+        this.log("error", `rolling restart ended early: ${detail}`, { replaced: this.#roll.replaced, of });
+        this.#rolled({ ...this.#roll, state: "failed", detail });
+      },
+    );
   }
 
-  /** When every worker is at its cap they listen again, a little beyond it, to say so. */
-  #setFull(index: number, full: boolean): void {
-    if (full) this.#full.add(index);
-    else this.#full.delete(index);
-    const overflow = this.#full.size === this.plan.workers;
-    if (overflow === this.#overflow) return;
-    this.#overflow = overflow;
-    const { limit } = this.plan.cap;
-    if (overflow) this.log("warn", "every worker is at its cap; new clients get 503", { limit });
-    else this.log("warn", "there is room again");
-    for (const worker of this.#workers) worker.tell({ type: "overflow", on: overflow });
+  #rolled(roll: RollState): void {
+    this.#roll = roll;
+    this.#hub.tell({ type: "roll", roll });
   }
 
   /** Everybody is told to go, then workers and hub end. Bounded by `stopSeconds`; asked twice, it is the same stop. */
@@ -234,19 +225,29 @@ export class Supervisor {
   }
 
   async #stopAll(): Promise<void> {
-    this.#hub.tell({ type: "notReady" });
-    const deadlineMs = this.config.stopSeconds * 1000;
-    const cut = await Promise.all(this.#workers.map((worker) => worker.stop(deadlineMs)));
-    const late = cut.filter(Boolean).length;
+    await this.#becomeUnready();
+    const { stopSeconds, stopNoticeSeconds } = this.config;
+    await new Promise((resolve) => setTimeout(resolve, stopNoticeSeconds * 1000));
+    const late = await this.#crew.stop(stopSeconds * 1000, this.#farewellOfAll());
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
-    await this.#hub.stop(deadlineMs);
+    await this.#hub.stop(stopSeconds * 1000);
     this.#clean();
+  }
+
+  /** Before anything closes: whoever looks at `/readyz` is not to be surprised. */
+  async #becomeUnready(): Promise<void> {
+    this.#hub.tell({ type: "notReady" });
+    const endMs = performance.now() + UNREADY_MS;
+    while (this.#hub.ready && this.#load?.ready !== false && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** At once, without farewell. */
   kill(): void {
-    for (const child of [...this.#workers, this.#hub]) child.kill();
+    this.#crew.kill();
+    this.#hub.kill();
     this.#clean();
   }
 

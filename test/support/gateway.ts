@@ -35,11 +35,17 @@ export class Run {
 export interface Surroundings {
   readonly user?: number;
   readonly nofile?: number;
+  /** Another copy of the program. */
+  readonly program?: string;
 }
 
-export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}, { user, nofile }: Surroundings = {}): Run {
+export function cli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  { user, nofile, program = CLI }: Surroundings = {},
+): Run {
   const limit = nofile === undefined ? "" : `ulimit -n ${nofile} && `;
-  const command = ["-c", `${limit}exec "$0" "$@"`, process.execPath, CLI, ...args];
+  const command = ["-c", `${limit}exec "$0" "$@"`, process.execPath, program, ...args];
   const as = user === undefined ? {} : { uid: user, gid: user };
   return new Run(spawn("sh", command, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"], ...as }));
 }

@@ -1,0 +1,50 @@
+/** How many workers there are, and how much each may hold: decided once, at the start, from the configuration and the kernel. */
+import { availableParallelism } from "node:os";
+import { type Cap, type CapLimit, capOf, fullestWorker, workerCap, workersFor } from "../config/capacity.js";
+import type { ServeConfig } from "../config/options.js";
+import { GatewayError } from "../errors.js";
+import { raiseNofile, sharedLimits } from "./limits.js";
+
+export interface Plan {
+  readonly workers: number;
+  /** What one worker holds before it stops listening. */
+  readonly cap: Cap;
+  readonly nofile: number;
+}
+
+/** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
+export async function makePlan(config: ServeConfig): Promise<Plan> {
+  const cores = availableParallelism();
+  const wanted = config.workers || cores;
+  const enough = fullestWorker(config.connections, wanted) + 100;
+  const { soft: nofile } = await raiseNofile(enough);
+  const workers = config.workers || workersFor(config.connections, cores, nofile);
+  const most = capOf(workers, nofile, sharedLimits());
+  if (most.connections < 1) {
+    throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[most.limit](nofile)}`);
+  }
+  if (config.workerConnections > most.connections) {
+    throw new GatewayError(
+      "config",
+      `--worker-connections: a worker can hold ${most.connections} connections under ${LIMITS[most.limit](nofile)}, not ${config.workerConnections}`,
+    );
+  }
+  const needsMore = fullestWorker(config.connections, workers) > workerCap(nofile);
+  if (config.workers > 0 && config.workerConnections === 0 && needsMore) {
+    const needed = workersFor(config.connections, cores, nofile);
+    throw new GatewayError(
+      "config",
+      `--workers: ${config.connections} connections need at least ${needed} workers under the descriptor limit of ${nofile} a process; leave --workers out to have them computed`,
+    );
+  }
+  const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
+  return { workers, cap: config.workerConnections > 0 ? wish : most, nofile };
+}
+
+/** The limit behind a cap, in words: what a person would raise. */
+export const LIMITS: Readonly<Record<CapLimit, (nofile: number) => string>> = {
+  descriptors: (nofile) => `the descriptor limit of ${nofile}`,
+  "epoll-watches": () => "the epoll watches of one user (fs.epoll.max_user_watches)",
+  "file-max": () => "the open files that fs.file-max leaves (root is exempt)",
+  "worker-connections": () => "--worker-connections",
+};
