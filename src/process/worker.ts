@@ -44,6 +44,7 @@ async function start(given: StartWorker): Promise<Running> {
     },
     rules,
     config.topicLingerSeconds * 1000,
+    config.maxIdleTopics,
   );
   const sessions = new Sessions(topics, config);
   const listener = new Listener(app, {
@@ -146,6 +147,7 @@ function everySecond(link: Link, topics: Topics<Waiter>, listener: Listener, ses
   delay.enable();
   return setInterval(() => {
     topics.sweep(Date.now());
+    sessions.talkers.tick();
     counters[SLOT.connections] = sessions.size;
     counters[SLOT.listening] = listener.listening ? 1 : 0;
     counters[SLOT.workerTopics] = topics.size;

@@ -5,6 +5,7 @@
  */
 import { GatewayError } from "../errors.js";
 import type { Position } from "../topics/publication.js";
+import { Bodies, type BodyLimits } from "./bodies.js";
 import { drink, idempotencyKey, kindOfBody, type PublishRequest, readBody } from "./body.js";
 import { Lines } from "./lines.js";
 import { type Message, maxMessageBytes, parseJson, toMessage } from "./message.js";
@@ -28,14 +29,20 @@ interface Result extends Published {
   readonly duplicate?: true;
 }
 
+const USUAL_BODIES: BodyLimits = { bytes: 67_108_864, seconds: 30 };
+
 export class PublishApi {
   refused = 0;
+  readonly #bodies: Bodies;
 
   constructor(
     private readonly hub: HubPort,
     private readonly maxPublicationBytes: number,
+    limits: BodyLimits = USUAL_BODIES,
     private readonly recent: RecentIds = new RecentIds(),
-  ) {}
+  ) {
+    this.#bodies = new Bodies(limits);
+  }
 
   /** The body of the answer. Throws GatewayError; the caller turns it into the HTTP answer. */
   async publish(request: PublishRequest): Promise<object> {
@@ -45,16 +52,26 @@ export class PublishApi {
         if (id !== undefined) throw headerForMany();
         return await this.#stream(request);
       }
-      const bytes = await readBody(request, maxMessageBytes(this.maxPublicationBytes));
-      const value = parseJson(bytes, "the body");
-      const room = this.hub.room();
-      if (room !== undefined) await room;
-      if (!Array.isArray(value)) return { code: 0, ...this.#publish(this.#message(value, "the body", id)) };
-      if (id !== undefined) throw headerForMany();
-      return { code: 0, results: this.#publishAll(value) };
+      return await this.#whole(request, id);
     } catch (error) {
       this.refused += 1;
       throw error;
+    }
+  }
+
+  async #whole(request: PublishRequest, id: string | undefined): Promise<object> {
+    const body = this.#bodies.begin();
+    try {
+      const bytes = await readBody(request, maxMessageBytes(this.maxPublicationBytes), body);
+      // Parsed, an array may need ten times its bytes: while it waits, it stays as it came.
+      const room = this.hub.room();
+      if (room !== undefined) await room;
+      const value = parseJson(bytes, "the body");
+      if (!Array.isArray(value)) return { code: 0, ...this.#publish(this.#message(value, "the body", id)) };
+      if (id !== undefined) throw headerForMany();
+      return { code: 0, results: this.#publishAll(value) };
+    } finally {
+      body.close();
     }
   }
 

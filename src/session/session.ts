@@ -26,11 +26,17 @@ import {
 } from "./protocol.js";
 import { SlowReaders } from "./slow.js";
 import type { Socket } from "./socket.js";
+import { Talkers } from "./talkers.js";
 import { type Waiter, Waiting } from "./waiting.js";
 
 type SessionConfig = Pick<
   ServeConfig,
-  "maxMessageBytes" | "maxTopicsPerConnection" | "maxBackpressureBytes" | "heartbeatText" | "heartbeatAnswer"
+  | "maxMessageBytes"
+  | "maxTopicsPerConnection"
+  | "maxRequestsPerSecond"
+  | "maxBackpressureBytes"
+  | "heartbeatText"
+  | "heartbeatAnswer"
 >;
 
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
@@ -38,6 +44,7 @@ const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 export class Sessions {
   readonly #open = new Set<Socket>();
   readonly #waiting = new Waiting();
+  readonly talkers: Talkers;
   readonly parking: Parking;
   readonly slow: SlowReaders;
   readonly #textHeartbeat: Buffer;
@@ -49,6 +56,9 @@ export class Sessions {
     private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied" | "journal">,
     private readonly config: SessionConfig,
   ) {
+    const { maxRequestsPerSecond: most, maxTopicsPerConnection } = config;
+    // A client that comes back asks for all of its topics at once.
+    this.talkers = new Talkers(most === 0 ? Infinity : most + maxTopicsPerConnection);
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
     const find = (name: string): Topic | undefined => topics.find(name);
@@ -73,6 +83,7 @@ export class Sessions {
   received(socket: Socket, bytes: Buffer, isBinary: boolean): void {
     counters[SLOT.messagesIn]! += 1;
     counters[SLOT.bytesIn]! += bytes.length;
+    if (this.#isFlood(socket)) return;
     if (bytes.length > this.config.maxMessageBytes) {
       this.#end(socket, "messageTooBig", "too_big", `a message may have ${this.config.maxMessageBytes} bytes`);
     } else if (isBinary) {
@@ -84,6 +95,18 @@ export class Sessions {
     } else {
       this.#command(socket, bytes.toString("utf8"));
     }
+  }
+
+  /** A ping, which uWebSockets has answered, or a pong. */
+  beat(socket: Socket): void {
+    this.#isFlood(socket);
+  }
+
+  #isFlood(socket: Socket): boolean {
+    if (!this.talkers.tooMany(socket)) return false;
+    const text = `a connection may send ${this.talkers.most} messages and pings in a second`;
+    this.#end(socket, "tooManyRequests", "flood", text);
+    return true;
   }
 
   #command(socket: Socket, text: string): void {
@@ -125,6 +148,8 @@ export class Sessions {
     const { maxTopicsPerConnection } = this.config;
     const waiting = this.#waiting.count(socket);
     const parked = this.parking.topicsOf(socket);
+    // Following it already does not help one that waits for more than it may follow.
+    if (waiting >= maxTopicsPerConnection) return false;
     if (parked) return parked.size + waiting < maxTopicsPerConnection || parked.has(name);
     return socket.getTopics().length + waiting < maxTopicsPerConnection || socket.isSubscribed(name);
   }
@@ -238,7 +263,12 @@ export class Sessions {
     this.#closing = undefined;
   }
 
-  #end(socket: Socket, kind: "messageTooBig" | "draining", reason: CloseReason, text: string): void {
+  #end(
+    socket: Socket,
+    kind: "messageTooBig" | "tooManyRequests" | "draining",
+    reason: CloseReason,
+    text: string,
+  ): void {
     this.#closing = reason;
     socket.end(ERRORS[kind].close, text);
     this.#closing = undefined;

@@ -68,6 +68,8 @@ export class Server {
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
       open: (ws) => this.sessions.opened(ws, this.#opening),
       message: (ws, message, isBinary) => this.sessions.received(ws, Buffer.from(message), isBinary),
+      ping: (ws) => this.sessions.beat(ws),
+      pong: (ws) => this.sessions.beat(ws),
       drain: (ws) => this.sessions.drained(ws),
       dropped: (ws, message) => this.sessions.dropped(ws, new Uint8Array(message)),
       subscription: (_ws, topic, now, before) => this.#subscription(topic, now, before),
@@ -126,7 +128,8 @@ export class Server {
 
   #closed(ws: WebSocket<UserData>, code: number, reason: ArrayBuffer): void {
     this.sessions.closed(ws, closeReason(code, reason));
-    this.listener.removed();
+    // After a close frame uWebSockets waits for the peer's end. An invalid close frame comes as 1006 without a sentence.
+    this.listener.removed(code !== 1006 || reason.byteLength === 0);
   }
 
   /** The address of the WebSocket, for clients that ask before they connect. */

@@ -51,8 +51,13 @@ export class Gateway implements AsyncDisposable {
     readonly adminPort: number,
   ) {}
 
-  static async start(...args: string[]): Promise<Gateway> {
-    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args]);
+  static start(...args: string[]): Promise<Gateway> {
+    return Gateway.startIn({}, ...args);
+  }
+
+  /** With these names in its environment. */
+  static async startIn(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Gateway> {
+    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args], env);
     const over = (): boolean => run.process.exitCode !== null || run.process.signalCode !== null;
     await until(
       "gateway is ready",
