@@ -99,6 +99,12 @@ export class Server {
     this.listener.removed();
     if (this.#answered > 0) this.#answered -= 1;
     else this.#count("broken");
+    this.#boundAnswered();
+  }
+
+  /** Requests of one pipeline are all answered, but their connection ends once. */
+  #boundAnswered(): void {
+    this.#answered = Math.min(this.#answered, counters[SLOT.handshakes]!);
   }
 
   /** A throw in here would abort the process. */
@@ -156,6 +162,7 @@ export class Server {
 
   #answer(res: HttpResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {
     this.#answered += 1;
+    this.#boundAnswered();
     res.cork(() => {
       res.writeStatus(STATUS[status] ?? String(status));
       // Read by pages of other origins too: the original front end is served elsewhere.
