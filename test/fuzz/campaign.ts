@@ -6,9 +6,9 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { Gateway, ProcessRow } from "../support/gateway.js";
+import { Honest, quantile } from "../support/honest.js";
 import type { Target } from "./attack.js";
 import { Fuzzer, type Tally } from "./fuzzer.js";
-import { Honest, quantile } from "./honest.js";
 
 /** Seconds of attack in all. */
 export const SECONDS = Number(process.env.FUZZ_SECONDS ?? 10);

@@ -1,8 +1,8 @@
 /** Honest clients, who measure what they notice of an attack: how long a heartbeat takes, and a push from publish to receipt. */
 import { Agent, request } from "node:http";
-import { Client } from "../support/client.js";
-import type { Gateway } from "../support/gateway.js";
-import { until } from "../support/wait.js";
+import { Client } from "./client.js";
+import type { Gateway } from "./gateway.js";
+import { until } from "./wait.js";
 
 const CLIENTS = 8;
 const EVERY_MS = 10;
