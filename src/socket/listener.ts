@@ -45,6 +45,11 @@ export class Listener {
     return this.#token !== undefined;
   }
 
+  /** Whether more descriptors are held than the cap has room for, the one that asks included. */
+  get crowded(): boolean {
+    return this.#descriptors > this.options.cap;
+  }
+
   get cap(): number {
     return this.options.cap;
   }

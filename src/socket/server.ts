@@ -53,7 +53,7 @@ export class Server {
   }
 
   get #state(): EdgeState {
-    return { draining: this.draining, full: this.sessions.size >= this.listener.cap };
+    return { draining: this.draining, full: this.sessions.size >= this.listener.cap || this.listener.crowded };
   }
 
   #routes(): void {

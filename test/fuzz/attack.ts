@@ -63,8 +63,9 @@ export async function attack(target: Target, port: number, seed: number): Promis
   const gone = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   const bytesSent = await send(socket, bytes, random);
   await Promise.race([gone, pause(random.below(100))]);
-  if (random.chance(0.5)) socket.resetAndDestroy();
-  else if (random.chance(0.5)) socket.destroy();
+  const leaving = random.below(4);
+  if (leaving < 2) socket.resetAndDestroy();
+  else if (leaving === 2) socket.destroy();
   else {
     socket.end();
     await Promise.race([gone, pause(500)]);

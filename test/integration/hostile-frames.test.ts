@@ -29,6 +29,9 @@ describe("hostile frames", () => {
   const closeFrame = (code: number, reason: Uint8Array = Buffer.alloc(0)): Buffer =>
     frame(8, Buffer.concat([Buffer.of(code >> 8, code & 0xff), reason]));
 
+  const closing = (code: number, reason: string): string =>
+    String.fromCharCode(0x88, 2 + reason.length, code >> 8, code & 0xff) + reason;
+
   for (const [name, make] of [
     ["heartbeats", () => frame(1, "ping")],
     ["pings", () => frame(9, "p")],
@@ -41,7 +44,7 @@ describe("hostile frames", () => {
         const all = await Promise.all(many(20, () => Buffer.alloc(0)).map(() => answered(...many(400, make))));
         return all[0]!;
       });
-      assert.match(text, /\x03\xf0a connection may send 50 messages and pings in a second$/);
+      assert.ok(text.endsWith(closing(1008, "a connection may send 50 messages and pings in a second")), text);
     });
   }
 
@@ -149,7 +152,7 @@ describe("hostile frames", () => {
     peer.socket.destroy();
     const half = (n: number): Buffer[] => [frame(1, "x".repeat(n), { head: 0x01 }), frame(0, "x".repeat(n))];
     const text = await besieged.counting(closedFor("too_big"), 1, () => answered(...half(1500)));
-    assert.match(text, /\x03\xf1a message may have 2048 bytes$/);
+    assert.ok(text.endsWith(closing(1009, "a message may have 2048 bytes")), text);
     assert.equal(await besieged.counting(closedFor("too_big"), 1, () => answered(...half(5000))), "");
   });
 

@@ -33,11 +33,11 @@ export class Honest {
   /** One heartbeat and one push after the other while `work` is under way. Throws when any is not answered in 10 s. */
   async during(work: Promise<unknown>): Promise<Delays> {
     const delays: Delays = { heartbeats: [], pushes: [] };
-    let over = false;
+    const state = { over: false };
     const done = work.finally(() => {
-      over = true;
+      state.over = true;
     });
-    while (!over) {
+    while (!state.over) {
       const client = this.clients[this.#turn++ % CLIENTS]!;
       delays.heartbeats.push(await this.#timed(client, () => client.send("ping"), ["text", "pong"]));
       const n = this.#turn;
