@@ -1,8 +1,8 @@
 /**
  * A fuzzing run against a live gateway: rounds of attack with pauses between them. Delays in the rounds are compared with those
  * in the pauses around them, so that whatever else the machine does falls on both. Memory is read in the pauses, and the
- * least of the first half is compared with the least of the second: the least, because what the collector has not got
- * round to is no leak; halves, because a process that has just begun to work still grows.
+ * least of the first half is compared with the least of the second, each right after a collection: halves, because a
+ * process that has just begun to work still grows, and after a warm-up of as many attacks as it takes to compile the code.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { Gateway, ProcessRow } from "../support/gateway.js";
@@ -16,8 +16,8 @@ export const SEED = Number(process.env.FUZZ_SEED ?? Math.floor(Math.random() * 2
 const PER_SECOND = Number(process.env.FUZZ_PACE ?? 100);
 const PAUSE_MS = 2000;
 
-/** Little young generation, so that garbage does not look like growth; the rest of the memory is as in production. */
-export const SMALL_NURSERY = { NODE_OPTIONS: "--max-semi-space-size=1" };
+/** Environment of the gateway: garbage is collected every two seconds (collect.ts), in attacks and in pauses alike. */
+export const COLLECTING = { NODE_OPTIONS: `--import ${new URL("collect.js", import.meta.url).href}` };
 
 export interface Verdict extends Tally {
   /** Milliseconds; [in the pauses, in the attacks]. */

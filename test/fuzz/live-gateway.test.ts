@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Gateway, type ProcessRow } from "../support/gateway.js";
 import type { Target } from "./attack.js";
-import { campaign, SECONDS, SEED, SMALL_NURSERY } from "./campaign.js";
+import { COLLECTING, campaign, SECONDS, SEED } from "./campaign.js";
 
 /** Short runs have few samples of each: they look for faults, and for harm that is beyond doubt. */
 const LONG = SECONDS >= 60;
@@ -21,7 +21,7 @@ describe(`fuzzing with FUZZ_SEED=${SEED} for FUZZ_SECONDS=${SECONDS}`, () => {
   let gateway: Gateway;
   let processes: ProcessRow[];
   before(async () => {
-    gateway = await Gateway.startIn(SMALL_NURSERY, "--workers", "2", "--topic-linger-seconds", "1");
+    gateway = await Gateway.startIn(COLLECTING, "--workers", "2", "--topic-linger-seconds", "1");
     processes = await gateway.processes();
   });
   after(() => gateway[Symbol.asyncDispose]());

@@ -102,9 +102,11 @@ describe("hostile publishers", () => {
   it("bombs of JSON: refused by their row, no matter how deep or how many", async () => {
     const deep = "[".repeat(MiB) + "]".repeat(MiB);
     const bombs: [string, number, number][] = [
-      [deep, 400, 4000],
-      ["[".repeat(2 * MiB), 400, 4000],
-      [`[{"topic":"a","data":${deep}}]`, 400, 4001],
+      [deep, 413, 4007],
+      ["[".repeat(2 * MiB), 413, 4007],
+      [`[{"topic":"a","data":${deep}}]`, 413, 4007],
+      [`[{"topic":"a","data":${"[".repeat(30_000)}${"]".repeat(30_000)}}]`, 400, 4001],
+      [`[${`{"topic":"a","data":[${"[],".repeat(20_000)}0]},`.repeat(100)}0]`, 413, 4007],
       [`[${"0,".repeat(MiB)}0]`, 413, 4007],
       [`[${'{"topic":"a","data":1},'.repeat(10_000)}{"topic":"a","data":1}]`, 413, 4007],
       [`{"topic":"a","data":"${"\\u0000".repeat(12_000)}"}`, 413, 4007],
