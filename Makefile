@@ -9,7 +9,7 @@ MEGAGATE := node dist/src/cli.js
 SOURCES := $(shell find src load sysctl test -name '*.ts' 2>/dev/null) tsconfig.json package.json
 
 .DEFAULT_GOAL := help
-.PHONY: help node-check setup build tune untune serve load million plan test check format docs bench bench-publish clean
+.PHONY: help node-check setup build tune untune serve load million plan test fuzz check format docs bench bench-publish clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ plan: dist/.built ## how big the machine must be for CONNS connections
 
 test: dist/.built ## all tests
 	npm test --silent
+
+fuzz: dist/.built ## attack a live gateway with damaged bytes for a minute; FUZZ_SEED=… repeats a run, FUZZ_PACE sets attacks a second
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} node --enable-source-maps --test dist/test/fuzz/
 
 check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, tests
 	npm run --silent format:check

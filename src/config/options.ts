@@ -95,6 +95,16 @@ export const SERVE_OPTIONS = {
     unit: "topics",
     explanation: "Greatest number of topics of one connection",
   }),
+  maxRequestsPerSecond: whole({
+    default: 100,
+    min: 1,
+    max: 1_000_000,
+    also: [0],
+    unit: "messages",
+    explanation:
+      "Messages and pings that one connection may send in a second, besides one for each of its " +
+      "--max-topics-per-connection; one that sends more is closed with 1008. 0 sets no limit",
+  }),
   heartbeatText: text({
     default: "ping",
     unit: "text",
@@ -183,6 +193,43 @@ export const SERVE_OPTIONS = {
     max: 86_400,
     unit: "seconds",
     explanation: "How long a worker keeps following a topic after its last subscriber left",
+  }),
+  maxIdleTopics: whole({
+    default: 10_000,
+    min: 0,
+    max: 10_000_000,
+    unit: "topics",
+    explanation:
+      "Topics without subscribers that a worker keeps following meanwhile; beyond it the longest idle go first",
+  }),
+  adminConnections: whole({
+    default: 1000,
+    min: 10,
+    max: 10_000,
+    unit: "connections",
+    explanation: "Connections on the admin port; one more is answered 503, and idle ones are closed to make room",
+  }),
+  adminHeadSeconds: whole({
+    default: 10,
+    min: 1,
+    max: 300,
+    unit: "seconds",
+    explanation: "Time for the head of a request on the admin port; a slower one is answered 408",
+  }),
+  publishBodySeconds: whole({
+    default: 30,
+    min: 1,
+    max: 3600,
+    unit: "seconds",
+    explanation:
+      "Time for the body of a publication or an array; a slower one is answered 408. A stream of lines has no limit",
+  }),
+  publishBufferBytes: bytes({
+    default: 67_108_864,
+    min: 8_388_608,
+    max: 4_294_967_296,
+    explanation:
+      "Bytes of unfinished publications and arrays that the hub holds in all; one that would need more is answered 503",
   }),
   // Saying goodbye to 200,000 took 5.6 s on 2 cores shared with the clients: a million fits into a minute.
   stopSeconds: whole({

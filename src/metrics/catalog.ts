@@ -27,6 +27,7 @@ export const CLOSE_REASONS = {
   idle: "nothing was received for the idle timeout, not even a pong",
   protocol: "invalid UTF-8 or another violation that uWebSockets names, cut without a close frame",
   too_big: "a message over the limit (1009), or over the native limit (cut)",
+  flood: "more messages and pings in a second than --max-requests-per-second allows (1008)",
   slow: "read slower than it was sent to",
   drain: "the gateway was stopping (1012)",
   restart: "its worker was replaced in a rolling restart (1012)",
@@ -57,6 +58,15 @@ export const UNSENT_REASONS = {
   answer: "answers to requests of a client that does not read them: it was cut",
 } as const;
 export type UnsentReason = keyof typeof UNSENT_REASONS;
+
+/** What never reached a route of the admin port, as `megagate_admin_refused_total{reason}`. */
+export const ADMIN_REFUSE_REASONS = {
+  connections: "more connections than --admin-connections (503)",
+  malformed: "not HTTP, or a broken body (400)",
+  head_too_big: "a head above 16 KiB (431)",
+  too_slow: "the head did not come in --admin-head-seconds (408)",
+} as const;
+export type AdminRefuseReason = keyof typeof ADMIN_REFUSE_REASONS;
 
 const counter = (name: string, help: string): WorkerMetric => ({ name, type: "counter", help, combine: "sum" });
 const gauge = (name: string, help: string, combine: Combine = "sum"): WorkerMetric => ({
@@ -195,6 +205,12 @@ export const HUB_METRICS = {
   publications: { name: "megagate_publications_total", type: "counter", help: "Publications accepted and numbered." },
   publicationBytes: { name: "megagate_publication_bytes_total", type: "counter", help: "Encoded bytes of those." },
   publishRefused: { name: "megagate_publish_refused_total", type: "counter", help: "Publish requests refused." },
+  adminRefused: {
+    name: "megagate_admin_refused_total",
+    type: "counter",
+    help: "Connections and requests on the admin port that never reached a route, by reason.",
+    labels: ["reason"],
+  },
   queueBytes: {
     name: "megagate_hub_queue_bytes",
     type: "gauge",

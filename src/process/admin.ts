@@ -3,7 +3,9 @@
  * the room that owns the matter. Answers are JSON (metrics: Prometheus text); faults are the rows of errors.ts.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { GatewayError } from "../errors.js";
+import type { AdminRefuseReason } from "../metrics/catalog.js";
 
 /** An answer: an object becomes JSON; text is sent as it is. */
 export interface Answer {
@@ -17,18 +19,64 @@ export type Route = (request: IncomingMessage, name: string) => Promise<Answer> 
 /** "GET /metrics", "GET /topics/{name}" → what answers it. */
 export type Routes = Readonly<Record<string, Route>>;
 
-export function createAdmin(routes: Routes): Server {
-  const server = createServer({ keepAlive: true }, (request, response) => void respond(routes, request, response));
+export interface AdminLimits {
+  /** Connections at a time. */
+  readonly connections: number;
+  /** For the head of a request. */
+  readonly headSeconds: number;
+  readonly onRefused: (reason: AdminRefuseReason) => void;
+}
+
+export function createAdmin(routes: Routes, limits: AdminLimits): Server {
+  // How often Node looks for late heads: usually every 30 s.
+  const options = { keepAlive: true, connectionsCheckingInterval: 1000 };
+  const server = createServer(options, (request, response) => {
+    // Node goes on parsing what it had read when the connection ended; an answer to that, before one to an earlier request
+    // of the pipeline, ends the process with an assertion (found by fuzzing).
+    if (!request.socket.destroyed && !request.socket.writableEnded) void respond(routes, request, response);
+  });
   // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests, and a stream of
   // lines may last for days and be quiet for hours: only a request's head is limited, dead peers are found by TCP.
-  server.headersTimeout = 30_000;
+  server.headersTimeout = limits.headSeconds * 1000;
   server.requestTimeout = 0;
   server.keepAliveTimeout = 75_000;
-  server.on("clientError", (_error, socket) => {
-    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+  const refuse = (socket: Socket, reason: AdminRefuseReason): void => {
+    if (!socket.writable) {
+      socket.destroy();
+      return;
+    }
+    limits.onRefused(reason);
+    socket.end(`HTTP/1.1 ${STATUS[reason]}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+  };
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === "ECONNRESET") socket.destroy();
+    else refuse(socket, FAULTS[error.code ?? ""] ?? "malformed");
+  });
+  let open = 0;
+  server.on("connection", (socket: Socket) => {
+    open += 1;
+    socket.once("close", () => {
+      open -= 1;
+    });
+    if (open > limits.connections) {
+      server.closeIdleConnections();
+      refuse(socket, "connections");
+    }
   });
   return server;
 }
+
+const STATUS: Readonly<Record<AdminRefuseReason, string>> = {
+  connections: "503 Service Unavailable\r\nRetry-After: 1",
+  malformed: "400 Bad Request",
+  head_too_big: "431 Request Header Fields Too Large",
+  too_slow: "408 Request Timeout",
+};
+/** Node's codes for what its parser refuses; any other is a malformed request. */
+const FAULTS: Readonly<Record<string, AdminRefuseReason>> = {
+  HPE_HEADER_OVERFLOW: "head_too_big",
+  ERR_HTTP_REQUEST_TIMEOUT: "too_slow",
+};
 
 async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {

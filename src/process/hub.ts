@@ -14,6 +14,7 @@ import { Hub } from "../hub/hub.js";
 import { Rebuild } from "../hub/rebuild.js";
 import { Settled } from "../hub/settled.js";
 import { forwardedLog } from "../log.js";
+import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
 import { Fleet } from "../metrics/fleet.js";
 import { Limits } from "../metrics/limits.js";
@@ -58,7 +59,11 @@ async function start(given: StartHub): Promise<Running> {
     if (stopping) throw new GatewayError("draining");
     return hub.publish(topic, data, key);
   };
-  const publishApi = new PublishApi({ publish, room: () => acceptor.room() }, config.maxPublicationBytes);
+  const publishApi = new PublishApi({ publish, room: () => acceptor.room() }, config.maxPublicationBytes, {
+    bytes: config.publishBufferBytes,
+    seconds: config.publishBodySeconds,
+  });
+  const adminRefused = new Map<string, number>(Object.keys(ADMIN_REFUSE_REASONS).map((reason) => [reason, 0]));
   const acceptor = new Acceptor(hub, rebuild, {
     path: given.path,
     queueBytes: config.hubQueueBytes,
@@ -92,6 +97,7 @@ async function start(given: StartHub): Promise<Running> {
     publications: () => hub.publications,
     publicationBytes: () => hub.publicationBytes,
     publishRefused: () => publishApi.refused,
+    adminRefused: () => [...adminRefused].map(([reason, value]) => ({ labels: { reason }, value })),
     queueBytes: () => acceptor.queues().map((queue) => labelled(queue.worker, queue.bytes)),
     queueOverflows: () => acceptor.overflows,
     memory: () => memorySamples(memory, connections()).total,
@@ -154,7 +160,11 @@ async function start(given: StartHub): Promise<Running> {
     }),
   };
   if (config.stateDir !== "" && !given.rebuild) restore(hub, config.stateDir);
-  const admin = createAdmin(routes);
+  const admin = createAdmin(routes, {
+    connections: config.adminConnections,
+    headSeconds: config.adminHeadSeconds,
+    onRefused: (reason: AdminRefuseReason) => adminRefused.set(reason, adminRefused.get(reason)! + 1),
+  });
   await acceptor.listen();
   await listen(admin, config.adminHost, config.adminPort);
   const measure = (): void => void memory.measure(pids(), connections());

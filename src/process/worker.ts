@@ -44,6 +44,7 @@ async function start(given: StartWorker): Promise<Running> {
     },
     rules,
     config.topicLingerSeconds * 1000,
+    config.maxIdleTopics,
   );
   const sessions = new Sessions(topics, config);
   const listener = new Listener(app, {
@@ -158,6 +159,7 @@ function everySecond(act: () => void): NodeJS.Timeout {
 
 function count(link: Link, topics: Topics<Waiter>, listener: Listener, sessions: Sessions): void {
   topics.sweep(Date.now());
+  sessions.talkers.tick();
   counters[SLOT.connections] = sessions.size;
   counters[SLOT.listening] = listener.listening ? 1 : 0;
   counters[SLOT.workerTopics] = topics.size;

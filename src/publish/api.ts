@@ -5,10 +5,12 @@
  */
 import { GatewayError } from "../errors.js";
 import type { Position } from "../topics/publication.js";
+import { Bodies, type BodyLimits } from "./bodies.js";
 import { drink, idempotencyKey, kindOfBody, type PublishRequest, readBody } from "./body.js";
 import { Lines } from "./lines.js";
 import { type Message, maxMessageBytes, parseJson, toMessage } from "./message.js";
 import { RecentIds } from "./recent.js";
+import { scanArray } from "./scan.js";
 
 export const MAX_ARRAY_MESSAGES = 10_000;
 
@@ -28,14 +30,23 @@ interface Result extends Published {
   readonly duplicate?: true;
 }
 
+/** Smaller bodies are parsed in a few milliseconds, whatever they are. */
+const SCANNED_FROM_BYTES = 131_072;
+const MAX_MARKS = 1_000_000;
+const USUAL_BODIES: BodyLimits = { bytes: 67_108_864, seconds: 30 };
+
 export class PublishApi {
   refused = 0;
+  readonly #bodies: Bodies;
 
   constructor(
     private readonly hub: HubPort,
     private readonly maxPublicationBytes: number,
+    limits: BodyLimits = USUAL_BODIES,
     private readonly recent: RecentIds = new RecentIds(),
-  ) {}
+  ) {
+    this.#bodies = new Bodies(limits);
+  }
 
   /** The body of the answer. Throws GatewayError; the caller turns it into the HTTP answer. */
   async publish(request: PublishRequest): Promise<object> {
@@ -45,16 +56,29 @@ export class PublishApi {
         if (id !== undefined) throw headerForMany();
         return await this.#stream(request);
       }
-      const bytes = await readBody(request, maxMessageBytes(this.maxPublicationBytes));
-      const value = parseJson(bytes, "the body");
-      const room = this.hub.room();
-      if (room !== undefined) await room;
-      if (!Array.isArray(value)) return { code: 0, ...this.#publish(this.#message(value, "the body", id)) };
-      if (id !== undefined) throw headerForMany();
-      return { code: 0, results: this.#publishAll(value) };
+      return await this.#whole(request, id);
     } catch (error) {
       this.refused += 1;
       throw error;
+    }
+  }
+
+  async #whole(request: PublishRequest, id: string | undefined): Promise<object> {
+    const body = this.#bodies.begin();
+    try {
+      const messageBytes = maxMessageBytes(this.maxPublicationBytes);
+      const bytes = await readBody(request, messageBytes, body);
+      // Parsed, an array may need ten times its bytes: while it waits, it stays as it came.
+      const room = this.hub.room();
+      if (room !== undefined) await room;
+      if (bytes.length > SCANNED_FROM_BYTES)
+        scanArray(bytes, { messages: MAX_ARRAY_MESSAGES, messageBytes, marks: MAX_MARKS });
+      const value = parseJson(bytes, "the body");
+      if (!Array.isArray(value)) return { code: 0, ...this.#publish(this.#message(value, "the body", id)) };
+      if (id !== undefined) throw headerForMany();
+      return { code: 0, results: this.#publishAll(value) };
+    } finally {
+      body.close();
     }
   }
 
@@ -80,7 +104,7 @@ export class PublishApi {
       throw new GatewayError("badRequest", "the body must be a JSON object or an array with at least one of them");
     }
     if (values.length > MAX_ARRAY_MESSAGES) {
-      const detail = `the array has ${values.length} messages, at most ${MAX_ARRAY_MESSAGES} are allowed`;
+      const detail = `the array has more than ${MAX_ARRAY_MESSAGES} messages`;
       throw new GatewayError("publicationTooBig", detail);
     }
     const messages = values.map((value, i) => naming(`message ${i + 1}`, () => this.#message(value, "it")));

@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { type ErrorName, GatewayError } from "../errors.js";
+import type { OpenBody } from "./bodies.js";
 import { ID, ID_RULE, matches } from "./message.js";
 
 /** A request as this room needs it. */
@@ -44,21 +45,26 @@ export function idempotencyKey(headers: IncomingHttpHeaders): string | undefined
   throw new GatewayError("badRequest", `Idempotency-Key: ${ID_RULE}`);
 }
 
-/** The whole body. An array may have 8 MiB, anything else `maxBytes`; which of the two shows in the first character. */
-export async function readBody(request: PublishRequest, maxBytes: number): Promise<Buffer> {
+/** The whole body, in time and while there is room for it. An array may have 8 MiB, anything else `maxBytes`; which of the two shows in the first character. */
+export async function readBody(request: PublishRequest, maxBytes: number, body: OpenBody): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   let limit: number | undefined;
-  await drink(request, (chunk) => {
+  const onChunk = (chunk: Buffer): undefined => {
     const first = limit === undefined ? firstCharacter(chunk) : undefined;
     if (first !== undefined) limit = first === BRACKET ? Math.max(MAX_ARRAY_BYTES, maxBytes) : maxBytes;
     length += chunk.length;
     if (length > (limit ?? maxBytes)) {
       throw new GatewayError("publicationTooBig", `the body has more than ${limit ?? maxBytes} bytes`);
     }
+    body.add(chunk.length);
     chunks.push(chunk);
     return undefined;
+  };
+  await drink(request, onChunk, (fail) => {
+    body.onLate = fail;
   });
+  body.onLate = undefined;
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length);
 }
 
@@ -69,12 +75,13 @@ function firstCharacter(chunk: Buffer): number | undefined {
 
 /**
  * Hands on each chunk as it arrives; nothing more is read while the promise that `onChunk` may return is open. Rejects
- * with what it throws, or when the client goes away half-way. Listeners and not `for await`: that would destroy the
+ * with what it throws, with what the `fail` that `onStart` got is called with, or when the client goes away half-way. Listeners and not `for await`: that would destroy the
  * request when we stop early, and costs a tenth of one-by-one publishing.
  */
 export function drink(
   request: PublishRequest,
   onChunk: (chunk: Buffer) => Promise<unknown> | undefined,
+  onStart?: (fail: (error: GatewayError) => void) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let over = false;
@@ -86,6 +93,7 @@ export function drink(
       request.resume();
       reject(error instanceof Error ? error : new Error(String(error)));
     };
+    onStart?.(fail);
     const done = (): void => {
       if (ended && !waiting && !over) resolve();
     };

@@ -54,7 +54,16 @@ function publish(maxPublicationBytes: number): object {
     ...operation("publish", "Publish one message, an array of them, or a stream of lines", {
       200: json("Published", "Published", "PublishedAll", "PublishedLines"),
       ...faults(
-        ...(["badJson", "badRequest", "badTopic", "badMethod", UNSUPPORTED_TYPE, "publicationTooBig"] as const),
+        ...([
+          "badJson",
+          "badRequest",
+          "badTopic",
+          "badMethod",
+          UNSUPPORTED_TYPE,
+          "publicationTooBig",
+          "bodyTooSlow",
+          "publishersBusy",
+        ] as const),
         ...(["hubUnavailable", "stateFull", "draining"] as const),
       ),
     }),

@@ -57,6 +57,8 @@ export class Following {
     const { maxTopicsPerConnection } = this.config;
     const waiting = this.#waiting.count(socket);
     const parked = this.parking.topicsOf(socket);
+    // Following it already does not help one that waits for more than it may follow.
+    if (waiting >= maxTopicsPerConnection) return false;
     if (parked) return parked.size + waiting < maxTopicsPerConnection || parked.has(name);
     return socket.getTopics().length + waiting < maxTopicsPerConnection || socket.isSubscribed(name);
   }

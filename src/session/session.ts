@@ -24,11 +24,17 @@ import {
 } from "./protocol.js";
 import { SlowReaders } from "./slow.js";
 import type { Socket } from "./socket.js";
+import { Talkers } from "./talkers.js";
 import type { Waiter } from "./waiting.js";
 
 type SessionConfig = Pick<
   ServeConfig,
-  "maxMessageBytes" | "maxTopicsPerConnection" | "maxBackpressureBytes" | "heartbeatText" | "heartbeatAnswer"
+  | "maxMessageBytes"
+  | "maxTopicsPerConnection"
+  | "maxRequestsPerSecond"
+  | "maxBackpressureBytes"
+  | "heartbeatText"
+  | "heartbeatAnswer"
 >;
 
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
@@ -36,6 +42,7 @@ const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 export class Sessions {
   readonly #open = new Set<Socket>();
   readonly following: Following;
+  readonly talkers: Talkers;
   readonly parking: Parking;
   readonly slow: SlowReaders;
   readonly #textHeartbeat: Buffer;
@@ -47,6 +54,9 @@ export class Sessions {
     topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied" | "journal">,
     private readonly config: SessionConfig,
   ) {
+    const { maxRequestsPerSecond: most, maxTopicsPerConnection } = config;
+    // A client that comes back asks for all of its topics at once.
+    this.talkers = new Talkers(most === 0 ? Infinity : most + maxTopicsPerConnection);
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
     const find = (name: string): Topic | undefined => topics.find(name);
@@ -76,6 +86,7 @@ export class Sessions {
   received(socket: Socket, bytes: Buffer, isBinary: boolean): void {
     counters[SLOT.messagesIn]! += 1;
     counters[SLOT.bytesIn]! += bytes.length;
+    if (this.#isFlood(socket)) return;
     if (bytes.length > this.config.maxMessageBytes) {
       this.#end(socket, "messageTooBig", "too_big", `a message may have ${this.config.maxMessageBytes} bytes`);
     } else if (isBinary) {
@@ -87,6 +98,18 @@ export class Sessions {
     } else {
       this.#command(socket, bytes.toString("utf8"));
     }
+  }
+
+  /** A ping, which uWebSockets has answered, or a pong. */
+  beat(socket: Socket): void {
+    this.#isFlood(socket);
+  }
+
+  #isFlood(socket: Socket): boolean {
+    if (!this.talkers.tooMany(socket)) return false;
+    const text = `a connection may send ${this.talkers.most} messages and pings in a second`;
+    this.#end(socket, "tooManyRequests", "flood", text);
+    return true;
   }
 
   #command(socket: Socket, text: string): void {
@@ -153,7 +176,12 @@ export class Sessions {
     this.#closing = undefined;
   }
 
-  #end(socket: Socket, kind: "messageTooBig" | "draining" | "restarting", reason: CloseReason, text: string): void {
+  #end(
+    socket: Socket,
+    kind: "messageTooBig" | "tooManyRequests" | "draining" | "restarting",
+    reason: CloseReason,
+    text: string,
+  ): void {
     this.#closing = reason;
     socket.end(ERRORS[kind].close, text);
     this.#closing = undefined;

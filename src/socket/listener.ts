@@ -8,6 +8,7 @@
 import { DESCRIPTOR_RESERVE } from "../config/capacity.js";
 import type { Log } from "../log.js";
 import { setBacklog } from "./backlog.js";
+import { Lingering } from "./lingering.js";
 import { closeListenSocket, type TemplatedApp, type us_listen_socket } from "./native.js";
 
 export interface ListenerOptions {
@@ -25,6 +26,7 @@ export class Listener {
   #token: us_listen_socket | undefined;
   #port = 0;
   #held = 0;
+  readonly #lingering = new Lingering();
   #full = false;
   #overflow = false;
   #stopped = false;
@@ -41,6 +43,11 @@ export class Listener {
 
   get listening(): boolean {
     return this.#token !== undefined;
+  }
+
+  /** Whether more descriptors are held than the cap has room for, the one that asks included. */
+  get crowded(): boolean {
+    return this.#descriptors > this.options.cap;
   }
 
   get cap(): number {
@@ -67,12 +74,18 @@ export class Listener {
   /** A descriptor was accepted. Runs inside the accept loop: leaving the group here takes effect at once. */
   added(): void {
     this.#held += 1;
-    if (this.#held >= this.options.cap) this.#check();
+    if (this.#descriptors >= this.options.cap) this.#check();
   }
 
-  /** A descriptor was closed. */
-  removed(): void {
+  /** Held, and those that ended and may be open still. */
+  get #descriptors(): number {
+    return this.#held + this.#lingering.count(this.#held, this.options.cap);
+  }
+
+  /** A connection ended. `mayLinger`: after a close frame the peer decides when the descriptor is free. */
+  removed(mayLinger = false): void {
     this.#held -= 1;
+    if (mayLinger) this.#lingering.add();
     if (this.#held <= this.#resumeAt && this.#full && !this.#checkQueued) {
       this.#checkQueued = true;
       setImmediate(() => this.#check());
@@ -88,16 +101,19 @@ export class Listener {
   #check(): void {
     this.#checkQueued = false;
     if (this.#stopped) return;
-    const full = this.#full ? this.#held > this.#resumeAt : this.#held >= this.options.cap;
+    const held = this.#descriptors;
+    const full = this.#full ? held > this.#resumeAt : held >= this.options.cap;
     if (full !== this.#full) {
       this.#full = full;
       this.options.onFull(full);
     }
     const limit = this.options.cap + (this.#overflow ? DESCRIPTOR_RESERVE : 0);
-    if (full && this.#held >= limit) this.#close();
+    if (full && held >= limit) this.#close();
     else if (this.#token === undefined && (!full || this.#overflow)) this.#reopen();
     // Overflow connections are short: look again soon, for their end is not always an event of ours.
     if (full && this.#overflow && this.#token === undefined) setTimeout(() => this.#check(), 100).unref();
+    // Neither is the end of one that lingers.
+    else if (full && held > this.#held) setTimeout(() => this.#check(), 1000).unref();
   }
 
   #reopen(): void {

@@ -53,7 +53,7 @@ export class Server {
   }
 
   get #state(): EdgeState {
-    return { draining: this.draining, full: this.sessions.size >= this.listener.cap };
+    return { draining: this.draining, full: this.sessions.size >= this.listener.cap || this.listener.crowded };
   }
 
   #routes(): void {
@@ -68,6 +68,8 @@ export class Server {
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
       open: (ws) => this.sessions.opened(ws, this.#opening),
       message: (ws, message, isBinary) => this.sessions.received(ws, Buffer.from(message), isBinary),
+      ping: (ws) => this.sessions.beat(ws),
+      pong: (ws) => this.sessions.beat(ws),
       drain: (ws) => this.sessions.drained(ws),
       dropped: (ws, message) => this.sessions.dropped(ws, new Uint8Array(message)),
       subscription: (_ws, topic, now, before) => this.#subscription(topic, now, before),
@@ -97,6 +99,12 @@ export class Server {
     this.listener.removed();
     if (this.#answered > 0) this.#answered -= 1;
     else this.#count("broken");
+    this.#boundAnswered();
+  }
+
+  /** Requests of one pipeline are all answered, but their connection ends once. */
+  #boundAnswered(): void {
+    this.#answered = Math.min(this.#answered, counters[SLOT.handshakes]!);
   }
 
   /** A throw in here would abort the process. */
@@ -126,7 +134,8 @@ export class Server {
 
   #closed(ws: WebSocket<UserData>, code: number, reason: ArrayBuffer): void {
     this.sessions.closed(ws, closeReason(code, reason));
-    this.listener.removed();
+    // After a close frame uWebSockets waits for the peer's end. An invalid close frame comes as 1006 without a sentence.
+    this.listener.removed(code !== 1006 || reason.byteLength === 0);
   }
 
   /** The address of the WebSocket, for clients that ask before they connect. */
@@ -153,6 +162,7 @@ export class Server {
 
   #answer(res: HttpResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {
     this.#answered += 1;
+    this.#boundAnswered();
     res.cork(() => {
       res.writeStatus(STATUS[status] ?? String(status));
       // Read by pages of other origins too: the original front end is served elsewhere.

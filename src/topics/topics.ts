@@ -70,6 +70,8 @@ export class Topics<W> {
     private readonly around: Surroundings<W>,
     private readonly rules: TopicRules,
     private readonly lingerMs: number,
+    /** Topics without subscribers that are followed at most, looked at once a second. */
+    private readonly maxIdle = Infinity,
   ) {}
 
   get size(): number {
@@ -188,7 +190,10 @@ export class Topics<W> {
 
   /** The last native subscriber of a topic left. */
   emptied(name: string, nowMs: number): void {
-    if (this.#followed.has(name)) this.#idle.set(name, nowMs);
+    if (!this.#followed.has(name)) return;
+    // Anew, so that the order stays that of age.
+    this.#idle.delete(name);
+    this.#idle.set(name, nowMs);
   }
 
   /** Every replica, for a hub that lost its memory. */
@@ -208,6 +213,10 @@ export class Topics<W> {
       if (this.around.subscribers(name) > 0) this.#idle.delete(name);
       else if (sinceMs === 0) this.#idle.set(name, nowMs);
       else if (nowMs - sinceMs >= this.lingerMs) this.#forget(name);
+    }
+    for (const name of this.#idle.keys()) {
+      if (this.#idle.size <= this.maxIdle) break;
+      this.#forget(name);
     }
     for (const [name, asked] of this.#asked) {
       if (nowMs - asked.sinceMs < WAIT_MS) continue;

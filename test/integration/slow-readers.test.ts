@@ -18,6 +18,9 @@ describe("slow readers", () => {
     gateway = await Gateway.start(
       "--workers",
       "1",
+      // A reader that asks without reading is to be found by what it does not read, not by how much it asks.
+      "--max-requests-per-second",
+      "0",
       "--history-count",
       "100000",
       "--history-bytes",

@@ -12,7 +12,13 @@ import { renderPlanMarkdown } from "../../load/sizing/report.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { ERRORS } from "../../src/errors.js";
-import { CLOSE_REASONS, METRICS, REFUSE_REASONS, UNSENT_REASONS } from "../../src/metrics/catalog.js";
+import {
+  ADMIN_REFUSE_REASONS,
+  CLOSE_REASONS,
+  METRICS,
+  REFUSE_REASONS,
+  UNSENT_REASONS,
+} from "../../src/metrics/catalog.js";
 import { DRAIN_OPTIONS } from "../../src/process/drain-command.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
@@ -46,6 +52,7 @@ const generated: Readonly<Record<string, () => string>> = {
   "close reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(CLOSE_REASONS)]),
   "unsent reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(UNSENT_REASONS)]),
   "refuse reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(REFUSE_REASONS)]),
+  "admin refuse reasons": () => rows([["reason", "meaning"], ["---", "---"], ...Object.entries(ADMIN_REFUSE_REASONS)]),
 };
 
 const ADVICE = {

@@ -35,6 +35,8 @@ export class Run {
 export interface Surroundings {
   readonly user?: number;
   readonly nofile?: number;
+  /** Further names in its environment. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Another copy of the program. */
   readonly program?: string;
 }
@@ -69,7 +71,11 @@ export class Gateway implements AsyncDisposable {
   }
 
   static async startIn(surroundings: Surroundings, ...args: string[]): Promise<Gateway> {
-    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args], {}, surroundings);
+    const run = cli(
+      ["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args],
+      surroundings.env,
+      surroundings,
+    );
     const over = (): boolean => run.process.exitCode !== null || run.process.signalCode !== null;
     await until(
       "gateway is ready",

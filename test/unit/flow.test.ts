@@ -24,6 +24,7 @@ const rules = new TopicRules(
 const config = {
   maxMessageBytes: 1024,
   maxTopicsPerConnection: 8,
+  maxRequestsPerSecond: 0,
   maxBackpressureBytes: 24_000,
   heartbeatText: "ping",
   heartbeatAnswer: "pong",

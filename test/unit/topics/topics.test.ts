@@ -124,6 +124,34 @@ describe("topics", () => {
   });
 });
 
+it("idle topics beyond the limit are forgotten at the next look, the longest idle first, those in use never", () => {
+  const forgotten: string[] = [];
+  const used = new Set(["t2"]);
+  const nothing = (): undefined => undefined;
+  const topics = new Topics<string>(
+    {
+      want: nothing,
+      unwant: (topic) => forgotten.push(topic),
+      publish: nothing,
+      subscribers: (topic) => (used.has(topic) ? 1 : 0),
+      reset: nothing,
+      arrived: nothing,
+      gaveUp: nothing,
+    },
+    new TopicRules(RULE, ""),
+    60_000,
+    2,
+  );
+  for (const name of ["t1", "t2", "t3", "t4", "t5"]) {
+    topics.wait(name, "a", 0);
+    Array.from(topics.standing(name, whole("e", 0)));
+  }
+  for (const name of ["t3", "t1", "t4", "t5", "t3"]) topics.emptied(name, 1000);
+  topics.sweep(1000);
+  assert.deepEqual(forgotten, ["t1", "t4"]);
+  assert.equal(topics.size, 3);
+});
+
 it("topic names: letters, digits, _ and -, with : between parts", () => {
   for (const good of ["a", "exts", "user:42", "A-b_c:1:2", "x".repeat(128)]) assert.ok(isTopic(good), good);
   for (const bad of [

@@ -1,0 +1,25 @@
+/**
+ * Connections that say too much in one second. Only those that spoke since the last tick are known, in one map that is
+ * emptied every second, so that a silent connection costs nothing. A second that spans two ticks may pass twice as much.
+ */
+import type { Socket } from "./socket.js";
+
+export class Talkers {
+  #said = new Map<Socket, number>();
+
+  /** `most` messages from one connection between two ticks; Infinity sets no limit. */
+  constructor(readonly most: number) {}
+
+  /** Counts one message; whether it is one too many. */
+  tooMany(socket: Socket): boolean {
+    if (this.most === Infinity) return false;
+    const said = (this.#said.get(socket) ?? 0) + 1;
+    this.#said.set(socket, said);
+    return said > this.most;
+  }
+
+  /** Once a second. A new map: one that was emptied keeps the room of its worst second. */
+  tick(): void {
+    if (this.#said.size > 0) this.#said = new Map();
+  }
+}

@@ -1,0 +1,112 @@
+/** The private pipe between hub and workers: whatever bytes come, they are frames or a fault at once, and cost no memory ahead of them. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { Acceptor } from "../../src/hub/acceptor.js";
+import { Hub } from "../../src/hub/hub.js";
+import { Rebuild } from "../../src/hub/rebuild.js";
+import { encode, type Frame, FrameReader } from "../../src/hub/wire.js";
+import { TopicRules } from "../../src/topics/rules.js";
+import { until } from "../support/wait.js";
+import { mutated } from "./mutate.js";
+import { Random } from "./random.js";
+
+const FRAMES: readonly Frame[] = [
+  { type: "hello", worker: 0, pid: 1 },
+  { type: "want", topic: "a", epoch: "e.0", offset: 5 },
+  { type: "unwant", topic: "a" },
+  { type: "counters", values: new Float64Array([1, 2, 3]) },
+  { type: "publication", topic: "a", offset: 1, key: "k", push: Buffer.from("{}") },
+  { type: "offer", topic: "a", epoch: "e.0", offset: 5, history: [[5, 1, "push"]], state: [] },
+  { type: "offered" },
+  { type: "reply", id: 7, subscribers: 3 },
+];
+
+/** Frames, damaged. */
+const damaged = fc
+  .tuple(fc.nat(), fc.array(fc.constantFrom(...FRAMES), { minLength: 1, maxLength: 6 }))
+  .map(([seed, frames]) => mutated(Buffer.concat(frames.map(encode)), new Random(seed), 1 + (seed % 5)));
+const anyBytes = fc.oneof(
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)) },
+  { weight: 3, arbitrary: damaged },
+);
+
+describe("the hub's pipe", () => {
+  it("any bytes are frames, a fault, or the beginning of a frame, however they are cut", () => {
+    const read = (bytes: Buffer, piece: number): string => {
+      const reader = new FrameReader();
+      let frames = 0;
+      try {
+        for (let at = 0; at < bytes.length; at += piece)
+          for (const _ of reader.read(bytes.subarray(at, at + piece))) frames += 1;
+        return `${frames} frames`;
+      } catch (error) {
+        assert.ok(error instanceof RangeError || error instanceof SyntaxError, String(error));
+        return `${frames} frames, then ${error.name}`;
+      }
+    };
+    fc.assert(
+      fc.property(anyBytes, fc.integer({ min: 1, max: 40 }), (bytes, piece) => {
+        assert.ok(bytes.length === 0 || read(bytes, bytes.length).length > 0);
+        assert.equal(read(bytes, piece), read(bytes, Math.max(1, bytes.length)));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  it("a frame that announces 64 MB and does not come holds only what came", () => {
+    const reader = new FrameReader();
+    const head = Buffer.alloc(5);
+    head.writeUInt32LE(64 * 1024 * 1024);
+    const before = process.memoryUsage().arrayBuffers;
+    assert.deepEqual([...reader.read(head)], []);
+    assert.ok(process.memoryUsage().arrayBuffers - before < 1_000_000);
+  });
+
+  it("a local peer that talks garbage loses its link; hub and other links go on", { timeout: 60_000 }, async () => {
+    const dir = mkdtempSync(join(tmpdir(), "megagate-fuzz-"));
+    const rules = { historyCount: 10, historyBytes: 1e6, historySeconds: 60, stateKeys: 10, slowReaders: "disconnect" };
+    const hub = new Hub(new TopicRules(rules as ConstructorParameters<typeof TopicRules>[0], ""), 1e8);
+    const faults: string[] = [];
+    const acceptor = new Acceptor(hub, new Rebuild(hub, 0, true, () => undefined), {
+      path: join(dir, "hub"),
+      queueBytes: 1e6,
+      log: (_level, message) => void faults.push(message),
+      onCounters: () => undefined,
+      onLinked: () => undefined,
+      onLeft: () => undefined,
+    });
+    await acceptor.listen();
+    let heard = 0;
+    const good = connect(join(dir, "hub"));
+    good.on("data", () => {
+      heard += 1;
+    });
+    good.write(Buffer.concat([encode(FRAMES[0]!), encode({ type: "want", topic: "good" })]));
+    const seeds = fc.sample(anyBytes, 300);
+    for (const bytes of seeds) {
+      await new Promise<void>((resolve) => {
+        const socket = connect(join(dir, "hub"));
+        socket.on("error", () => undefined);
+        socket.on("close", () => resolve());
+        socket.resume();
+        socket.end(bytes);
+      });
+    }
+    assert.ok(faults.length > 50, `${faults.length} of 300 were faults`);
+    const before = heard;
+    hub.publish("good", "1");
+    await until(
+      "the good link hears",
+      () => heard,
+      (n) => n > before,
+    );
+    good.destroy();
+    acceptor.close();
+    rmSync(dir, { recursive: true });
+  });
+});

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { Talkers } from "../../../src/session/talkers.js";
+import { FakeSocket } from "../../support/fake-socket.js";
+
+const socket = (): FakeSocket => new FakeSocket(1000, { dropped: () => undefined, closed: () => undefined });
+
+it("the message after the last that is allowed is one too many, for its own connection alone, until the next second", () => {
+  const talkers = new Talkers(3);
+  const loud = socket();
+  assert.deepEqual(
+    Array.from({ length: 5 }, () => talkers.tooMany(loud)),
+    [false, false, false, true, true],
+  );
+  assert.equal(talkers.tooMany(socket()), false);
+  talkers.tick();
+  assert.equal(talkers.tooMany(loud), false);
+});
+
+it("no limit counts nobody", () => {
+  const talkers = new Talkers(Infinity);
+  const loud = socket();
+  for (let i = 0; i < 1e5; i++) assert.equal(talkers.tooMany(loud), false);
+});

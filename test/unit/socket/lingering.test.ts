@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { Lingering } from "../../../src/socket/lingering.js";
+
+it("every close may linger, until the kernel's list says otherwise, which is read only near the cap and once a second", () => {
+  let open = 20;
+  let reads = 0;
+  let now = 0;
+  const lingering = new Lingering(
+    () => {
+      reads += 1;
+      return open;
+    },
+    () => now,
+  );
+  assert.equal(reads, 1);
+  for (let i = 0; i < 10; i++) lingering.add();
+  assert.equal(lingering.count(50, 100), 10, "far from the cap nobody asks");
+  assert.equal(reads, 1);
+  open = 20 + 90 + 4;
+  assert.equal(lingering.count(90, 100), 4, "twenty are no connections, ninety live, four linger");
+  for (let i = 0; i < 10; i++) lingering.add();
+  assert.equal(lingering.count(90, 100), 14, "not asked again within the second");
+  now = 1000;
+  open = 20 + 90;
+  assert.equal(lingering.count(90, 100), 0);
+  assert.equal(reads, 3);
+  open = 500;
+  lingering.add();
+  now = 2000;
+  assert.equal(lingering.count(99, 100), 1, "never more than have ended");
+});

@@ -1,0 +1,59 @@
+/** Whatever stands in a handshake: it is admitted with topics that are right, or refused with a row; never another error. */
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import fc from "fast-check";
+import { decideUpgrade, refusePlain } from "../../../src/socket/upgrade.js";
+import { isTopic } from "../../../src/topics/name.js";
+
+const STATE = { draining: false, full: false };
+const entry = fc.oneof(
+  fc.constantFrom(
+    "a",
+    "b:c",
+    "a@x.0:5",
+    "a@x.0:-1",
+    "@",
+    "a@b@c:1",
+    "",
+    "__proto__",
+    "\u0000",
+    "a@x:999999999999999999",
+  ),
+  fc.string({ unit: "binary", maxLength: 8 }),
+);
+const topics = fc.option(
+  fc.array(entry, { maxLength: 12 }).map((entries) => entries.join(",")),
+  { nil: undefined },
+);
+
+it("a handshake", () => {
+  let admitted = 0;
+  const version = fc.constantFrom("13", "13", "13", "8", "", "13 ", "013");
+  fc.assert(
+    fc.property(version, fc.string(), topics, (v, protocols, named) => {
+      const decision = decideUpgrade({ version: v, protocols, topics: named }, STATE, 8);
+      if ("reason" in decision) {
+        assert.ok(decision.error.row.http >= 400 && decision.error.row.code >= 4000);
+        return;
+      }
+      admitted += 1;
+      assert.equal(v, "13");
+      assert.ok(decision.topics.length <= 8);
+      assert.equal(new Set(decision.topics.map(({ topic }) => topic)).size, decision.topics.length);
+      for (const { topic, since } of decision.topics) {
+        assert.ok(isTopic(topic));
+        if (since) assert.ok(Number.isSafeInteger(since.offset) && since.offset >= 0);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(admitted > 50, `${admitted} of 2000 were admitted`);
+});
+
+it("plain HTTP", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (upgrade, method) => {
+      assert.ok(refusePlain({ upgrade, method }, STATE).error.row.http >= 400);
+    }),
+  );
+});
