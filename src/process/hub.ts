@@ -6,6 +6,7 @@
  *   Prometheus ─HTTP─► admin ─► registry ◄─ Fleet ◄────── counters ──────────┘
  */
 import type { Server } from "node:http";
+import { Budget } from "../admission/budget.js";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
 import { loadTopics, saveTopics } from "../hub/archive.js";
@@ -25,6 +26,7 @@ import { CannotStart, type Running, runChild } from "./child.js";
 import { type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
 
+const BUDGET_EVERY_MS = 1000;
 const MEMORY_EVERY_MS = 5000;
 const SLOWEST_SHOWN = 50;
 const log = forwardedLog({ process: "hub" });
@@ -41,6 +43,7 @@ async function start(given: StartHub): Promise<Running> {
       topics: hub.topics,
     }),
   );
+  const budget = new Budget(given.workers, given.rate, config.acceptRate > 0);
   const memory = new MemoryGauge();
   let stopping = false;
   // Asked for each publication and not once a request: a stream of lines may last for days.
@@ -72,6 +75,7 @@ async function start(given: StartHub): Promise<Running> {
     workers: () => fleet.size,
     workersExpected: () => given.workers,
     workerRestarts: () => restarts,
+    acceptRate: () => budget.rate,
     topics: () => hub.topics,
     topicMemory: () => hub.memoryBytes,
     topicsEvicted: () => hub.evicted,
@@ -124,6 +128,13 @@ async function start(given: StartHub): Promise<Running> {
   await listen(admin, config.adminHost, config.adminPort);
   const measure = (): void => void memory.measure(pids(), connections());
   const measuring = setInterval(measure, MEMORY_EVERY_MS);
+  let measuredMs = performance.now();
+  const budgeting = setInterval(() => {
+    const nowMs = performance.now();
+    budget.measure(fleet.storm(), (nowMs - measuredMs) / 1000);
+    measuredMs = nowMs;
+    tell({ type: "measured", rate: budget.rate, connections: connections() });
+  }, BUDGET_EVERY_MS);
   tell({ type: "ready" });
 
   function handle(message: ToChild): void {
@@ -136,6 +147,7 @@ async function start(given: StartHub): Promise<Running> {
   }
   async function stop(): Promise<void> {
     clearInterval(measuring);
+    clearInterval(budgeting);
     settled.stop();
     acceptor.close();
     admin.close();

@@ -18,8 +18,14 @@ export async function serve(config: ServeConfig, first: FirstCeiling | undefined
   const plan = await makePlan(config);
   const supervisor = new Supervisor(config, plan, log);
   const stopped = onSignals(supervisor, log);
-  const most = plan.cap * plan.workers;
-  log("info", "starting", { version: VERSION, workers: plan.workers, nofile: plan.nofile, mostConnections: most });
+  const { workers, nofile, ceiling } = plan;
+  const most = ceiling.connections;
+  log("info", "starting", { version: VERSION, workers, nofile, mostConnections: most });
+  if (ceiling.reason === "memory" && most < config.connections) {
+    log("warn", "memory holds fewer connections than are provided for: see --memory-floor-bytes", {
+      connections: most,
+    });
+  }
   if (first) {
     const { limit, connections } = first;
     const short = connections < config.connections;
@@ -27,7 +33,7 @@ export async function serve(config: ServeConfig, first: FirstCeiling | undefined
     log(short ? "warn" : "info", message, { limit, connections });
   }
   try {
-    const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
+    const ready = supervisor.start().then((addresses) => announce(config, workers, addresses));
     await Promise.race([ready, stopped]);
   } catch (error) {
     supervisor.kill();

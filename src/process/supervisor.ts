@@ -5,10 +5,13 @@
  *   supervisor ──control──► hub process (admin port)
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
  */
+import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fullestWorker, RETURN_RATE, workerCap, workersFor } from "../config/capacity.js";
+import { isNews, priorRate, returnWindowMs } from "../admission/budget.js";
+import { type Ceiling, capOf, ceilingOf, memoryBytes } from "../admission/ceiling.js";
+import { fullestWorker, workerCap, workersFor } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
@@ -25,8 +28,8 @@ const START_TRIES = 4;
 
 export interface Plan {
   readonly workers: number;
-  /** Connections at which one worker stops listening. */
-  readonly cap: number;
+  /** The most connections of all workers, and what sets it. */
+  readonly ceiling: Ceiling;
   readonly nofile: number;
 }
 
@@ -51,7 +54,8 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
       `--workers: ${config.connections} connections need at least ${needed} workers under the descriptor limit of ${nofile} a process; leave --workers out to have them computed`,
     );
   }
-  return { workers, cap: config.workerConnections || most, nofile };
+  const limits = { ...config, workers, workerCap: config.workerConnections || most };
+  return { workers, ceiling: ceilingOf(limits, memoryBytes()), nofile };
 }
 
 export interface Addresses {
@@ -69,6 +73,9 @@ export class Supervisor {
   #adminPort: number;
   #overflow = false;
   #settledDeaths = 0;
+  readonly #ticketKey = randomBytes(32).toString("hex");
+  /** The storm budget as the workers know it: measured by the hub, until then assumed. */
+  #budget: { readonly rate: number; readonly windowMs: number };
   #stopping: Promise<void> | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
@@ -80,6 +87,8 @@ export class Supervisor {
   ) {
     this.#port = config.port;
     this.#adminPort = config.adminPort;
+    const rate = config.acceptRate || priorRate(availableParallelism());
+    this.#budget = { rate, windowMs: returnWindowMs(config.connections, rate) };
     this.#ownsRunDir = config.runDir === "";
     this.#runDir = this.#ownsRunDir ? mkdtempSync(join(tmpdir(), "megagate-")) : config.runDir;
     if (Buffer.byteLength(this.#runDir) > MAX_RUN_DIR_BYTES) {
@@ -92,6 +101,7 @@ export class Supervisor {
     const hubOptions = { name: "hub", entry: "./hub.js", startMessage: () => this.#startHub() };
     this.#hub = this.#child(hubOptions, (message) => {
       if (message.type === "settled") this.#settledDeaths = message.deaths;
+      else if (message.type === "measured") this.#measured(message.rate, message.connections);
     });
     this.#workers = Array.from({ length: plan.workers }, (_, index) => this.#worker(index));
   }
@@ -167,14 +177,33 @@ export class Supervisor {
     // A restarted hub keeps the port that the first one was given.
     const config = { ...this.config, adminPort: this.#adminPort };
     const rebuild = this.#hub.restarts > 0;
-    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild, allLived };
+    const { rate } = this.#budget;
+    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild, allLived, rate };
   }
 
   #startWorker(index: number): StartWorker {
-    const { cap, nofile } = this.plan;
-    const windowMs = Math.max(1000, Math.ceil((this.config.connections / RETURN_RATE) * 1000));
-    const { config } = this;
-    return { type: "startWorker", config, path: this.#socketPath, index, port: this.#port, cap, nofile, windowMs };
+    const { workers, ceiling, nofile } = this.plan;
+    return {
+      type: "startWorker",
+      config: this.config,
+      path: this.#socketPath,
+      index,
+      port: this.#port,
+      workers,
+      cap: capOf(ceiling, workers, index),
+      capReason: ceiling.reason,
+      nofile,
+      ...this.#budget,
+      ticketKey: this.#ticketKey,
+    };
+  }
+
+  /** What the hub measured becomes the workers' budget when it differs enough. */
+  #measured(rate: number, connections: number): void {
+    const windowMs = returnWindowMs(connections, rate);
+    if (!isNews(this.#budget.rate, rate) && !isNews(this.#budget.windowMs, windowMs)) return;
+    this.#budget = { rate, windowMs };
+    for (const worker of this.#workers) worker.tell({ type: "budget", rate, windowMs });
   }
 
   get #socketPath(): string {

@@ -5,7 +5,8 @@
  *   clients ─► Server ─► Sessions ─► Topics ◄─ Link ◄─unix socket─ hub
  *                                      └── interest: the only thing that flows back, as callbacks
  */
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { Admission } from "../admission/admission.js";
 import { Link } from "../hub/link.js";
 import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
@@ -54,24 +55,26 @@ async function start(given: StartWorker): Promise<Running> {
     onFull: (full) => tell({ type: "full", full }),
     log: (level, message, fields) => log(level, message, { worker: index, ...fields }),
   });
-  const server = new Server(app, listener, sessions, (topic) => topics.emptied(topic, Date.now()), config);
+  const admission = new Admission({ ...given, ticketKey: Buffer.from(given.ticketKey, "hex") });
+  const server = new Server(app, listener, sessions, admission, (topic) => topics.emptied(topic, Date.now()), config);
   const reply = (asked: Question): Pick<Reply, "subscribers" | "readers"> => {
     if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
     return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
   };
   const link = await linked(given, topics, reply);
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
-  const ticking = everySecond(link, topics, listener, sessions);
+  const ticking = everySecond(link, topics, listener, sessions, admission);
   tell({ type: "ready" });
 
   return {
     handle(message: ToChild): void {
       if (message.type === "overflow") listener.setOverflow(message.on);
+      else if (message.type === "budget") admission.budget(message.rate, message.windowMs);
     },
     async stop(): Promise<void> {
       server.draining = true;
       listener.stop();
-      await sessions.endAll(given.windowMs);
+      await sessions.endAll(admission.windowMs);
       await new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
       clearInterval(ticking);
       link.stop();
@@ -140,12 +143,24 @@ function push(app: TemplatedApp, topic: string, message: Uint8Array): void {
 }
 
 /** Counters to the hub, forgotten topics, event-loop delay: one timer for the whole worker. */
-function everySecond(link: Link, topics: Topics<Waiter>, listener: Listener, sessions: Sessions): NodeJS.Timeout {
+function everySecond(
+  link: Link,
+  topics: Topics<Waiter>,
+  listener: Listener,
+  sessions: Sessions,
+  admission: Admission,
+): NodeJS.Timeout {
   // 100 ms: at 10 ms, 56 workers cost an eighth of a core (DESIGN.md §6).
   const delay = monitorEventLoopDelay({ resolution: 100 });
   delay.enable();
+  let used = performance.eventLoopUtilization();
   return setInterval(() => {
     topics.sweep(Date.now());
+    const now = performance.eventLoopUtilization();
+    const { active, utilization } = performance.eventLoopUtilization(now, used);
+    used = now;
+    admission.tick(utilization, Date.now());
+    counters[SLOT.busySeconds]! += active / 1000;
     counters[SLOT.connections] = sessions.size;
     counters[SLOT.listening] = listener.listening ? 1 : 0;
     counters[SLOT.workerTopics] = topics.size;
