@@ -37,7 +37,8 @@ export interface Limits {
 
 /** Bytes that this process and its children may use: the machine's, or the control group's where that is less. */
 export function memoryBytes(): number {
-  const group = process.constrainedMemory() ?? 0;
+  // 0 or undefined where there is no limit.
+  const group = process.constrainedMemory();
   return group > 0 ? Math.min(totalmem(), group) : totalmem();
 }
 

@@ -61,7 +61,7 @@ export class Gate {
 
   /** Whether the one that has its turn now would have to be refused, were it not for its ticket. */
   isCrowded(inFlight: number): boolean {
-    return this.isFixed ? this.#leaked() >= this.#most : this.waiting(inFlight) > this.#most;
+    return this.isFixed ? this.#leaked() + 1 > this.#most : this.waiting(inFlight) > this.#most;
   }
 
   /** In a crowd: whether even those with a ticket are too many. */
