@@ -6,6 +6,7 @@ import { readConfigFile, resolve } from "./config/resolve.js";
 import type { OptionTable } from "./config/table.js";
 import { GatewayError } from "./errors.js";
 import { VERSION } from "./platform.js";
+import { DRAIN_OPTIONS, drain as drainPlan } from "./process/drain-command.js";
 import type { PublishFlags } from "./publish/command.js";
 
 /** Runs argv; resolves with the exit status. A command that is not content sets `process.exitCode` or throws. */
@@ -18,6 +19,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   addServe(program);
   addPublish(program);
   addWatch(program);
+  addRestartWorkers(program);
+  addDrain(program);
   const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }, { addDoctorCommand }] =
     await Promise.all([
       import("../load/command.js"),
@@ -126,4 +129,27 @@ function addWatch(program: Command): void {
       const why = await watchTopic({ url, topic, WebSocket, write, signal: stop.signal });
       if (why !== undefined) throw new GatewayError("failed", why);
     });
+}
+
+function addRestartWorkers(program: Command): void {
+  program
+    .command("restart-workers")
+    .description("Replace the worker processes of a running gateway one by one; the same as SIGHUP to it.")
+    .option("--admin-url <url>", "admin address of the gateway", "http://127.0.0.1:8081")
+    .action(async ({ adminUrl }: { adminUrl: string }) => {
+      const { restartWorkers } = await import("./process/restart-command.js");
+      await restartWorkers(adminUrl, (line) => void process.stdout.write(line));
+    });
+}
+
+function addDrain(program: Command): void {
+  const drain = program
+    .command("drain")
+    .description("With --plan: what an orderly stop and a rolling restart of a running gateway would take.");
+  addOptions(drain, DRAIN_OPTIONS).action(async (flags: object) => {
+    await drainPlan(
+      resolve(DRAIN_OPTIONS, { flags: { ...flags }, env: process.env }).config,
+      (text) => void process.stdout.write(text),
+    );
+  });
 }

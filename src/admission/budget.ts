@@ -85,8 +85,8 @@ export function returnWindowMs(connections: number, rate: number): number {
   return Math.max(LEAST_WINDOW_MS, Math.ceil((connections / rate) * SAFETY * 1000));
 }
 
-/** Connections that a drain may close a second, so that those who come back at once are let in elsewhere. */
-export function closesPerSecond(rate: number): number {
+/** Connections a second that may be sent away, because so many can come back beside whoever else comes. */
+export function returnRate(rate: number): number {
   return Math.max(1, Math.floor(rate / SAFETY));
 }
 

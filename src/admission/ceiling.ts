@@ -70,7 +70,10 @@ export function ceilingOf(limits: Limits, memory: number): Ceiling {
   return lowest;
 }
 
-/** The cap of one worker. */
-export function capOf(ceiling: Ceiling, workers: number, index: number): number {
-  return spread(ceiling.connections, workers)[index]!;
+/**
+ * The cap of the worker at a place. A rolling restart uses one place more: any `workers` of them stay within the ceiling
+ * together, and while an old and a new process stand beside each other it may be exceeded by one worker's part.
+ */
+export function capOf(ceiling: Ceiling, workers: number, place: number): number {
+  return spread(ceiling.connections, workers)[place] ?? Math.floor(ceiling.connections / workers);
 }

@@ -230,7 +230,16 @@ export const SERVE_OPTIONS = {
     min: 1,
     max: 3600,
     unit: "seconds",
-    explanation: "After SIGTERM everybody is told to go; what is still open after so long is cut",
+    explanation:
+      "After SIGTERM everybody is told to go, at the pace at which they can be taken back; what is still open after so long is cut. A worker that is replaced has as long",
+  }),
+  stopNoticeSeconds: whole({
+    default: 0,
+    min: 0,
+    max: 600,
+    unit: "seconds",
+    explanation:
+      "After SIGTERM the gateway goes on for so long and only says that it is not ready, for a load balancer to notice",
   }),
   stateDir: text({
     default: "",

@@ -131,6 +131,11 @@ export class Acceptor {
     return (await this.#census.ask({ read: true }, linked)).length === linked.length;
   }
 
+  /** Whether the worker process still has a link, on which its last words may come. */
+  isLinked(pid: number): boolean {
+    return [...this.#peers].some((peer) => peer.pid === pid);
+  }
+
   #accepted(socket: Socket): void {
     const peer = new WorkerPeer(socket, this.options.queueBytes, (full) => this.#overflow(full));
     const reader = new FrameReader();

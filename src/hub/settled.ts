@@ -1,7 +1,7 @@
 /**
- * Whether every worker has received all that the hub sent so far. A worker that dies may have handed out publications
- * that others have not received yet; once those have, its death no longer matters to a rebuild (rebuild.ts), and the
- * supervisor is told. The pipes are first in, first out: an answer to a question says that all before it has arrived.
+ * Whether every worker has received all that the hub sent so far. A worker that ends, by death or because it is replaced,
+ * may have handed out publications that others have not received yet; once those have, its end no longer matters to a
+ * rebuild (rebuild.ts), and the supervisor is told. The pipes are first in, first out: an answer to a question says that all before it has arrived.
  * Hub process only.
  */
 const AGAIN_MS = 1000;

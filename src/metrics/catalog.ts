@@ -29,6 +29,7 @@ export const CLOSE_REASONS = {
   too_big: "a message over the limit (1009), or over the native limit (cut)",
   slow: "read slower than it was sent to",
   drain: "the gateway was stopping (1012)",
+  restart: "its worker was replaced in a rolling restart (1012)",
   worker_lost: "its worker process died",
 } as const;
 export type CloseReason = keyof typeof CLOSE_REASONS;
@@ -185,6 +186,11 @@ export const HUB_METRICS = {
     name: "megagate_accept_rate_budget",
     type: "gauge",
     help: "Handshakes a second that the gateway can sustain, as measured while it was busy with them: storms and drains go by it.",
+  },
+  workerRolls: {
+    name: "megagate_worker_rolls_total",
+    type: "counter",
+    help: "Workers replaced by rolling restarts.",
   },
   topics: { name: "megagate_topics", type: "gauge", help: "Topics that the hub numbers." },
   topicMemory: {

@@ -4,12 +4,13 @@
  * that nothing listens without an owner.
  */
 import type { Log } from "../log.js";
+import type { Farewell } from "../session/farewell.js";
 import { type StartHub, type StartWorker, type ToChild, tell } from "./messages.js";
 
 export interface Running {
   handle(message: ToChild): void;
-  /** Orderly and bounded; the process exits afterwards. */
-  stop(): Promise<void>;
+  /** Orderly; the process exits afterwards. Without a farewell the supervisor is gone. */
+  stop(farewell?: Farewell): Promise<void>;
 }
 
 /** A reason not to start that a user can act on, in plain words. */
@@ -25,16 +26,23 @@ export function runChild<T extends StartHub | StartWorker>(
   process.stderr.on("error", () => undefined);
   let running: Running | undefined;
   let stopping = false;
+  let boundMs = 0;
 
-  const stop = async (): Promise<void> => {
+  const stop = async (farewell?: Farewell): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    await running?.stop();
+    await running?.stop(farewell);
     process.exit(0);
+  };
+  const orphaned = (): void => {
+    // Nobody is left who would cut it: it bounds itself, as the supervisor would have.
+    setTimeout(() => process.exit(1), boundMs).unref();
+    void stop();
   };
 
   process.on("message", (message: ToChild) => {
     if (message.type === type) {
+      boundMs = (message as T).config.stopSeconds * 1000;
       start(message as T)
         .then((started) => {
           running = started;
@@ -45,8 +53,8 @@ export function runChild<T extends StartHub | StartWorker>(
           process.exitCode = 1;
           process.disconnect();
         });
-    } else if (message.type === "stop") void stop();
+    } else if (message.type === "stop") void stop(message.farewell);
     else running?.handle(message);
   });
-  process.on("disconnect", () => void stop());
+  process.on("disconnect", orphaned);
 }

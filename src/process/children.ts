@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Log } from "../log.js";
+import type { Farewell } from "../session/farewell.js";
 import type { FromChild, ToChild } from "./messages.js";
 
 const RESTART_MS = { first: 100, most: 10_000 };
@@ -78,7 +79,7 @@ export class Child {
   }
 
   /** Asks it to stop; resolves when it has ended. True if it had to be cut at the deadline. */
-  stop(deadlineMs: number): Promise<boolean> {
+  stop(deadlineMs: number, farewell?: Farewell): Promise<boolean> {
     this.#stopping = true;
     clearTimeout(this.#timer);
     const child = this.#process;
@@ -93,7 +94,7 @@ export class Child {
         clearTimeout(deadline);
         resolve(cut);
       });
-      this.tell({ type: "stop" });
+      this.tell({ type: "stop", ...(farewell && { farewell }) });
     });
   }
 

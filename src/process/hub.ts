@@ -6,7 +6,8 @@
  *   Prometheus ─HTTP─► admin ─► registry ◄─ Fleet ◄────── counters ──────────┘
  */
 import type { Server } from "node:http";
-import { Budget } from "../admission/budget.js";
+import { Budget, returnRate } from "../admission/budget.js";
+import { GOODBYE_RATE } from "../config/capacity.js";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
 import { loadTopics, saveTopics } from "../hub/archive.js";
@@ -23,11 +24,14 @@ import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import { TopicRules } from "../topics/rules.js";
 import { createAdmin, type Routes } from "./admin.js";
 import { CannotStart, type Running, runChild } from "./child.js";
-import { type StartHub, type ToChild, tell } from "./messages.js";
+import { Departures } from "./departures.js";
+import type { DrainFacts } from "./drain-plan.js";
+import { endedInAll, type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
 
-const BUDGET_EVERY_MS = 1000;
 const MEMORY_EVERY_MS = 5000;
+const LOAD_EVERY_MS = 1000;
+const LAST_ANSWERS_MS = 100;
 const SLOWEST_SHOWN = 50;
 const log = forwardedLog({ process: "hub" });
 
@@ -37,7 +41,7 @@ async function start(given: StartHub): Promise<Running> {
   const { config } = given;
   const fleet = new Fleet();
   const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes);
-  const rebuild = new Rebuild(hub, given.rebuild ? given.workers : 0, given.allLived, (workers, isContinued) =>
+  const rebuild = new Rebuild(hub, given.rebuild ? given.crew : 0, given.allLived, (workers, isContinued) =>
     log("info", `topics gathered from the workers; numbering ${isContinued ? "goes on" : "begins anew"}`, {
       workers,
       topics: hub.topics,
@@ -45,27 +49,28 @@ async function start(given: StartHub): Promise<Running> {
   );
   const budget = new Budget(given.workers, given.rate, config.acceptRate > 0);
   const memory = new MemoryGauge();
+  let ready = true;
   let stopping = false;
+  let { crew, ended, roll } = given;
   // Asked for each publication and not once a request: a stream of lines may last for days.
   const publish: HubPort["publish"] = (topic, data, key) => {
     if (stopping) throw new GatewayError("draining");
     return hub.publish(topic, data, key);
   };
   const publishApi = new PublishApi({ publish, room: () => acceptor.room() }, config.maxPublicationBytes);
-  let restarts = given.restarts;
   const acceptor = new Acceptor(hub, rebuild, {
     path: given.path,
     queueBytes: config.hubQueueBytes,
     log,
     onCounters: (worker, values) => fleet.update(worker, values),
     onLinked: (worker, pid) => fleet.joined(worker, pid),
-    // The process may still live and dial again; the supervisor tells when it died.
-    onLeft: () => undefined,
+    onLeft: (_worker, pid) => departures.linkClosed(pid),
   });
+  const departures = new Departures((pid) => acceptor.isLinked(pid), fleet, endedInAll(ended));
   const settled = new Settled(
-    restarts,
-    () => acceptor.haveRead(given.workers),
-    (deaths) => tell({ type: "settled", deaths }),
+    endedInAll(ended),
+    () => acceptor.haveRead(crew),
+    (known) => tell({ type: "settled", ended: known }),
   );
   if (given.rebuild) void settled.check();
   const pids = (): number[] => [process.ppid, process.pid, ...fleet.members().map(({ pid }) => pid)];
@@ -74,7 +79,8 @@ async function start(given: StartHub): Promise<Running> {
     workerConnections: () => fleet.members().map((m) => labelled(m.worker, m.connections)),
     workers: () => fleet.size,
     workersExpected: () => given.workers,
-    workerRestarts: () => restarts,
+    workerRestarts: () => ended.restarts,
+    workerRolls: () => ended.rolled,
     acceptRate: () => budget.rate,
     topics: () => hub.topics,
     topicMemory: () => hub.memoryBytes,
@@ -89,7 +95,7 @@ async function start(given: StartHub): Promise<Running> {
     buildInfo: () => [{ labels: { version: VERSION, node: process.version, uws: UWS_VERSION }, value: 1 }],
   });
   const missing = (): string[] => {
-    const reasons = stopping ? ["stopping"] : [];
+    const reasons = ready ? [] : ["stopping"];
     if (rebuild.running) reasons.push("gathering topics from the workers");
     if (fleet.size < given.workers) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
     if (fleet.total("listening") === 0) reasons.push("no worker listens");
@@ -111,6 +117,27 @@ async function start(given: StartHub): Promise<Running> {
         ? { body: { status: "ready" } }
         : { status: 503, body: { status: "not ready", reasons } };
     },
+    "POST /restart-workers": () => {
+      if (!ready) throw new GatewayError("draining");
+      if (roll.state === "rolling") {
+        throw new GatewayError("alreadyRolling", `${roll.replaced} of ${roll.of} workers are replaced: ${roll.detail}`);
+      }
+      roll = { state: "rolling", replaced: 0, of: crew, detail: "begins" };
+      tell({ type: "restartWorkers" });
+      return { status: 202, body: roll };
+    },
+    "GET /restart-workers": () => ({ body: roll }),
+    "GET /drain": () => ({
+      body: {
+        connections: connections(),
+        workers: fleet.members().map((member) => member.connections),
+        cap: given.cap,
+        returnPerSecond: returnRate(budget.rate),
+        goodbyePerSecond: GOODBYE_RATE,
+        stopSeconds: config.stopSeconds,
+        stopNoticeSeconds: config.stopNoticeSeconds,
+      } satisfies DrainFacts,
+    }),
     "GET /processes": () => ({
       body: {
         processes: [
@@ -128,32 +155,43 @@ async function start(given: StartHub): Promise<Running> {
   await listen(admin, config.adminHost, config.adminPort);
   const measure = (): void => void memory.measure(pids(), connections());
   const measuring = setInterval(measure, MEMORY_EVERY_MS);
+  const tellLoad = (): void => {
+    const handshakes = fleet.total("handshakes");
+    const { rate } = budget;
+    tell({ type: "load", load: { ready, connections: connections(), handshakes, ended: departures.counted, rate } });
+  };
   let measuredMs = performance.now();
-  const budgeting = setInterval(() => {
+  const telling = setInterval(() => {
     const nowMs = performance.now();
     budget.measure(fleet.storm(), (nowMs - measuredMs) / 1000);
     measuredMs = nowMs;
-    tell({ type: "measured", rate: budget.rate, connections: connections() });
-  }, BUDGET_EVERY_MS);
+    tellLoad();
+  }, LOAD_EVERY_MS);
   tell({ type: "ready" });
 
   function handle(message: ToChild): void {
-    if (message.type === "notReady") stopping = true;
-    if (message.type === "workerDied") {
-      fleet.gone(message.worker, message.pid);
-      restarts = message.restarts;
-      settled.died(restarts);
+    if (message.type === "notReady") {
+      ready = false;
+      tellLoad();
+    } else if (message.type === "crew") crew = message.size;
+    else if (message.type === "roll") roll = message.roll;
+    else if (message.type === "workerEnded") {
+      ended = message.ended;
+      departures.processEnded(message.worker, message.pid, endedInAll(ended));
+      settled.died(endedInAll(ended));
     }
   }
   async function stop(): Promise<void> {
+    // Publications are taken as long as there are clients to hear them. A stream that goes on gets its answer.
+    stopping = true;
+    await new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS));
     clearInterval(measuring);
-    clearInterval(budgeting);
+    clearInterval(telling);
     settled.stop();
     acceptor.close();
     admin.close();
     admin.closeAllConnections();
     if (config.stateDir !== "") save(hub, config.stateDir);
-    await Promise.resolve();
   }
   return { handle, stop };
 }

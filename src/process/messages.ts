@@ -2,16 +2,39 @@
 import type { CapReason } from "../admission/ceiling.js";
 import type { ServeConfig } from "../config/options.js";
 import type { LogMessage } from "../log.js";
+import type { Farewell } from "../session/farewell.js";
+
+/** Worker processes that ended since the gateway started: deaths, and replacements by a rolling restart. */
+export interface Ended {
+  readonly restarts: number;
+  readonly rolled: number;
+}
+
+/** The last rolling restart, or the one that is under way; also the answer of `/restart-workers`. */
+export interface RollState {
+  readonly state: "none" | "rolling" | "done" | "failed";
+  /** Workers replaced, of those that it began with. */
+  readonly replaced: number;
+  readonly of: number;
+  /** What happens now, or why it failed, in plain words. */
+  readonly detail: string;
+}
 
 export interface StartHub {
   readonly type: "startHub";
   readonly config: ServeConfig;
   readonly path: string;
+  /** Workers that the configuration asks for. */
   readonly workers: number;
-  readonly restarts: number;
+  /** Worker processes that there are: one more while one is being replaced. */
+  readonly crew: number;
+  readonly ended: Ended;
+  readonly roll: RollState;
   /** The hub before this one died: its memory is to be gathered from the workers. */
   readonly rebuild: boolean;
-  /** No worker died whose publications may be unknown to the others: what they hold is all that anybody has seen. */
+  /** Connections at which one worker stops listening. */
+  readonly cap: number;
+  /** No worker ended whose publications may be unknown to the others: what they hold is all that anybody has seen. */
   readonly allLived: boolean;
   /** The budget as it was last known, or the assumed one (admission/budget.ts): handshakes a second. */
   readonly rate: number;
@@ -27,36 +50,60 @@ export interface StartWorker {
   readonly capReason: CapReason;
   readonly nofile: number;
   readonly rate: number;
+  /** Milliseconds in which all clients of the gateway can come back; grows and falls with them. */
+  readonly windowMs: number;
   /** The key of tickets, hexadecimal; all workers have the same. */
   readonly ticketKey: string;
-  /** A client that is sent away should come back within this time, in milliseconds. */
-  readonly windowMs: number;
+  /** How it sends its clients away when nobody is left to say so. */
+  readonly farewell: Farewell;
 }
 
 export type ToChild =
   | StartHub
   | StartWorker
-  | { readonly type: "stop" }
+  /** Orderly: a worker sends its clients away first. */
+  | { readonly type: "stop"; readonly farewell?: Farewell }
   /** To the hub: the gateway is stopping; not ready any more. */
   | { readonly type: "notReady" }
-  /** To the hub: a worker process ended by itself. */
-  | { readonly type: "workerDied"; readonly worker: number; readonly pid: number; readonly restarts: number }
   /** To workers: the budget has changed; the window is that of a goodbye to everybody. */
   | { readonly type: "budget"; readonly rate: number; readonly windowMs: number }
+  /** To the hub: so many worker processes are there now. */
+  | { readonly type: "crew"; readonly size: number }
+  /** To the hub: a worker process ended, by itself or replaced. */
+  | { readonly type: "workerEnded"; readonly worker: number; readonly pid: number; readonly ended: Ended }
+  /** To the hub: how the rolling restart goes. */
+  | { readonly type: "roll"; readonly roll: RollState }
   /** To workers: all of them are (not) at their cap. */
   | { readonly type: "overflow"; readonly on: boolean };
+
+/** What the hub's counters say of all workers, told once a second. */
+export interface Load {
+  /** False once it has heard that the gateway stops: `/readyz` says so. */
+  readonly ready: boolean;
+  readonly connections: number;
+  readonly handshakes: number;
+  /** Worker processes that had ended, as far as this count knows. */
+  readonly ended: number;
+  /** Handshakes a second that the gateway sustains (admission/budget.ts). */
+  readonly rate: number;
+}
 
 export type FromChild =
   | LogMessage
   | { readonly type: "ready" }
   | { readonly type: "full"; readonly full: boolean }
-  /** From the hub: after so many deaths of workers, the others have received everything that those had. */
-  | { readonly type: "settled"; readonly deaths: number }
-  /** From the hub, once a second: handshakes a second that the gateway sustains, and its live connections. */
-  | { readonly type: "measured"; readonly rate: number; readonly connections: number }
+  /** From the hub: what so many ended workers had received, all others have received too. */
+  | { readonly type: "settled"; readonly ended: number }
+  | { readonly type: "load"; readonly load: Load }
+  /** From the hub: somebody asks for a rolling restart. */
+  | { readonly type: "restartWorkers" }
+  /** From a worker: its clients have been told to come back within this window. */
+  | { readonly type: "farewell"; readonly windowMs: number }
   /** It cannot work here at all: a plain sentence for the user. */
   | { readonly type: "fatal"; readonly kind: "config" | "refused"; readonly detail: string };
 
 export function tell(message: FromChild): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
+
+export const endedInAll = ({ restarts, rolled }: Ended): number => restarts + rolled;

@@ -1,9 +1,12 @@
-/** The `serve` command: a supervisor from start to stop, its banner on stdout, and the signals that end it. */
+/** The `serve` command: a supervisor from start to stop, its banner on stdout, and its signals: SIGTERM and SIGINT end
+ * it, SIGHUP replaces the workers. */
+import { closeSync, openSync } from "node:fs";
 import type { ServeConfig } from "../config/options.js";
 import { stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
-import { makePlan, Supervisor } from "./supervisor.js";
+import { makePlan } from "./plan.js";
+import { Supervisor } from "./supervisor.js";
 
 /** What this machine will run out of first, and at which count; the command line asks the doctor for it. */
 export interface FirstCeiling {
@@ -74,5 +77,20 @@ function onSignals(supervisor: Supervisor, log: (level: "info" | "warn", message
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
+    const began = hasTerminal();
+    process.on("SIGHUP", () => {
+      // A terminal that is closed hangs up too: then nobody asked for new workers.
+      if (began && !hasTerminal()) stop();
+      else supervisor.restartWorkers("SIGHUP");
+    });
   });
+}
+
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * `megagate serve`: decides the number of workers, forks hub and workers, restarts what dies, stops all in order.
- * Holds no state and serves nothing, so that it has no reason to fail.
+ * `megagate serve`: forks hub and workers, restarts what dies, replaces workers one by one when asked to, stops all in
+ * order. Holds no state and serves nothing, so that it has no reason to fail.
  *
  *   supervisor ──control──► hub process (admin port)
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
@@ -9,16 +9,19 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { isNews, priorRate, returnWindowMs } from "../admission/budget.js";
-import { type Ceiling, capOf, ceilingOf, memoryBytes } from "../admission/ceiling.js";
-import { fullestWorker, workerCap, workersFor } from "../config/capacity.js";
+import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budget.js";
+import { capOf } from "../admission/ceiling.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
+import type { Farewell } from "../session/farewell.js";
 import { Child } from "./children.js";
-import { raiseNofile } from "./limits.js";
-import type { FromChild, StartHub, StartWorker } from "./messages.js";
+import { Crew } from "./crew.js";
+import { endedInAll, type FromChild, type Load, type RollState, type StartHub, type StartWorker } from "./messages.js";
+import { tellWithinMs } from "./pace.js";
+import type { Plan } from "./plan.js";
 import { findPort } from "./ports.js";
+import { rollWorkers } from "./rolling.js";
 
 /** Longest path of a unix socket, less the file name. */
 const MAX_RUN_DIR_BYTES = 85;
@@ -26,37 +29,8 @@ const MAX_RUN_DIR_BYTES = 85;
 /** Deaths of one child before it was ever ready, at which the start is given up. */
 const START_TRIES = 4;
 
-export interface Plan {
-  readonly workers: number;
-  /** The most connections of all workers, and what sets it. */
-  readonly ceiling: Ceiling;
-  readonly nofile: number;
-}
-
-/** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
-export async function makePlan(config: ServeConfig): Promise<Plan> {
-  const cores = availableParallelism();
-  const wanted = config.workers || cores;
-  const enough = fullestWorker(config.connections, wanted) + 100;
-  const { soft: nofile } = await raiseNofile(enough);
-  const workers = config.workers || workersFor(config.connections, cores, nofile);
-  const most = workerCap(nofile);
-  if (config.workerConnections > most) {
-    throw new GatewayError(
-      "config",
-      `--worker-connections: a worker can hold ${most} connections under the descriptor limit of ${nofile}, not ${config.workerConnections}`,
-    );
-  }
-  if (config.workers > 0 && config.workerConnections === 0 && fullestWorker(config.connections, workers) > most) {
-    const needed = workersFor(config.connections, cores, nofile);
-    throw new GatewayError(
-      "config",
-      `--workers: ${config.connections} connections need at least ${needed} workers under the descriptor limit of ${nofile} a process; leave --workers out to have them computed`,
-    );
-  }
-  const limits = { ...config, workers, workerCap: config.workerConnections || most };
-  return { workers, ceiling: ceilingOf(limits, memoryBytes()), nofile };
-}
+/** For the hub's word that it says so; a busy one must not hold up the stop. */
+const UNREADY_MS = 500;
 
 export interface Addresses {
   readonly port: number;
@@ -65,17 +39,18 @@ export interface Addresses {
 
 export class Supervisor {
   readonly #hub: Child;
-  readonly #workers: Child[];
-  readonly #full = new Set<number>();
+  readonly #crew: Crew;
   readonly #runDir: string;
   readonly #ownsRunDir: boolean;
   #port: number;
   #adminPort: number;
-  #overflow = false;
-  #settledDeaths = 0;
   readonly #ticketKey = randomBytes(32).toString("hex");
   /** The storm budget as the workers know it: measured by the hub, until then assumed. */
   #budget: { readonly rate: number; readonly windowMs: number };
+  #started = false;
+  #settledEnded = 0;
+  #load: Load | undefined;
+  #roll: RollState = { state: "none", replaced: 0, of: 0, detail: "no rolling restart so far" };
   #stopping: Promise<void> | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
@@ -98,12 +73,15 @@ export class Supervisor {
       );
     }
     mkdirSync(this.#runDir, { recursive: true, mode: 0o700 });
-    const hubOptions = { name: "hub", entry: "./hub.js", startMessage: () => this.#startHub() };
-    this.#hub = this.#child(hubOptions, (message) => {
-      if (message.type === "settled") this.#settledDeaths = message.deaths;
-      else if (message.type === "measured") this.#measured(message.rate, message.connections);
+    this.#hub = this.#createHub();
+    this.#crew = new Crew({
+      log,
+      startMessage: (place) => this.#startWorker(place),
+      heard: (message) => this.#heard(message),
+      diedEarly: (name, deaths) => this.#diedEarly(name, deaths),
+      changed: (size) => this.#hub.tell({ type: "crew", size }),
+      ended: (worker, pid) => this.#hub.tell({ type: "workerEnded", worker, pid, ended: this.#crew.ended }),
     });
-    this.#workers = Array.from({ length: plan.workers }, (_, index) => this.#worker(index));
   }
 
   /** Resolves when everybody listens. Throws what the user can mend. */
@@ -112,9 +90,10 @@ export class Supervisor {
     this.#adminPort = await findPort("admin", this.config.adminHost, this.config.adminPort);
     this.#hub.start();
     await this.#until(() => this.#hub.ready);
-    for (const worker of this.#workers) worker.start();
-    await this.#until(() => this.#workers.every((worker) => worker.ready));
+    for (let i = 0; i < this.plan.workers; i++) this.#crew.hire();
+    await this.#until(() => this.#crew.workers.every(({ child }) => child.ready));
     this.#onFatal = undefined;
+    this.#started = true;
     return { port: this.#port, adminPort: this.#adminPort };
   }
 
@@ -128,57 +107,52 @@ export class Supervisor {
     });
   }
 
-  #child(
-    options: { name: string; entry: string; startMessage: () => StartHub | StartWorker },
-    onMessage: (message: FromChild) => void,
-    onDied: (pid: number, restarts: number) => void = () => undefined,
-  ): Child {
+  #createHub(): Child {
     return new Child({
-      ...options,
+      name: "hub",
+      entry: "./hub.js",
       log: this.log,
-      onDied: (pid, restarts) => {
-        onDied(pid, restarts);
-        // Heard only while starting: a gateway that has run keeps trying.
-        if (restarts === START_TRIES) {
-          this.#onFatal?.(
-            new GatewayError("failed", `${options.name} died ${restarts} times while starting; the log above says why`),
-          );
-        }
-      },
-      onMessage: (message) => {
-        if (message.type === "log") this.log(message.level, message.message, message.fields);
-        else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
-        else onMessage(message);
-        if (message.type === "ready") this.#onReady?.();
+      startMessage: () => this.#startHub(),
+      onMessage: (message) => this.#heard(message),
+      onDied: (_pid, deaths) => {
+        this.#load = undefined;
+        this.#diedEarly("hub", deaths);
       },
     });
   }
 
-  #worker(index: number): Child {
-    const options = { name: `worker ${index}`, entry: "./worker.js", startMessage: () => this.#startWorker(index) };
-    return this.#child(
-      options,
-      (message) => this.#fromWorker(index, message),
-      (pid) => {
-        this.#setFull(index, false);
-        this.#hub.tell({ type: "workerDied", worker: index, pid, restarts: this.#workerRestarts });
-      },
-    );
+  #heard(message: FromChild): void {
+    if (message.type === "log") this.log(message.level, message.message, message.fields);
+    else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
+    else if (message.type === "ready") this.#onReady?.();
+    else if (message.type === "settled") this.#settledEnded = message.ended;
+    else if (message.type === "load") this.#heardLoad(message.load);
+    else if (message.type === "restartWorkers") this.restartWorkers("asked on the admin port");
   }
 
-  get #workerRestarts(): number {
-    return this.#workers.reduce((sum, worker) => sum + worker.restarts, 0);
+  /** Heard only while starting: a gateway that has run keeps trying. */
+  #diedEarly(name: string, deaths: number): void {
+    if (deaths < START_TRIES) return;
+    this.#onFatal?.(new GatewayError("failed", `${name} died ${deaths} times while starting; the log above says why`));
   }
 
   #startHub(): StartHub {
-    const { workers } = this.plan;
-    const restarts = this.#workerRestarts;
-    const allLived = restarts === this.#settledDeaths;
-    // A restarted hub keeps the port that the first one was given.
-    const config = { ...this.config, adminPort: this.#adminPort };
-    const rebuild = this.#hub.restarts > 0;
-    const { rate } = this.#budget;
-    return { type: "startHub", config, path: this.#socketPath, workers, restarts, rebuild, allLived, rate };
+    const { workers, ceiling } = this.plan;
+    const { ended } = this.#crew;
+    return {
+      type: "startHub",
+      // A restarted hub keeps the port that the first one was given.
+      config: { ...this.config, adminPort: this.#adminPort },
+      path: this.#socketPath,
+      workers,
+      cap: capOf(ceiling, workers, 0),
+      crew: this.#crew.workers.length,
+      ended,
+      roll: this.#roll,
+      rebuild: this.#hub.restarts > 0,
+      allLived: endedInAll(ended) === this.#settledEnded,
+      rate: this.#budget.rate,
+    };
   }
 
   #startWorker(index: number): StartWorker {
@@ -195,35 +169,72 @@ export class Supervisor {
       nofile,
       ...this.#budget,
       ticketKey: this.#ticketKey,
+      farewell: this.#farewellOfAll(),
     };
   }
 
   /** What the hub measured becomes the workers' budget when it differs enough. */
-  #measured(rate: number, connections: number): void {
-    const windowMs = returnWindowMs(connections, rate);
+  #heardLoad(load: Load): void {
+    this.#load = load;
+    const { rate } = load;
+    const windowMs = returnWindowMs(load.connections, rate);
     if (!isNews(this.#budget.rate, rate) && !isNews(this.#budget.windowMs, windowMs)) return;
     this.#budget = { rate, windowMs };
-    for (const worker of this.#workers) worker.tell({ type: "budget", rate, windowMs });
+    for (const { child } of this.#crew.workers) child.tell({ type: "budget", rate, windowMs });
+  }
+
+  #farewellOfAll(): Farewell {
+    const withinMs = tellWithinMs(this.config.stopSeconds);
+    const perSecond = returnRate(this.#budget.rate);
+    return { reason: "drain", among: this.plan.workers, perSecond, withinMs };
   }
 
   get #socketPath(): string {
     return join(this.#runDir, `hub-${process.pid}.sock`);
   }
 
-  #fromWorker(index: number, message: FromChild): void {
-    if (message.type === "ready" && this.#overflow) this.#workers[index]!.tell({ type: "overflow", on: true });
-    else if (message.type === "full") this.#setFull(index, message.full);
+  /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
+  restartWorkers(why: string): void {
+    const refusal = this.#stopping
+      ? "the gateway is stopping"
+      : this.#roll.state === "rolling"
+        ? "another one is running"
+        : this.#started
+          ? undefined
+          : "the gateway is starting";
+    if (refusal !== undefined) {
+      this.log("warn", `no rolling restart: ${refusal}`, { why });
+      const running = this.#roll.state === "rolling";
+      this.#rolled(running ? this.#roll : { state: "failed", replaced: 0, of: 0, detail: refusal });
+      return;
+    }
+    const of = this.#crew.workers.length;
+    this.log("info", "rolling restart begins", { workers: of, why });
+    this.#rolled({ state: "rolling", replaced: 0, of, detail: "begins" });
+    const around = {
+      log: this.log,
+      stopSeconds: this.config.stopSeconds,
+      returnRate: () => returnRate(this.#budget.rate),
+      load: () => this.#load,
+      stopping: () => this.#stopping !== undefined,
+      tell: (roll: RollState) => this.#rolled(roll),
+    };
+    rollWorkers(this.#crew, around).then(
+      () => {
+        this.log("info", "rolling restart done", { workers: of });
+        this.#rolled({ state: "done", replaced: of, of, detail: "every worker is a new process" });
+      },
+      (error: unknown) => {
+        const detail = error instanceof Error ? error.message : String(error);
+        this.log("error", `rolling restart ended early: ${detail}`, { replaced: this.#roll.replaced, of });
+        this.#rolled({ ...this.#roll, state: "failed", detail });
+      },
+    );
   }
 
-  /** When every worker is at its cap they listen again, a little beyond it, to say so. */
-  #setFull(index: number, full: boolean): void {
-    if (full) this.#full.add(index);
-    else this.#full.delete(index);
-    const overflow = this.#full.size === this.plan.workers;
-    if (overflow === this.#overflow) return;
-    this.#overflow = overflow;
-    this.log("warn", overflow ? "every worker is at its cap; new clients get 503" : "there is room again");
-    for (const worker of this.#workers) worker.tell({ type: "overflow", on: overflow });
+  #rolled(roll: RollState): void {
+    this.#roll = roll;
+    this.#hub.tell({ type: "roll", roll });
   }
 
   /** Everybody is told to go, then workers and hub end. Bounded by `stopSeconds`; asked twice, it is the same stop. */
@@ -233,19 +244,29 @@ export class Supervisor {
   }
 
   async #stopAll(): Promise<void> {
-    this.#hub.tell({ type: "notReady" });
-    const deadlineMs = this.config.stopSeconds * 1000;
-    const cut = await Promise.all(this.#workers.map((worker) => worker.stop(deadlineMs)));
-    const late = cut.filter(Boolean).length;
+    await this.#becomeUnready();
+    const { stopSeconds, stopNoticeSeconds } = this.config;
+    await new Promise((resolve) => setTimeout(resolve, stopNoticeSeconds * 1000));
+    const late = await this.#crew.stop(stopSeconds * 1000, this.#farewellOfAll());
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
-    await this.#hub.stop(deadlineMs);
+    await this.#hub.stop(stopSeconds * 1000);
     this.#clean();
+  }
+
+  /** Before anything closes: whoever looks at `/readyz` is not to be surprised. */
+  async #becomeUnready(): Promise<void> {
+    this.#hub.tell({ type: "notReady" });
+    const endMs = performance.now() + UNREADY_MS;
+    while (this.#hub.ready && this.#load?.ready !== false && performance.now() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
   }
 
   /** At once, without farewell. */
   kill(): void {
-    for (const child of [...this.#workers, this.#hub]) child.kill();
+    this.#crew.kill();
+    this.#hub.kill();
     this.#clean();
   }
 

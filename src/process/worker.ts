@@ -7,11 +7,13 @@
  */
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
+import { returnRate } from "../admission/budget.js";
 import { Link } from "../hub/link.js";
 import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import { type Farewell, sayFarewell } from "../session/farewell.js";
 import { Sessions } from "../session/session.js";
 import type { Waiter } from "../session/waiting.js";
 import { Listener } from "../socket/listener.js";
@@ -20,11 +22,10 @@ import { Server } from "../socket/server.js";
 import { TopicRules } from "../topics/rules.js";
 import { Topics } from "../topics/topics.js";
 import { CannotStart, type Running, runChild } from "./child.js";
+import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "./leaving.js";
 import { type StartWorker, type ToChild, tell } from "./messages.js";
 
 const EVERY_MS = 1000;
-/** After the last close frame: time for the kernel to hand it over before our exit could reset the connection. */
-const FAREWELL_MS = 300;
 const log = forwardedLog({ process: "worker" });
 
 runChild<StartWorker>("startWorker", log, start);
@@ -39,9 +40,9 @@ async function start(given: StartWorker): Promise<Running> {
       unwant: (topic) => link.send({ type: "unwant", topic }),
       publish: (topic, message) => push(app, topic, message),
       subscribers: (topic) => app.numSubscribers(topic) + sessions.parking.count(topic),
-      arrived: (topic, waiting, inVain) => sessions.arrived(topic, waiting, inVain),
-      reset: (topic) => sessions.reset(topic, (message) => push(app, topic.name, message)),
-      gaveUp: (topic, waiting) => sessions.gaveUp(topic, waiting),
+      arrived: (topic, waiting, inVain) => sessions.following.arrived(topic, waiting, inVain),
+      reset: (topic) => sessions.following.reset(topic, (message) => push(app, topic.name, message)),
+      gaveUp: (topic, waiting) => sessions.following.gaveUp(topic, waiting),
     },
     rules,
     config.topicLingerSeconds * 1000,
@@ -63,20 +64,29 @@ async function start(given: StartWorker): Promise<Running> {
   };
   const link = await linked(given, topics, reply);
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
-  const ticking = everySecond(link, topics, listener, sessions, admission);
+  const ticking = everySecond(admission, () => count(link, topics, listener, sessions));
+  const ownDescriptors = openDescriptors();
+  let orphaned = given.farewell;
   tell({ type: "ready" });
 
   return {
     handle(message: ToChild): void {
       if (message.type === "overflow") listener.setOverflow(message.on);
-      else if (message.type === "budget") admission.budget(message.rate, message.windowMs);
+      else if (message.type === "budget") {
+        admission.budget(message.rate, message.windowMs);
+        orphaned = { ...orphaned, perSecond: returnRate(message.rate) };
+      }
     },
-    async stop(): Promise<void> {
-      server.draining = true;
+    async stop(farewell: Farewell = orphaned): Promise<void> {
       listener.stop();
-      await sessions.endAll(admission.windowMs);
-      await new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
+      await untilNoHandshake(() => counters[SLOT.handshakes]!);
+      server.draining = true;
+      const windowMs = await sayFarewell(sessions, farewell);
+      tell({ type: "farewell", windowMs });
+      await untilClientsAreGone(ownDescriptors);
       clearInterval(ticking);
+      // So that the hub's totals are exact, and nobody is counted as lost.
+      count(link, topics, listener, sessions);
       link.stop();
     },
   };
@@ -143,29 +153,27 @@ function push(app: TemplatedApp, topic: string, message: Uint8Array): void {
 }
 
 /** Counters to the hub, forgotten topics, event-loop delay: one timer for the whole worker. */
-function everySecond(
-  link: Link,
-  topics: Topics<Waiter>,
-  listener: Listener,
-  sessions: Sessions,
-  admission: Admission,
-): NodeJS.Timeout {
+function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
   // 100 ms: at 10 ms, 56 workers cost an eighth of a core (DESIGN.md §6).
   const delay = monitorEventLoopDelay({ resolution: 100 });
   delay.enable();
   let used = performance.eventLoopUtilization();
   return setInterval(() => {
-    topics.sweep(Date.now());
     const now = performance.eventLoopUtilization();
     const { active, utilization } = performance.eventLoopUtilization(now, used);
     used = now;
     admission.tick(utilization, Date.now());
     counters[SLOT.busySeconds]! += active / 1000;
-    counters[SLOT.connections] = sessions.size;
-    counters[SLOT.listening] = listener.listening ? 1 : 0;
-    counters[SLOT.workerTopics] = topics.size;
     counters[SLOT.loopLagMax] = Math.max(0, delay.max / 1e9 - 0.1);
     delay.reset();
-    link.send({ type: "counters", values: counters });
+    act();
   }, EVERY_MS);
+}
+
+function count(link: Link, topics: Topics<Waiter>, listener: Listener, sessions: Sessions): void {
+  topics.sweep(Date.now());
+  counters[SLOT.connections] = sessions.size;
+  counters[SLOT.listening] = listener.listening ? 1 : 0;
+  counters[SLOT.workerTopics] = topics.size;
+  link.send({ type: "counters", values: counters });
 }

@@ -7,16 +7,14 @@ import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { type CloseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { VOID_EPOCH } from "../topics/journal.js";
-import type { Remembered } from "../topics/memory.js";
 import type { Topic, Topics } from "../topics/topics.js";
-import { answerOf, isAhead, reqtypeOf, resetOf } from "./answers.js";
+import { reqtypeOf } from "./answers.js";
+import type { LeaveReason } from "./farewell.js";
+import { Following } from "./following.js";
 import { Parking } from "./parking.js";
-import { PORTION_BYTES } from "./portion.js";
 import {
   BadRequest,
   errorReply,
-  goodbye,
   HEARTBEAT_REPLY,
   HEARTBEAT_REQUEST,
   parseCommand,
@@ -26,7 +24,7 @@ import {
 } from "./protocol.js";
 import { SlowReaders } from "./slow.js";
 import type { Socket } from "./socket.js";
-import { type Waiter, Waiting } from "./waiting.js";
+import type { Waiter } from "./waiting.js";
 
 type SessionConfig = Pick<
   ServeConfig,
@@ -37,7 +35,7 @@ const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 
 export class Sessions {
   readonly #open = new Set<Socket>();
-  readonly #waiting = new Waiting();
+  readonly following: Following;
   readonly parking: Parking;
   readonly slow: SlowReaders;
   readonly #textHeartbeat: Buffer;
@@ -46,7 +44,7 @@ export class Sessions {
   #closing: CloseReason | undefined;
 
   constructor(
-    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied" | "journal">,
+    topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied" | "journal">,
     private readonly config: SessionConfig,
   ) {
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
@@ -56,6 +54,11 @@ export class Sessions {
     const tooSlow = (socket: Socket): void => this.slow.tooSlow(socket);
     this.parking = new Parking({ find, emptied, tooSlow }, config.maxBackpressureBytes);
     this.slow = new SlowReaders(this.parking, topics.journal, find, (socket) => this.#cut(socket));
+    this.following = new Following(topics, this.parking, config, {
+      open: () => this.#open,
+      hand: (socket, message) => this.#hand(socket, message),
+      refuse: (socket, error, wish) => this.#refuse(socket, error, reqtypeOf(wish), wish.id),
+    });
   }
 
   get size(): number {
@@ -66,7 +69,7 @@ export class Sessions {
   opened(socket: Socket, topics: readonly Wish[]): void {
     this.#open.add(socket);
     counters[SLOT.accepted]! += 1;
-    for (const wish of topics) this.#subscribe(socket, wish);
+    for (const wish of topics) this.following.subscribe(socket, wish);
   }
 
   /** A message came; `bytes` is only valid during the call. */
@@ -90,7 +93,7 @@ export class Sessions {
     try {
       const command = parseCommand(text);
       if (command.type === "heartbeat") this.#heartbeat(socket, HEARTBEAT_REPLY);
-      else if (command.type === "subscribe") this.#subscribe(socket, command.wish);
+      else if (command.type === "subscribe") this.following.subscribe(socket, command.wish);
       else this.#unsubscribe(socket, command.topic, command.id);
     } catch (error) {
       if (!(error instanceof BadRequest)) throw error;
@@ -103,97 +106,9 @@ export class Sessions {
     this.#send(socket, answer);
   }
 
-  #subscribe(socket: Socket, wish: Wish): void {
-    if (!this.#mayFollow(socket, wish.topic)) {
-      const detail = `one connection may follow ${this.config.maxTopicsPerConnection} topics`;
-      this.#refuse(socket, new GatewayError("tooManyTopics", detail), reqtypeOf(wish), wish.id);
-      return;
-    }
-    const topic = this.topics.find(wish.topic);
-    if (topic && !isAhead(wish, topic)) this.#join(socket, topic, wish);
-    else this.#wait(socket, topic, wish);
-  }
-
-  #wait(socket: Socket, topic: Topic | undefined, wish: Wish): void {
-    this.#waiting.begin(socket);
-    const waiter = { socket, wish };
-    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, Date.now());
-    else this.topics.wait(wish.topic, waiter, Date.now());
-  }
-
-  #mayFollow(socket: Socket, name: string): boolean {
-    const { maxTopicsPerConnection } = this.config;
-    const waiting = this.#waiting.count(socket);
-    const parked = this.parking.topicsOf(socket);
-    if (parked) return parked.size + waiting < maxTopicsPerConnection || parked.has(name);
-    return socket.getTopics().length + waiting < maxTopicsPerConnection || socket.isSubscribed(name);
-  }
-
-  /** Subscribed and answered in one tick, so that the next publication is the first that the answer does not cover. */
-  #join(socket: Socket, topic: Topic, wish: Wish): void {
-    const missed = this.#missed(topic, wish);
-    const { message, place } = answerOf(topic, wish, missed !== undefined);
-    const bytes = missed?.reduce((sum, { push }) => sum + push.length, message.length) ?? message.length;
-    if (this.parking.has(socket) || !this.#hasRoom(socket, bytes)) {
-      this.parking.park(socket, topic.name, message, missed && wish.since ? { ...place, ...wish.since } : place);
-      return;
-    }
-    this.#hand(socket, message.whole);
-    for (const { push } of missed ?? []) this.#hand(socket, push);
-    counters[SLOT.pushes]! += missed?.length ?? 0;
-    // What was pending before the answer may have overflowed: then the answer did not fit, and the socket is being cut.
-    if (!this.parking.has(socket)) socket.subscribe(topic.name);
-  }
-
-  #hasRoom(socket: Socket, bytes: number): boolean {
-    return bytes <= PORTION_BYTES && socket.getBufferedAmount() + bytes <= this.config.maxBackpressureBytes;
-  }
-
-  /** What follows the client's position, where that is remembered. */
-  #missed(topic: Topic, { since }: Wish): readonly Remembered[] | undefined {
-    if (since === undefined) return undefined;
-    const missed = since.epoch === topic.epoch ? topic.memory.since(since.offset, topic.offset, Date.now()) : undefined;
-    counters[missed ? SLOT.recoveries : SLOT.recoveriesFailed]! += 1;
-    return missed;
-  }
-
-  /**
-   * The hub described a topic, or it came to an offset: everybody who waited for it and is still here joins. `inVain`:
-   * the offset did not come in time.
-   */
-  arrived(topic: Topic, waiting: readonly Waiter[], inVain: boolean): void {
-    for (const { socket, wish } of waiting) {
-      if (!this.#waiting.end(socket)) continue;
-      if (isAhead(wish, topic) && !inVain) this.#wait(socket, topic, wish);
-      else this.#join(socket, topic, wish);
-    }
-  }
-
-  /** Everything that this worker knew of a topic is void: each subscriber is told what holds now. */
-  reset(topic: Topic, publish: (message: Uint8Array) => void): void {
-    const { message, place } = resetOf(topic);
-    // Parked sockets find out by their place. A large event must not go to all in one tick: they are parked for it.
-    if (message.length <= PORTION_BYTES) {
-      this.topics.journal.record(topic.name, { ...place, epoch: VOID_EPOCH });
-      publish(message.whole);
-      return;
-    }
-    for (const socket of this.#open) {
-      if (socket.isSubscribed(topic.name)) this.parking.park(socket, topic.name, message, place);
-    }
-  }
-
   /** The native drain handler. */
   drained(socket: Socket): void {
     this.parking.drained(socket);
-  }
-
-  /** The hub did not describe a topic in time. */
-  gaveUp(name: string, waiting: readonly Waiter[]): void {
-    const error = new GatewayError("hubUnavailable", `topic ${name}: ${ERRORS.hubUnavailable.text}`);
-    for (const { socket, wish } of waiting) {
-      if (this.#waiting.end(socket)) this.#refuse(socket, error, reqtypeOf(wish), wish.id);
-    }
   }
 
   #unsubscribe(socket: Socket, name: string, id: RequestId): void {
@@ -238,7 +153,7 @@ export class Sessions {
     this.#closing = undefined;
   }
 
-  #end(socket: Socket, kind: "messageTooBig" | "draining", reason: CloseReason, text: string): void {
+  #end(socket: Socket, kind: "messageTooBig" | "draining" | "restarting", reason: CloseReason, text: string): void {
     this.#closing = reason;
     socket.end(ERRORS[kind].close, text);
     this.#closing = undefined;
@@ -250,24 +165,20 @@ export class Sessions {
     this.slow.closed(socket);
     const reason = this.#closing ?? seen;
     this.parking.closed(socket, reason === "slow" ? "disconnect" : "closed");
-    this.#waiting.closed(socket);
+    this.following.closed(socket);
     counters[SLOT[`closed_${reason}`]]! += 1;
   }
 
-  /** Says goodbye to everybody, a slice a turn, so that handshakes and pongs are still answered in between. */
-  async endAll(windowMs: number): Promise<void> {
-    const SLICE = 256;
-    const farewell = goodbye("drain", windowMs);
-    while (this.#open.size > 0) {
-      let left = SLICE;
-      for (const socket of this.#open) {
-        if (left-- === 0) break;
-        socket.cork(() => {
-          if (!this.parking.midway(socket)) this.#send(socket, farewell);
-          this.#end(socket, "draining", "drain", ERRORS.draining.text);
-        });
-      }
-      await new Promise(setImmediate);
+  /** Says the message to `most` of the sockets and closes them (farewell.ts). */
+  sendAway(most: number, message: Buffer, reason: LeaveReason): void {
+    let left = most;
+    for (const socket of this.#open) {
+      if (left-- === 0) break;
+      socket.cork(() => {
+        if (!this.parking.midway(socket)) this.#send(socket, message);
+        const kind = reason === "restart" ? "restarting" : "draining";
+        this.#end(socket, kind, reason, ERRORS[kind].text);
+      });
     }
   }
 }

@@ -7,71 +7,10 @@ import { spawn } from "node:child_process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
-import { type ClientOptions, MegagateClient, type Position, type Subscription } from "../../src/client/client.js";
 import { watchTopic } from "../../src/client/watch.js";
 import { Gateway, Run } from "../support/gateway.js";
 import { until } from "../support/wait.js";
-
-/** Sees that every push follows the one before, or that a reset said otherwise. */
-class Witness {
-  readonly client: MegagateClient;
-  readonly subscription: Subscription;
-  readonly faults: string[] = [];
-  resets = 0;
-  at: Position | undefined;
-  #told = true;
-
-  constructor(url: string, topic: string, options: Partial<ClientOptions>) {
-    this.client = new MegagateClient({ url, WebSocket, baseMs: 200, ...options });
-    this.subscription = this.client.subscribe(topic, {
-      snapshot: true,
-      onReset: () => {
-        this.resets += 1;
-        this.#told = true;
-      },
-      onState: ({ epoch, offset }) => {
-        if (!this.#told) this.faults.push(`began anew at ${offset} untold`);
-        this.#told = false;
-        this.at = { epoch, offset };
-      },
-      onPush: ({ epoch, offset }) => {
-        if (epoch !== this.at?.epoch || offset !== this.at.offset + 1)
-          this.faults.push(`${this.at?.offset} then ${offset}`);
-        this.at = { epoch, offset };
-      },
-    });
-  }
-}
-
-async function witnesses(gateway: Gateway, count: number, options: Partial<ClientOptions> = {}): Promise<Witness[]> {
-  const all = Array.from({ length: count }, () => new Witness(gateway.url, "t", options));
-  await until(
-    "all have begun",
-    () => all.filter(({ at }) => at).length,
-    (n) => n === count,
-  );
-  return all;
-}
-
-/** The last publication that counts; published anew until everybody has it, because a lost tail shows only then. */
-async function allReach(gateway: Gateway, all: readonly Witness[]): Promise<void> {
-  await until(
-    "everybody is back",
-    () => all.map(({ client }) => client.state),
-    (states) => states.every((state) => state === "open"),
-    20_000,
-  );
-  await until(
-    "everybody is where the gateway is",
-    async () => {
-      const { epoch, offset } = await gateway.publish("t", "last");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      return all.filter(({ at }) => at?.epoch === epoch && at.offset === offset).length;
-    },
-    (n) => n === all.length,
-    20_000,
-  );
-}
+import { allReach, witnesses } from "../support/witness.js";
 
 /** Publishes, with a process of the given role killed in the middle. */
 async function publishThroughDeath(gateway: Gateway, role: "worker" | "hub"): Promise<void> {

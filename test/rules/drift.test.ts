@@ -13,6 +13,7 @@ import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { ERRORS } from "../../src/errors.js";
 import { CLOSE_REASONS, METRICS, REFUSE_REASONS, UNSENT_REASONS } from "../../src/metrics/catalog.js";
+import { DRAIN_OPTIONS } from "../../src/process/drain-command.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
 
@@ -26,6 +27,7 @@ const generated: Readonly<Record<string, () => string>> = {
   "plan options": () => renderMarkdown(PLAN_OPTIONS),
   "plan for 10 million": () => renderPlanMarkdown(workedPlan("10m")),
   "plan for 100 million": () => renderPlanMarkdown(workedPlan("100m")),
+  "drain options": () => renderMarkdown(DRAIN_OPTIONS),
   "doctor options": () => renderMarkdown(DOCTOR_OPTIONS),
   codes: () =>
     rows([

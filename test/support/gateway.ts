@@ -31,9 +31,9 @@ export class Run {
   }
 }
 
-export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
+export function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = CLI): Run {
   return new Run(
-    spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }),
+    spawn(process.execPath, [program, ...args], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] }),
   );
 }
 
@@ -51,8 +51,13 @@ export class Gateway implements AsyncDisposable {
     readonly adminPort: number,
   ) {}
 
-  static async start(...args: string[]): Promise<Gateway> {
-    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args]);
+  static start(...args: string[]): Promise<Gateway> {
+    return Gateway.startFrom(CLI, ...args);
+  }
+
+  /** As another copy of the program. */
+  static async startFrom(program: string, ...args: string[]): Promise<Gateway> {
+    const run = cli(["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args], {}, program);
     const over = (): boolean => run.process.exitCode !== null || run.process.signalCode !== null;
     await until(
       "gateway is ready",

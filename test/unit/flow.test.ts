@@ -105,8 +105,8 @@ class FakeWorker {
         publish,
         subscribers: (topic) =>
           [...this.sockets].filter((s) => s.topics.has(topic)).length + this.sessions.parking.count(topic),
-        arrived: (topic, waiting, inVain) => this.sessions.arrived(topic, waiting, inVain),
-        reset: (topic) => this.sessions.reset(topic, (message) => publish(topic.name, message)),
+        arrived: (topic, waiting, inVain) => this.sessions.following.arrived(topic, waiting, inVain),
+        reset: (topic) => this.sessions.following.reset(topic, (message) => publish(topic.name, message)),
         gaveUp: () => assert.fail("nobody waits so long here"),
       },
       rules,

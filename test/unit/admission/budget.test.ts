@@ -3,11 +3,11 @@ import { it } from "node:test";
 import fc from "fast-check";
 import {
   Budget,
-  closesPerSecond,
   isNews,
   mostWaiting,
   priorRate,
   retryAfterSeconds,
+  returnRate,
   returnWindowMs,
 } from "../../../src/admission/budget.js";
 
@@ -66,7 +66,7 @@ it("everything follows from the rate", () => {
   assert.equal(mostWaiting(1, 1), 64, "a burst is no storm");
   assert.equal(returnWindowMs(1_000_000, 20_000), 100_000);
   assert.equal(returnWindowMs(1, 20_000), 1000);
-  assert.equal(closesPerSecond(20_000), 10_000);
+  assert.equal(returnRate(20_000), 10_000);
   assert.ok(isNews(1000, 1200) && isNews(1000, 800) && !isNews(1000, 1050));
 });
 

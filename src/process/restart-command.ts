@@ -1,0 +1,41 @@
+/**
+ * `megagate restart-workers`: asks a running gateway to replace its workers one by one, and shows how it goes. The same as
+ * SIGHUP to its supervisor, with an end that a script can wait for.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { GatewayError } from "../errors.js";
+import { ask } from "./ask.js";
+import type { RollState } from "./messages.js";
+
+const LOOK_MS = 250;
+/** The hub process may die meanwhile and come back: the roll does not depend on it. */
+const AWAY_MS = 30_000;
+
+/** Resolves when every worker has been replaced. Throws `failed` when one was not, `unreachable` without a gateway. */
+export async function restartWorkers(adminUrl: string, write: (line: string) => void): Promise<void> {
+  let roll = (await ask(adminUrl, "/restart-workers", "POST")) as RollState;
+  const startMs = performance.now();
+  let shown = "";
+  while (roll.state === "rolling") {
+    const line = `${roll.replaced} of ${roll.of} replaced; ${roll.detail}`;
+    if (line !== shown) write(`${((performance.now() - startMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
+    shown = line;
+    await sleep(LOOK_MS);
+    roll = await look(adminUrl);
+  }
+  if (roll.state !== "done")
+    throw new GatewayError("failed", `${roll.replaced} of ${roll.of} replaced: ${roll.detail}`);
+  write(`${roll.of} workers replaced in ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`);
+}
+
+async function look(adminUrl: string): Promise<RollState> {
+  const endMs = performance.now() + AWAY_MS;
+  for (;;) {
+    try {
+      return (await ask(adminUrl, "/restart-workers")) as RollState;
+    } catch (error) {
+      if (performance.now() >= endMs) throw error;
+      await sleep(LOOK_MS);
+    }
+  }
+}

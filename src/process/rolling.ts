@@ -1,0 +1,110 @@
+/**
+ * A rolling restart: worker by worker, the new process first. It listens beside the old one, so that there is never less
+ * room than before; then the old one leaves the port, sends its clients away at the pace at which they can be taken back,
+ * and ends; the next is not touched before those clients have settled elsewhere. A new process that does not come up
+ * ends it all: the old ones stay. Supervisor only.
+ */
+import { GatewayError } from "../errors.js";
+import type { Log } from "../log.js";
+import type { Crew, Worker } from "./crew.js";
+import { endedInAll, type Load, type RollState } from "./messages.js";
+import { tellWithinMs } from "./pace.js";
+
+/** From fork to listening; half a second is usual. */
+const START_MS = 30_000;
+/** Beyond the window that the clients were given, and while nobody comes: a handshake, and counters that are a second old. */
+const SETTLE_MS = 3000;
+/** Clients that are back, of those that were there before; the rest may have left for good. */
+const SETTLED_SHARE = 0.99;
+/** Handshakes in flight for each thousand connections that are no storm. */
+const HANDSHAKES_EACH_1000 = 5;
+const LOOK_MS = 50;
+export interface RollSurroundings {
+  readonly log: Log;
+  readonly stopSeconds: number;
+  /** Connections a second that the gateway takes back. */
+  returnRate(): number;
+  /** The hub's last word about all workers; undefined while it is away. */
+  load(): Load | undefined;
+  /** The gateway stops: everything else does too. */
+  stopping(): boolean;
+  tell(roll: RollState): void;
+}
+
+/** Throws `draining` when the gateway stops meanwhile, `failed` when a new process does not come up. */
+export async function rollWorkers(crew: Crew, around: RollSurroundings): Promise<void> {
+  const old = [...crew.workers];
+  const progress = (replaced: number, detail: string): void =>
+    around.tell({ state: "rolling", replaced, of: old.length, detail });
+  for (const [replaced, worker] of old.entries()) {
+    await until(() => around.load() !== undefined, within(START_MS), around);
+    progress(replaced, `starting a process to replace worker ${worker.place}`);
+    const fresh = await start(crew, around);
+    const before = around.load()?.connections ?? 0;
+    progress(replaced, `worker ${fresh.place} serves; the clients of worker ${worker.place} are sent away`);
+    await sendAway(crew, worker, around);
+    progress(replaced + 1, `worker ${worker.place} has ended; its clients settle`);
+    const settled = await settle(crew, worker, before, around);
+    around.log("info", "worker replaced", {
+      worker: worker.place,
+      by: fresh.place,
+      pid: fresh.child.pid,
+      replaced: replaced + 1,
+      of: old.length,
+      settled,
+    });
+  }
+}
+
+async function start(crew: Crew, around: RollSurroundings): Promise<Worker> {
+  const deaths: number[] = [];
+  const fresh = crew.hire(() => deaths.push(Date.now()));
+  await until(() => fresh.child.ready || deaths.length > 0, within(START_MS), around);
+  if (fresh.child.ready) return fresh;
+  crew.dismiss(fresh);
+  const why =
+    deaths.length > 0
+      ? "died while it started; the log of the gateway says why"
+      : `was not ready within ${START_MS} ms`;
+  throw new GatewayError("failed", `the new process for worker ${fresh.place} ${why}. The others go on as they were`);
+}
+
+async function sendAway(crew: Crew, worker: Worker, around: RollSurroundings): Promise<void> {
+  const withinMs = tellWithinMs(around.stopSeconds);
+  const farewell = { reason: "restart", among: 1, perSecond: around.returnRate(), withinMs } as const;
+  const cut = await crew.replace(worker, around.stopSeconds * 1000, farewell);
+  if (cut)
+    around.log("warn", "worker was not done within --stop-seconds; its clients were cut", { worker: worker.place });
+}
+
+/** False when not everybody came back though nobody is still coming: some may have left for good. */
+async function settle(crew: Crew, worker: Worker, before: number, around: RollSurroundings): Promise<boolean> {
+  const ended = endedInAll(crew.ended);
+  let most = 0;
+  let endMs = performance.now() + worker.windowMs + SETTLE_MS;
+  const settled = (): boolean => {
+    const load = around.load();
+    if (!load || load.ended < ended) return false;
+    if (load.connections > most) {
+      most = load.connections;
+      endMs = Math.max(endMs, performance.now() + SETTLE_MS);
+    }
+    const calm = load.handshakes <= 1 + (before / 1000) * HANDSHAKES_EACH_1000;
+    return calm && load.connections >= before * SETTLED_SHARE;
+  };
+  return await until(settled, () => endMs, around);
+}
+
+async function until(holds: () => boolean, endMs: () => number, around: RollSurroundings): Promise<boolean> {
+  for (;;) {
+    if (around.stopping()) throw new GatewayError("draining");
+    if (holds()) return true;
+    if (performance.now() >= endMs()) return false;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
+function within(ms: number): () => number {
+  const endMs = performance.now() + ms;
+  return () => endMs;
+}
