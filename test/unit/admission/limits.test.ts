@@ -34,6 +34,23 @@ it("the workers' caps add up to the limit, whatever it is", () => {
   );
 });
 
+it("nor do they exceed it together whichever place a rolling restart leaves empty", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 30 }),
+      fc.integer({ min: 30, max: 1e5 }),
+      fc.nat(),
+      (workers, connections, empty) => {
+        const ceiling = { connections, reason: "total_limit" } as const;
+        const caps = Array.from({ length: workers + 1 }, (_, place) => capOf(ceiling, workers, place));
+        caps.splice(empty % (workers + 1), 1);
+        const sum = caps.reduce((all, cap) => all + cap);
+        assert.ok(sum <= connections && sum >= connections - 1);
+      },
+    ),
+  );
+});
+
 it("a limit that leaves a worker without a place is refused, with the remedy", () => {
   assert.throws(() => ceilingOf({ ...limits, maxConnections: 3 }, 8 * GB), /--max-connections: 4 workers/);
   assert.throws(
