@@ -28,7 +28,13 @@ const HUB_WATCHES = 2 * OWN_WATCHES + 64;
 const HUB_DESCRIPTORS = 2 * WORKER_OWN_DESCRIPTORS;
 
 /** As `megagate doctor` names its ceilings; "worker-connections" is the user's own wish. */
-export type CapLimit = "descriptors" | "epoll-watches" | "file-max" | "worker-connections";
+export type CapLimit =
+  | "descriptors"
+  | "epoll-watches"
+  | "file-max"
+  | "worker-connections"
+  | "max-connections"
+  | "memory";
 
 /** Connections at which one worker stops listening, and the limit that decides it. */
 export interface Cap {
@@ -85,8 +91,6 @@ export const BYTES_PER_WORKER = 12e6;
 export const MOST_WORKERS = 4096;
 /** Connections a second that a gateway on two cores takes back, for the window that clients are given (README, measured). */
 export const RETURN_RATE = 10_000;
-/** The same, as everything asks for it that paces or gives windows: the one place that a measured rate will come from. */
-export const returnRate = (): number => RETURN_RATE;
 /** Goodbyes a second on two cores shared with the clients: 200,000 took 5.6 s (measured). */
 export const GOODBYE_RATE = 35_000;
 /** Sockets that may stall at the same moment: an assumption, generous where slow readers are closed at 32 KiB. */

@@ -66,6 +66,46 @@ export const SERVE_OPTIONS = {
     explanation:
       "Cap of one worker, at which it stops listening until it has room; 0 takes the descriptor limit less a reserve",
   }),
+  maxConnections: whole({
+    default: 0,
+    min: 0,
+    max: 100_000_000,
+    unit: "connections",
+    explanation:
+      "Most connections of the whole gateway, each worker holding its even part; 0 is what the workers can hold together",
+  }),
+  connectionsPerAddress: whole({
+    default: 0,
+    min: 0,
+    max: 10_000_000,
+    unit: "connections",
+    explanation:
+      "Connections that one client address may hold: never fewer, and with several workers up to their random spread more. " +
+      "0 sets no limit, as is right behind a proxy",
+  }),
+  memoryFloorBytes: bytes({
+    default: 67_108_864,
+    min: 0,
+    max: 1_099_511_627_776,
+    explanation:
+      "Memory of the machine or the control group that connections leave free, by the model of 5,040 bytes each; 0 sets no floor",
+  }),
+  acceptRate: whole({
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    unit: "handshakes/s",
+    explanation:
+      "Handshakes a second that the whole gateway takes; 0 measures what it can sustain, and refuses only who would wait too long",
+  }),
+  handshakeWaitSeconds: whole({
+    default: 8,
+    min: 1,
+    max: 10,
+    unit: "seconds",
+    explanation:
+      "In a storm, who would wait longer than this for the handshake gets 503 with Retry-After; uWebSockets cuts it after 10",
+  }),
   backlog: whole({
     default: 65_535,
     min: 1,

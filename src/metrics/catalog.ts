@@ -45,8 +45,21 @@ export const REFUSE_REASONS = {
   bad_topic: "topics in the URL malformed or too many (400)",
   full: "every worker at its cap (503)",
   draining: "the gateway was stopping (503)",
+  total_limit: "--max-connections reached (503)",
+  memory: "more would reach into the memory floor, by the model (503)",
+  address_limit: "--connections-per-address reached (429)",
+  storm: "so many came at once that this one would have waited too long (503)",
 } as const;
 export type RefuseReason = keyof typeof REFUSE_REASONS;
+
+/** What became of tickets of `GET /bcall/url`, as `megagate_tickets_total{event}`. */
+export const TICKET_EVENTS = {
+  given: "in a storm a client was given a start time",
+  valid: "and came in its time while others were refused",
+  early: "came too early, and was treated like one without",
+  expired: "came too late, likewise",
+  forged: "not signed by this gateway, likewise",
+} as const;
 
 /** What became of messages that a slow reader's full buffer could not take, as `megagate_unsent_messages_total{reason}`. */
 export const UNSENT_REASONS = {
@@ -81,10 +94,11 @@ function labelled<R extends string, P extends string>(
   name: string,
   help: string,
   reasons: Readonly<Record<R, string>>,
+  label = "reason",
 ): Record<`${P}_${R}`, WorkerMetric> {
   const rows = Object.keys(reasons).map((reason) => [
     `${prefix}_${reason}`,
-    { name, type: "counter", help, labels: ["reason"], values: { reason }, combine: "sum" },
+    { name, type: "counter", help, labels: [label], values: { [label]: reason }, combine: "sum" },
   ]);
   return Object.fromEntries(rows) as Record<`${P}_${R}`, WorkerMetric>;
 }
@@ -93,10 +107,22 @@ function labelled<R extends string, P extends string>(
 export const WORKER_METRICS = {
   connections: gauge("megagate_connections", "Live WebSocket connections."),
   handshakes: gauge("megagate_handshakes_in_flight", "TCP connections accepted and not yet upgraded or refused."),
+  waiting: gauge(
+    "megagate_handshakes_waiting",
+    "Handshakes among them that wait for a busy worker, and not for their client.",
+  ),
   listening: gauge("megagate_workers_listening", "Workers that accept connections now (one at its cap does not)."),
   accepted: counter("megagate_accepted_total", "WebSocket connections opened."),
   ...labelled("closed", "megagate_closed_total", "WebSocket connections closed, by reason.", CLOSE_REASONS),
   ...labelled("refused", "megagate_refused_total", "Handshakes refused, by reason.", REFUSE_REASONS),
+  ...labelled(
+    "ticket",
+    "megagate_tickets_total",
+    "Tickets of GET /bcall/url in storms: given, and what became of those shown while others were refused.",
+    TICKET_EVENTS,
+    "event",
+  ),
+  storms: gauge("megagate_workers_in_storm", "Workers that refuse handshakes or are near it, or were 5 s ago."),
   messagesIn: counter("megagate_messages_in_total", "Messages received from clients."),
   bytesIn: counter("megagate_bytes_in_total", "Payload bytes received from clients."),
   messagesOut: counter("megagate_messages_out_total", "Messages handed to sockets: answers and pushes."),
@@ -131,6 +157,10 @@ export const WORKER_METRICS = {
   workerTopics: gauge("megagate_worker_topics", "Topic replicas held, summed over workers."),
   linkLost: counter("megagate_hub_link_lost_total", "Times that a worker lost its link to the hub."),
   unknownFrames: counter("megagate_unknown_frames_total", "Frames between processes that were not understood."),
+  busySeconds: counter(
+    "megagate_worker_event_loop_busy_seconds_total",
+    "Time in which the workers' event loops did not sleep, summed over workers.",
+  ),
   loopLagMax: gauge(
     "megagate_worker_event_loop_lag_seconds",
     "Worst event-loop delay of any worker in its last second.",
@@ -185,6 +215,11 @@ export const HUB_METRICS = {
     name: "megagate_worker_restarts_total",
     type: "counter",
     help: "Workers restarted after they died.",
+  },
+  acceptRate: {
+    name: "megagate_accept_rate_budget",
+    type: "gauge",
+    help: "Handshakes a second that the gateway can sustain, as measured while it was busy with them: storms and drains go by it.",
   },
   workerRolls: {
     name: "megagate_worker_rolls_total",

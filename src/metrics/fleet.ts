@@ -2,12 +2,14 @@
  * All workers' numbers as the hub knows them: the last counters that each pushed, added up. Counters of a worker that
  * went away are kept, so that totals never fall; its live connections are counted as closed by its death. Pure state.
  */
-import { SLOT, SLOT_NAMES, type SlotName, WORKER_METRICS } from "./catalog.js";
+import { REFUSE_REASONS, type RefuseReason, SLOT, SLOT_NAMES, type SlotName, WORKER_METRICS } from "./catalog.js";
 
 interface Member {
   readonly pid: number;
   values: Float64Array;
 }
+
+const HANDSHAKE_REFUSALS = Object.keys(REFUSE_REASONS) as RefuseReason[];
 
 export class Fleet {
   readonly #members = new Map<number, Member>();
@@ -52,6 +54,16 @@ export class Fleet {
     const each = [...this.#members.values()].map((member) => member.values[slot]!);
     if (WORKER_METRICS[name].combine === "max") return Math.max(0, ...each);
     return each.reduce((sum, value) => sum + value, this.#retired[slot]!);
+  }
+
+  /** What the storm budget is measured by: handshakes answered, seconds of busy event loops, handshakes that wait. */
+  storm(): { handshakes: number; busySeconds: number; waiting: number } {
+    const refused = HANDSHAKE_REFUSALS.reduce((sum, reason) => sum + this.total(`refused_${reason}`), 0);
+    return {
+      handshakes: this.total("accepted") + refused,
+      busySeconds: this.total("busySeconds"),
+      waiting: this.total("waiting"),
+    };
   }
 
   /** Worker index → its process and live connections. */

@@ -6,7 +6,8 @@
  *   Prometheus ─HTTP─► admin ─► registry ◄─ Fleet ◄────── counters ──────────┘
  */
 import type { Server } from "node:http";
-import { GOODBYE_RATE, returnRate } from "../config/capacity.js";
+import { Budget, returnRate } from "../admission/budget.js";
+import { GOODBYE_RATE } from "../config/capacity.js";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
 import { loadTopics, saveTopics } from "../hub/archive.js";
@@ -49,6 +50,7 @@ async function start(given: StartHub): Promise<Running> {
       topics: hub.topics,
     }),
   );
+  const budget = new Budget(given.workers, given.rate, config.acceptRate > 0);
   const memory = new MemoryGauge();
   const limits = new Limits(given.cap.connections);
   let ready = true;
@@ -91,6 +93,7 @@ async function start(given: StartHub): Promise<Running> {
     limitEvents: () => limits.events(),
     workerRestarts: () => ended.restarts,
     workerRolls: () => ended.rolled,
+    acceptRate: () => budget.rate,
     topics: () => hub.topics,
     topicMemory: () => hub.memoryBytes,
     topicsEvicted: () => hub.evicted,
@@ -142,7 +145,7 @@ async function start(given: StartHub): Promise<Running> {
         connections: connections(),
         workers: fleet.members().map((member) => member.connections),
         cap: given.workerCap,
-        returnPerSecond: returnRate(),
+        returnPerSecond: returnRate(budget.rate),
         goodbyePerSecond: GOODBYE_RATE,
         stopSeconds: config.stopSeconds,
         stopNoticeSeconds: config.stopNoticeSeconds,
@@ -171,9 +174,16 @@ async function start(given: StartHub): Promise<Running> {
   const measuring = setInterval(measure, MEMORY_EVERY_MS);
   const tellLoad = (): void => {
     const handshakes = fleet.total("handshakes");
-    tell({ type: "load", load: { ready, connections: connections(), handshakes, ended: departures.counted } });
+    const { rate } = budget;
+    tell({ type: "load", load: { ready, connections: connections(), handshakes, ended: departures.counted, rate } });
   };
-  const telling = setInterval(tellLoad, LOAD_EVERY_MS);
+  let measuredMs = performance.now();
+  const telling = setInterval(() => {
+    const nowMs = performance.now();
+    budget.measure(fleet.storm(), (nowMs - measuredMs) / 1000);
+    measuredMs = nowMs;
+    tellLoad();
+  }, LOAD_EVERY_MS);
   tell({ type: "ready" });
   const present = (): void =>
     tell({

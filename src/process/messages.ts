@@ -1,4 +1,6 @@
 /** What supervisor and children say to each other over the control channel (node's IPC; JSON). Data never goes here. */
+
+import type { CapReason } from "../admission/ceiling.js";
 import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import type { LogMessage } from "../log.js";
@@ -38,6 +40,8 @@ export interface StartHub {
   readonly workerCap: number;
   /** No worker ended whose publications may be unknown to the others: what they hold is all that anybody has seen. */
   readonly allLived: boolean;
+  /** The budget as it was last known, or the assumed one (admission/budget.ts): handshakes a second. */
+  readonly rate: number;
 }
 export interface StartWorker {
   readonly type: "startWorker";
@@ -45,8 +49,15 @@ export interface StartWorker {
   readonly path: string;
   readonly index: number;
   readonly port: number;
+  readonly workers: number;
   readonly cap: number;
+  readonly capReason: CapReason;
   readonly nofile: number;
+  readonly rate: number;
+  /** Milliseconds in which all clients of the gateway can come back; grows and falls with them. */
+  readonly windowMs: number;
+  /** The key of tickets, hexadecimal; all workers have the same. */
+  readonly ticketKey: string;
   /** How it sends its clients away when nobody is left to say so. */
   readonly farewell: Farewell;
 }
@@ -79,6 +90,8 @@ export type ToChild =
   | { readonly type: "stop"; readonly farewell?: Farewell }
   /** To the hub: the gateway is stopping; not ready any more. */
   | { readonly type: "notReady" }
+  /** To workers: the budget has changed; the window is that of a goodbye to everybody. */
+  | { readonly type: "budget"; readonly rate: number; readonly windowMs: number }
   /** To the hub: so many worker processes are there now. */
   | { readonly type: "crew"; readonly size: number }
   /** To the hub: a worker process ended, by itself or replaced. */
@@ -96,6 +109,8 @@ export interface Load {
   readonly handshakes: number;
   /** Worker processes that had ended, as far as this count knows. */
   readonly ended: number;
+  /** Handshakes a second that the gateway sustains (admission/budget.ts). */
+  readonly rate: number;
 }
 
 export type FromChild =

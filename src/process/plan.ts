@@ -1,5 +1,6 @@
 /** How many workers there are, and how much each may hold: decided once, at the start, from the configuration and the kernel. */
 import { availableParallelism } from "node:os";
+import { type Ceiling, ceilingOf, memoryBytes } from "../admission/ceiling.js";
 import { type Cap, type CapLimit, capOf, fullestWorker, workerCap, workersFor } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
@@ -7,7 +8,9 @@ import { raiseNofile, sharedLimits } from "./limits.js";
 
 export interface Plan {
   readonly workers: number;
-  /** What one worker holds before it stops listening. */
+  /** The most connections of all workers, and what sets it. */
+  readonly ceiling: Ceiling;
+  /** The same with the limit by its name. */
   readonly cap: Cap;
   readonly nofile: number;
 }
@@ -38,7 +41,10 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
     );
   }
   const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
-  return { workers, cap: config.workerConnections > 0 ? wish : most, nofile };
+  const each = config.workerConnections > 0 ? wish : most;
+  const ceiling = ceilingOf({ ...config, workers, workerCap: each.connections }, memoryBytes());
+  const limit = { full: each.limit, total_limit: "max-connections", memory: "memory" } as const;
+  return { workers, ceiling, cap: { connections: ceiling.connections, limit: limit[ceiling.reason] }, nofile };
 }
 
 /** The limit behind a cap, in words: what a person would raise. */
@@ -47,4 +53,6 @@ export const LIMITS: Readonly<Record<CapLimit, (nofile: number) => string>> = {
   "epoll-watches": () => "the epoll watches of one user (fs.epoll.max_user_watches)",
   "file-max": () => "the open files that fs.file-max leaves (root is exempt)",
   "worker-connections": () => "--worker-connections",
+  "max-connections": () => "--max-connections",
+  memory: () => "memory by the model, less --memory-floor-bytes,",
 };

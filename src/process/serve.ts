@@ -32,7 +32,7 @@ export async function serve(config: ServeConfig, machine: Machine): Promise<numb
 /** How many there will be room for, and which limit decides it: the caps of the workers, then the machine. */
 function sayWhatFits(config: ServeConfig, plan: Plan, first: FirstCeiling | undefined, log: Log): void {
   const { workers, nofile, cap } = plan;
-  const most = cap.connections * workers;
+  const most = cap.connections;
   log("info", "starting", { version: VERSION, workers, nofile, mostConnections: most, limit: cap.limit });
   if (most < config.connections) {
     log("warn", `room for ${most} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);

@@ -5,10 +5,12 @@
  *   supervisor ──control──► hub process (admin port)
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
  */
+import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { returnRate } from "../config/capacity.js";
+import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budget.js";
+import { capOf } from "../admission/ceiling.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
@@ -44,6 +46,9 @@ export class Supervisor {
   readonly #ownsRunDir: boolean;
   #port: number;
   #adminPort: number;
+  readonly #ticketKey = randomBytes(32).toString("hex");
+  /** The storm budget as the workers know it: measured by the hub, until then assumed. */
+  #budget: { readonly rate: number; readonly windowMs: number };
   #started = false;
   #settledEnded = 0;
   #load: Load | undefined;
@@ -60,6 +65,8 @@ export class Supervisor {
   ) {
     this.#port = config.port;
     this.#adminPort = config.adminPort;
+    const rate = config.acceptRate || priorRate(availableParallelism());
+    this.#budget = { rate, windowMs: returnWindowMs(config.connections, rate) };
     this.#ownsRunDir = config.runDir === "";
     this.#runDir = this.#ownsRunDir ? mkdtempSync(join(tmpdir(), "megagate-")) : config.runDir;
     if (Buffer.byteLength(this.#runDir) > MAX_RUN_DIR_BYTES) {
@@ -129,7 +136,7 @@ export class Supervisor {
     else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
     else if (message.type === "ready") this.#onReady?.();
     else if (message.type === "settled") this.#settledEnded = message.ended;
-    else if (message.type === "load") this.#load = message.load;
+    else if (message.type === "load") this.#heardLoad(message.load);
     else if (message.type === "restartWorkers") this.restartWorkers("asked on the admin port");
   }
 
@@ -140,34 +147,57 @@ export class Supervisor {
   }
 
   #startHub(): StartHub {
+    const { workers, ceiling } = this.plan;
     const { ended } = this.#crew;
     return {
       type: "startHub",
       // A restarted hub keeps the port that the first one was given.
       config: { ...this.config, adminPort: this.#adminPort },
       path: this.#socketPath,
-      workers: this.plan.workers,
-      cap: { ...this.plan.cap, connections: this.plan.cap.connections * this.plan.workers },
-      workerCap: this.plan.cap.connections,
+      workers,
+      cap: this.plan.cap,
+      workerCap: capOf(ceiling, workers, 0),
       crew: this.#crew.workers.length,
       ended,
       roll: this.#roll,
       rebuild: this.#hub.restarts > 0,
       allLived: endedInAll(ended) === this.#settledEnded,
+      rate: this.#budget.rate,
     };
   }
 
   #startWorker(index: number): StartWorker {
-    const { nofile } = this.plan;
-    const cap = this.plan.cap.connections;
-    const { config } = this;
-    const farewell = this.#farewellOfAll();
-    return { type: "startWorker", config, path: this.#socketPath, index, port: this.#port, cap, nofile, farewell };
+    const { workers, ceiling, nofile } = this.plan;
+    return {
+      type: "startWorker",
+      config: this.config,
+      path: this.#socketPath,
+      index,
+      port: this.#port,
+      workers,
+      cap: capOf(ceiling, workers, index),
+      capReason: ceiling.reason,
+      nofile,
+      ...this.#budget,
+      ticketKey: this.#ticketKey,
+      farewell: this.#farewellOfAll(),
+    };
+  }
+
+  /** What the hub measured becomes the workers' budget when it differs enough. */
+  #heardLoad(load: Load): void {
+    this.#load = load;
+    const { rate } = load;
+    const windowMs = returnWindowMs(load.connections, rate);
+    if (!isNews(this.#budget.rate, rate) && !isNews(this.#budget.windowMs, windowMs)) return;
+    this.#budget = { rate, windowMs };
+    for (const { child } of this.#crew.workers) child.tell({ type: "budget", rate, windowMs });
   }
 
   #farewellOfAll(): Farewell {
     const withinMs = tellWithinMs(this.config.stopSeconds);
-    return { reason: "drain", among: this.plan.workers, perSecond: returnRate(), withinMs };
+    const perSecond = returnRate(this.#budget.rate);
+    return { reason: "drain", among: this.plan.workers, perSecond, withinMs };
   }
 
   get #socketPath(): string {
@@ -195,7 +225,7 @@ export class Supervisor {
     const around = {
       log: this.log,
       stopSeconds: this.config.stopSeconds,
-      returnRate,
+      returnRate: () => returnRate(this.#budget.rate),
       load: () => this.#load,
       stopping: () => this.#stopping !== undefined,
       tell: (roll: RollState) => this.#rolled(roll),

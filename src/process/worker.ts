@@ -5,7 +5,9 @@
  *   clients ─► Server ─► Sessions ─► Topics ◄─ Link ◄─unix socket─ hub
  *                                      └── interest: the only thing that flows back, as callbacks
  */
-import { monitorEventLoopDelay } from "node:perf_hooks";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import { Admission } from "../admission/admission.js";
+import { returnRate } from "../admission/budget.js";
 import { Link } from "../hub/link.js";
 import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
@@ -55,22 +57,28 @@ async function start(given: StartWorker): Promise<Running> {
     onFull: (full) => tell({ type: "full", full }),
     log: (level, message, fields) => log(level, message, { worker: index, ...fields }),
   });
-  const server = new Server(app, listener, sessions, (topic) => topics.emptied(topic, Date.now()), config);
+  const admission = new Admission({ ...given, ticketKey: Buffer.from(given.ticketKey, "hex") });
+  const server = new Server(app, listener, sessions, admission, (topic) => topics.emptied(topic, Date.now()), config);
   const reply = (asked: Question): Pick<Reply, "subscribers" | "readers"> => {
     if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
     return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
   };
   const link = await linked(given, topics, reply);
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
-  const ticking = everySecond(() => count(link, topics, listener, sessions));
+  const ticking = everySecond(admission, () => count(link, topics, listener, sessions));
   const ownDescriptors = openDescriptors();
+  let orphaned = given.farewell;
   tell({ type: "ready" });
 
   return {
     handle(message: ToChild): void {
       if (message.type === "overflow") listener.setOverflow(message.on);
+      else if (message.type === "budget") {
+        admission.budget(message.rate, message.windowMs);
+        orphaned = { ...orphaned, perSecond: returnRate(message.rate) };
+      }
     },
-    async stop(farewell: Farewell = given.farewell): Promise<void> {
+    async stop(farewell: Farewell = orphaned): Promise<void> {
       listener.stop();
       await untilNoHandshake(() => counters[SLOT.handshakes]!);
       server.draining = true;
@@ -146,11 +154,17 @@ function push(app: TemplatedApp, topic: string, message: Uint8Array): void {
 }
 
 /** Counters to the hub, forgotten topics, event-loop delay: one timer for the whole worker. */
-function everySecond(act: () => void): NodeJS.Timeout {
+function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
   // 100 ms: at 10 ms, 56 workers cost an eighth of a core (DESIGN.md §6).
   const delay = monitorEventLoopDelay({ resolution: 100 });
   delay.enable();
+  let used = performance.eventLoopUtilization();
   return setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const { active, utilization } = performance.eventLoopUtilization(now, used);
+    used = now;
+    admission.tick(utilization, Date.now());
+    counters[SLOT.busySeconds]! += active / 1000;
     counters[SLOT.loopLagMax] = Math.max(0, delay.max / 1e9 - 0.1);
     delay.reset();
     act();

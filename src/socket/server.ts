@@ -1,8 +1,12 @@
 /**
  * The edge of a worker: maps uWebSockets' events onto the session room, refuses what is no handshake, answers the few
  * plain HTTP paths, and counts. Every plain answer closes its connection: this port is for WebSockets.
- * One connection costs no object here; `res.upgrade` gets one shared empty object as user data.
+ * One connection costs no object here; `res.upgrade` gets one shared empty object as user data, or where addresses are
+ * limited the entry of its address.
  */
+import type { Held } from "../admission/addresses.js";
+import type { Admission, Slot } from "../admission/admission.js";
+import { type Refusal, refuseAddress } from "../admission/refusal.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
@@ -13,7 +17,7 @@ import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
 import { loadPages } from "./pages.js";
-import { decideUpgrade, type EdgeState, type Refusal, refusePlain } from "./upgrade.js";
+import { decideUpgrade, refusePlain } from "./upgrade.js";
 
 /** Longest message that uWebSockets takes before it cuts the connection itself; our own limit answers with 1009. */
 const NATIVE_MAX_PAYLOAD_BYTES = 8192;
@@ -24,10 +28,13 @@ const STATUS: Readonly<Record<number, string>> = {
   404: "404 Not Found",
   405: "405 Method Not Allowed",
   426: "426 Upgrade Required",
+  429: "429 Too Many Requests",
   503: "503 Service Unavailable",
 };
 
-type UserData = object;
+interface UserData {
+  readonly held?: Held;
+}
 const NO_USER_DATA: UserData = Object.freeze({});
 
 export type ServerConfig = Pick<
@@ -46,14 +53,16 @@ export class Server {
     private readonly app: TemplatedApp,
     private readonly listener: Listener,
     private readonly sessions: Sessions,
+    private readonly admission: Admission,
     private readonly topicEmptied: (topic: string) => void,
     private readonly config: ServerConfig,
   ) {
     this.#routes();
   }
 
-  get #state(): EdgeState {
-    return { draining: this.draining, full: this.sessions.size >= this.listener.cap || this.listener.crowded };
+  /** What keeps everybody out. */
+  get #closedDoor(): Refusal | undefined {
+    return this.admission.closed(this.draining, this.sessions.size >= this.listener.cap || this.listener.crowded);
   }
 
   #routes(): void {
@@ -76,7 +85,8 @@ export class Server {
       close: (ws, code, reason) => this.#closed(ws, code, reason),
     });
     this.app.any(WEBSOCKET_PATH, (res, req) => {
-      this.#refuse(res, refusePlain({ upgrade: req.getHeader("upgrade"), method: req.getMethod() }, this.#state));
+      const request = { upgrade: req.getHeader("upgrade"), method: req.getMethod() };
+      this.#refuse(res, this.#closedDoor ?? refusePlain(request));
     });
     this.app.get(ADDRESS_PATH, (res, req) => this.#address(res, req));
     this.app.options(ADDRESS_PATH, (res) => this.#answer(res, 204, "", { "Access-Control-Allow-Methods": "GET" }));
@@ -110,21 +120,42 @@ export class Server {
   /** A throw in here would abort the process. */
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     try {
+      const { admission } = this;
+      let refusal = this.#closedDoor;
+      if (!refusal && admission.isCrowded) refusal = admission.crowded(req.getQuery("ticket"), Date.now());
+      if (refusal) {
+        this.#refuse(res, refusal);
+        return;
+      }
       const protocols = req.getHeader("sec-websocket-protocol");
       const handshake = { version: req.getHeader("sec-websocket-version"), protocols, topics: req.getQuery("topics") };
-      const decision = decideUpgrade(handshake, this.#state, this.config.maxTopicsPerConnection);
+      const decision = decideUpgrade(handshake, this.config.maxTopicsPerConnection);
       if ("reason" in decision) {
         this.#refuse(res, decision);
         return;
       }
+      const userData = this.#userData(res);
+      if (!userData) {
+        this.#refuse(res, refuseAddress(Math.random()));
+        return;
+      }
       this.#opening = decision.topics;
+      admission.admitted();
       counters[SLOT.handshakes]! -= 1;
       const key = req.getHeader("sec-websocket-key");
-      res.upgrade(NO_USER_DATA, key, decision.protocol, req.getHeader("sec-websocket-extensions"), context);
+      res.upgrade(userData, key, decision.protocol, req.getHeader("sec-websocket-extensions"), context);
     } catch (error) {
       console.error("upgrade failed", error);
       res.close();
     }
+  }
+
+  /** What the connection carries; undefined when its address is at its limit. */
+  #userData(res: HttpResponse): UserData | undefined {
+    const { addresses } = this.admission;
+    if (!addresses) return NO_USER_DATA;
+    const held = addresses.enter(Buffer.from(res.getRemoteAddressAsText()).toString("latin1"));
+    return held && { held };
   }
 
   #subscription(topic: ArrayBuffer, now: number, before: number): void {
@@ -133,6 +164,8 @@ export class Server {
   }
 
   #closed(ws: WebSocket<UserData>, code: number, reason: ArrayBuffer): void {
+    const { held } = ws.getUserData();
+    if (held) this.admission.addresses?.leave(held);
     this.sessions.closed(ws, closeReason(code, reason));
     // After a close frame uWebSockets waits for the peer's end. An invalid close frame comes as 1006 without a sentence.
     this.listener.removed(code !== 1006 || reason.byteLength === 0);
@@ -148,7 +181,8 @@ export class Server {
       return;
     }
     const data = this.config.publicUrl === "" ? `ws://${host}${WEBSOCKET_PATH}` : this.config.publicUrl;
-    this.#answer(res, 200, JSON.stringify({ data }));
+    const slot = this.admission.slot(Date.now());
+    this.#answer(res, 200, JSON.stringify(slot ? inSlot(data, slot) : { data }));
   }
 
   #refuse(res: HttpResponse, { reason, error, headers }: Refusal): void {
@@ -172,6 +206,11 @@ export class Server {
       res.end(body, true);
     });
   }
+}
+
+/** The address with a ticket in it, so that a front end that knows nothing of slots carries it too. */
+function inSlot(data: string, { afterMs, ticket }: Slot): object {
+  return { data: `${data}${data.includes("?") ? "&" : "?"}ticket=${ticket}`, afterMs };
 }
 
 /** uWebSockets gives 1006 and a sentence for what it cut itself (KERNEL.md §3.6; the sentences were seen in tests). */

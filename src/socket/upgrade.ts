@@ -1,17 +1,12 @@
 /**
- * Admit or refuse a handshake: a pure decision from headers and state. uWebSockets checks neither version nor topics,
+ * Accept or refuse a handshake by what it says: a pure decision from its headers; whether there is room is decided in
+ * admission/. uWebSockets checks neither version nor topics,
  * and routes handshakes without a proper key to plain HTTP (KERNEL.md §3.6), so both paths are decided here.
  */
+import type { Refusal } from "../admission/refusal.js";
 import { GatewayError } from "../errors.js";
-import type { RefuseReason } from "../metrics/catalog.js";
 import { parseUrlTopic, SUBPROTOCOL, type Wish } from "../session/protocol.js";
 import { TOPIC_RULE } from "../topics/name.js";
-
-export interface Refusal {
-  readonly reason: RefuseReason;
-  readonly error: GatewayError;
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 export interface Handshake {
   readonly version: string;
@@ -20,24 +15,16 @@ export interface Handshake {
   readonly topics: string | undefined;
 }
 
-export interface Admission {
+export interface Accepted {
   readonly topics: readonly Wish[];
   /** Sub-protocol to select; empty for none. */
   readonly protocol: string;
 }
 
-export interface EdgeState {
-  readonly draining: boolean;
-  /** The worker is at its cap and listens only to say so. */
-  readonly full: boolean;
-}
-
 const NO_TOPICS: readonly Wish[] = [];
 
 /** A handshake that uWebSockets recognised as one. */
-export function decideUpgrade(handshake: Handshake, state: EdgeState, maxTopics: number): Admission | Refusal {
-  const busy = refuseBusy(state);
-  if (busy) return busy;
+export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted | Refusal {
   if (handshake.version !== "13") {
     return { reason: "bad_version", error: new GatewayError("badVersion"), headers: { "Sec-WebSocket-Version": "13" } };
   }
@@ -57,9 +44,7 @@ export function decideUpgrade(handshake: Handshake, state: EdgeState, maxTopics:
 }
 
 /** Plain HTTP on the WebSocket path: no upgrade asked for, or a handshake that is not one. */
-export function refusePlain(request: { upgrade: string; method: string }, state: EdgeState): Refusal {
-  const busy = refuseBusy(state);
-  if (busy) return busy;
+export function refusePlain(request: { upgrade: string; method: string }): Refusal {
   if (request.upgrade.toLowerCase() !== "websocket") {
     return { reason: "not_upgrade", error: new GatewayError("upgradeRequired"), headers: { Upgrade: "websocket" } };
   }
@@ -68,12 +53,4 @@ export function refusePlain(request: { upgrade: string; method: string }, state:
       ? "malformed WebSocket handshake: Sec-WebSocket-Key must be 16 bytes in base64"
       : "malformed WebSocket handshake: the method must be GET";
   return { reason: "bad_handshake", error: new GatewayError("badHandshake", detail) };
-}
-
-function refuseBusy(state: EdgeState): Refusal | undefined {
-  // Seconds; every client that is refused now gets a later, random turn from its own back-off.
-  if (state.draining)
-    return { reason: "draining", error: new GatewayError("draining"), headers: { "Retry-After": "1" } };
-  if (state.full) return { reason: "full", error: new GatewayError("full"), headers: { "Retry-After": "5" } };
-  return undefined;
 }

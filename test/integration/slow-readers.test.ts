@@ -31,14 +31,15 @@ describe("slow readers", () => {
   });
   after(() => gateway[Symbol.asyncDispose]());
 
-  /** `each` is awaited between the batches: a reader that is meant to keep up. */
+  /** Batches of `batch`; `each` is awaited between them, for a reader that is meant to keep up. */
   const publishMany = async (
     topics: readonly string[],
+    batch = 500,
     each: (last: number) => Promise<unknown> = () => Promise.resolve(),
   ): Promise<number> => {
     let last = 0;
-    for (let from = 0; from < PUBLICATIONS; from += 500) {
-      const messages = Array.from({ length: 500 }, (_, i) => ({
+    for (let from = 0; from < PUBLICATIONS; from += batch) {
+      const messages = Array.from({ length: batch }, (_, i) => ({
         topic: topics[(from + i) % topics.length],
         key: `k${(from + i) % KEYS}`,
         data: { n: from + i, PAD },
@@ -83,7 +84,7 @@ describe("slow readers", () => {
   it("conflate: the newest push of each key, each naming its predecessor; the rest is counted", async () => {
     const slow = await stalled("newest:1");
     const fast = await Client.open(`${gateway.url}?topics=newest:1`);
-    const last = await publishMany(["newest:1"], (offset) => reach(fast, "newest:1", offset));
+    const last = await publishMany(["newest:1"], 30, (offset) => reach(fast, "newest:1", offset));
     assert.equal(fast.messages.filter(isPush).length, PUBLICATIONS, "who keeps up misses nothing");
     const [worst] = await slowReaders();
     assert.deepEqual(worst?.topics, ["newest:1"]);

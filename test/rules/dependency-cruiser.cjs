@@ -32,6 +32,12 @@ module.exports = {
       { path: "^src/(hub|publish|process)/" },
     ),
     rule(
+      "admission-knows-no-socket",
+      "who may come in is decided from numbers and texts: the edge asks, process/ composes",
+      { path: "^src/admission/" },
+      { path: "^src/(socket|session|topics|hub|publish|process)/" },
+    ),
+    rule(
       "hub-knows-no-socket",
       "the hub serves workers, not clients",
       { path: "^src/hub/" },
@@ -59,7 +65,7 @@ module.exports = {
       "workers-stay-light",
       "a worker loads no zod, yaml, pino, prom-client or commander: 56 of them would pay",
       {
-        path: "^src/(socket|session|topics)/|^src/process/(worker|child|messages)\\.ts$|^src/hub/(link|wire)\\.ts$|^src/metrics/(catalog|counters)\\.ts$",
+        path: "^src/(admission|socket|session|topics)/|^src/process/(worker|child|messages)\\.ts$|^src/hub/(link|wire)\\.ts$|^src/metrics/(catalog|counters)\\.ts$",
       },
       { path: "node_modules/(zod|yaml|pino|prom-client|commander)/", dependencyTypesNot: ["type-only"] },
     ),

@@ -5,7 +5,6 @@ import fc from "fast-check";
 import { decideUpgrade, refusePlain } from "../../../src/socket/upgrade.js";
 import { isTopic } from "../../../src/topics/name.js";
 
-const STATE = { draining: false, full: false };
 const entry = fc.oneof(
   fc.constantFrom(
     "a",
@@ -31,7 +30,7 @@ it("a handshake", () => {
   const version = fc.constantFrom("13", "13", "13", "8", "", "13 ", "013");
   fc.assert(
     fc.property(version, fc.string(), topics, (v, protocols, named) => {
-      const decision = decideUpgrade({ version: v, protocols, topics: named }, STATE, 8);
+      const decision = decideUpgrade({ version: v, protocols, topics: named }, 8);
       if ("reason" in decision) {
         assert.ok(decision.error.row.http >= 400 && decision.error.row.code >= 4000);
         return;
@@ -53,7 +52,7 @@ it("a handshake", () => {
 it("plain HTTP", () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (upgrade, method) => {
-      assert.ok(refusePlain({ upgrade, method }, STATE).error.row.http >= 400);
+      assert.ok(refusePlain({ upgrade, method }).error.row.http >= 400);
     }),
   );
 });

@@ -1,0 +1,98 @@
+/**
+ * Who may come in, in one worker: the gate for storms, tickets that pass it, slots for those that ask before they come,
+ * the limit of an address, and what those are told who may not. The edge (socket/) asks; nothing here knows sockets.
+ * Nothing is kept for a connection, but for its address where --connections-per-address is given.
+ */
+import type { ServeConfig } from "../config/options.js";
+import { SLOT } from "../metrics/catalog.js";
+import { counters } from "../metrics/counters.js";
+import { Addresses, addressShare } from "./addresses.js";
+import { retryAfterSeconds, spreadSeconds } from "./budget.js";
+import type { CapReason } from "./ceiling.js";
+import { Gate } from "./gate.js";
+import { type Refusal, refuseDraining, refuseFull, refuseStorm } from "./refusal.js";
+import { Slots } from "./slots.js";
+import { Tickets } from "./tickets.js";
+
+export interface AdmissionOptions {
+  readonly config: Pick<ServeConfig, "acceptRate" | "connectionsPerAddress" | "handshakeWaitSeconds">;
+  readonly workers: number;
+  /** Handshakes a second of the whole gateway. */
+  readonly rate: number;
+  /** Milliseconds within which the clients of this gateway can come back. */
+  readonly windowMs: number;
+  readonly capReason: CapReason;
+  readonly ticketKey: Buffer;
+}
+
+/** When a client that asked is to come, and what it shows then. */
+export interface Slot {
+  readonly afterMs: number;
+  readonly ticket: string;
+}
+
+export class Admission {
+  /** Undefined where addresses are not limited. */
+  readonly addresses: Addresses | undefined;
+  readonly #gate: Gate;
+  readonly #slots = new Slots();
+  readonly #tickets: Tickets;
+  windowMs: number;
+
+  constructor(private readonly options: AdmissionOptions) {
+    const { config, workers, rate, ticketKey } = options;
+    this.#gate = new Gate(rate / workers, config.handshakeWaitSeconds, config.acceptRate > 0);
+    this.#tickets = new Tickets(ticketKey);
+    this.windowMs = options.windowMs;
+    const limit = config.connectionsPerAddress;
+    this.addresses = limit > 0 ? new Addresses(addressShare(limit, workers)) : undefined;
+  }
+
+  /** The budget has changed. */
+  budget(rate: number, windowMs: number): void {
+    this.#gate.setShare(rate / this.options.workers);
+    this.windowMs = windowMs;
+  }
+
+  /** Once a second. `busyShare` is the part of that second in which the event loop did not sleep. */
+  tick(busyShare: number, nowMs: number): void {
+    this.#gate.tick(counters[SLOT.handshakes]!, busyShare, nowMs);
+    counters[SLOT.waiting] = this.#gate.waiting(counters[SLOT.handshakes]!);
+    counters[SLOT.storms] = this.#gate.isStorm(nowMs) ? 1 : 0;
+  }
+
+  /** What keeps everybody out, if anything does. */
+  closed(draining: boolean, full: boolean): Refusal | undefined {
+    if (draining) return refuseDraining(spreadSeconds(this.windowMs, Math.random()));
+    return full ? refuseFull(this.options.capReason, Math.random()) : undefined;
+  }
+
+  /** Whether a handshake needs a ticket now: the hot path, a comparison of numbers. */
+  get isCrowded(): boolean {
+    return this.#gate.isCrowded(counters[SLOT.handshakes]!);
+  }
+
+  /** In a crowd: undefined lets the bearer of this ticket in. */
+  crowded(ticket: string | undefined, nowMs: number): Refusal | undefined {
+    if (ticket !== undefined && ticket !== "") {
+      const verdict = this.#tickets.check(ticket, nowMs);
+      counters[SLOT[`ticket_${verdict}`]]! += 1;
+      if (verdict === "valid" && !this.#gate.isCrushed(counters[SLOT.handshakes]!)) return undefined;
+    }
+    this.#gate.refused(nowMs);
+    const expected = this.#gate.expected(counters[SLOT.handshakes]!);
+    return refuseStorm(retryAfterSeconds(expected, this.#gate.share, Math.random()));
+  }
+
+  admitted(): void {
+    this.#gate.admitted();
+  }
+
+  /** For a client that asks for the address: undefined outside of storms. */
+  slot(nowMs: number): Slot | undefined {
+    if (!this.#gate.isStorm(nowMs)) return undefined;
+    const startMs = this.#slots.take(nowMs, this.#gate.share, Math.random());
+    counters[SLOT.ticket_given]! += 1;
+    return { afterMs: Math.max(0, startMs - nowMs), ticket: this.#tickets.give(startMs) };
+  }
+}

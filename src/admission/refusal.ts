@@ -1,0 +1,36 @@
+/** What a refused handshake is told: the row of errors.ts, the reason it is counted under, and when to try again. Pure. */
+import { type ErrorName, GatewayError } from "../errors.js";
+import type { RefuseReason } from "../metrics/catalog.js";
+import type { CapReason } from "./ceiling.js";
+
+export interface Refusal {
+  readonly reason: RefuseReason;
+  readonly error: GatewayError;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const CAP_ERRORS: Readonly<Record<CapReason, ErrorName>> = {
+  full: "full",
+  total_limit: "totalLimit",
+  memory: "memoryLimit",
+};
+
+/** No place is free: one becomes free when somebody leaves, which nobody can foresee. */
+const FULL_SECONDS = { least: 5, spread: 10 };
+
+export function refuseFull(reason: CapReason, random: number): Refusal {
+  const seconds = FULL_SECONDS.least + Math.floor(random * FULL_SECONDS.spread);
+  return later(reason, CAP_ERRORS[reason], seconds);
+}
+
+export const refuseDraining = (seconds: number): Refusal => later("draining", "draining", seconds);
+export const refuseStorm = (seconds: number): Refusal => later("storm", "storm", seconds);
+
+export function refuseAddress(random: number): Refusal {
+  const seconds = FULL_SECONDS.least + Math.floor(random * FULL_SECONDS.spread);
+  return later("address_limit", "addressLimit", seconds);
+}
+
+function later(reason: RefuseReason, kind: ErrorName, seconds: number): Refusal {
+  return { reason, error: new GatewayError(kind), headers: { "Retry-After": String(seconds) } };
+}

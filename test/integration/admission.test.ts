@@ -1,0 +1,172 @@
+/** Limits in total, of an address and by memory; the storm gate, its tickets and its slots: each refusal with its reason. */
+import assert from "node:assert/strict";
+import { totalmem } from "node:os";
+import { it } from "node:test";
+import WebSocket from "ws";
+import { Client, HANDSHAKE, RawPeer } from "../support/client.js";
+import { cli, Gateway } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+interface Address {
+  readonly data: string;
+  readonly afterMs?: number;
+}
+
+async function tryOpen(url: string): Promise<Client | undefined> {
+  const client = await Client.open(url).catch(() => undefined);
+  return client?.socket.readyState === WebSocket.OPEN ? client : undefined;
+}
+
+/** Opens until `most` are in or the gateway takes no more. */
+async function openUpTo(gateway: Gateway, most: number, tries: number): Promise<Client[]> {
+  const clients: Client[] = [];
+  for (let i = 0; i < tries && clients.length < most; i += 20) {
+    const batch = await Promise.all(Array.from({ length: 20 }, () => tryOpen(gateway.url)));
+    clients.push(...batch.filter((client) => client !== undefined));
+  }
+  return clients;
+}
+
+/** What a handshake that is refused is told; tries until one is. */
+async function refusal(port: number): Promise<{ status: number; retryAfter: number; code: number }> {
+  const text = await until(
+    "one is refused",
+    async () => {
+      const peer = await RawPeer.connect(port);
+      peer.socket.write(HANDSHAKE);
+      await until(
+        "an answer",
+        () => peer.received,
+        (received) => received.includes("\r\n\r\n"),
+      );
+      peer.socket.destroy();
+      return peer.received;
+    },
+    (received) => !received.startsWith("HTTP/1.1 101"),
+  );
+  const [, status, retryAfter, code] =
+    /^HTTP\/1.1 (\d+) .*Retry-After: (\d+)\r\n.*"code":(\d+)/s.exec(text) ?? assert.fail(`not refused: ${text}`);
+  return { status: Number(status), retryAfter: Number(retryAfter), code: Number(code) };
+}
+
+async function counted(gateway: Gateway, reason: string): Promise<void> {
+  await until(
+    `refused: ${reason}`,
+    () => gateway.metric(`megagate_refused_total{reason="${reason}"}`),
+    (n) => n > 0,
+  );
+}
+
+const address = async (gateway: Gateway): Promise<Address> =>
+  (await (await fetch(`http://127.0.0.1:${gateway.port}/bcall/url`)).json()) as Address;
+
+it("the total limit is exact over two workers, and a place that is freed is taken again", async () => {
+  await using gateway = await Gateway.start("--workers", "2", "--max-connections", "61");
+  const clients = await openUpTo(gateway, 61, 400);
+  assert.equal(clients.length, 61);
+  const told = await refusal(gateway.port);
+  assert.deepEqual([told.status, told.code], [503, 4211]);
+  assert.ok(told.retryAfter >= 5 && told.retryAfter < 15);
+  await counted(gateway, "total_limit");
+  assert.equal(await gateway.metric("megagate_connections"), 61);
+  await Promise.all(clients.splice(0, 30).map((client) => client.end()));
+  const fresh = await until(
+    "a place is free",
+    () => tryOpen(gateway.url),
+    (client) => client !== undefined,
+  );
+  clients.push(fresh!);
+  await Promise.all(clients.map((client) => client.end()));
+});
+
+it("an address holds as many as it may, another one is undisturbed, and the count falls with each that leaves", async () => {
+  await using gateway = await Gateway.start("--workers", "1", "--connections-per-address", "10");
+  const clients = await openUpTo(gateway, 20, 40);
+  assert.equal(clients.length, 10);
+  const told = await refusal(gateway.port);
+  assert.deepEqual([told.status, told.code], [429, 4210]);
+  await counted(gateway, "address_limit");
+  const other = new WebSocket(gateway.url, { localAddress: "127.0.0.77" });
+  await until(
+    "the other address is in",
+    () => other.readyState,
+    (state) => state === WebSocket.OPEN,
+  );
+  other.terminate();
+  for (const client of clients.splice(0, 5)) client.socket.terminate();
+  await until(
+    "cut ones are counted off",
+    () => gateway.metric("megagate_connections"),
+    (n) => n === 5,
+  );
+  clients.push(...(await openUpTo(gateway, 20, 40)));
+  assert.equal(clients.length, 10);
+  await Promise.all(clients.map((client) => client.end()));
+});
+
+it("connections end where the model says that the memory floor begins", async () => {
+  // Two of supervisor and hub and one worker at 12 MB each; 5,040 bytes a connection (capacity.ts).
+  const memory = Math.min(totalmem(), process.constrainedMemory() || totalmem());
+  const floor = memory - 3 * 12e6 - 25 * 5040;
+  await using gateway = await Gateway.start("--workers", "1", "--memory-floor-bytes", String(floor));
+  assert.match(gateway.run.stderr, /memory holds fewer connections/);
+  const clients = await openUpTo(gateway, 40, 80);
+  assert.equal(clients.length, 25);
+  const told = await refusal(gateway.port);
+  assert.deepEqual([told.status, told.code], [503, 4212]);
+  await counted(gateway, "memory");
+  await Promise.all(clients.map((client) => client.end()));
+});
+
+it("says what is wrong with a limit that leaves no place", async () => {
+  const base = ["serve", "--port", "0", "--admin-port", "0", "--connections", "2000"];
+  const few = await cli([...base, "--workers", "3", "--max-connections", "2"]).ended;
+  assert.equal(few.code, 2);
+  assert.match(few.stderr, /--max-connections: 3 workers need at least one place each/);
+  const none = await cli([...base, "--memory-floor-bytes", "1099511627776"]).ended;
+  assert.equal(none.code, 2);
+  assert.match(none.stderr, /--memory-floor-bytes: .*0 switches the floor off/);
+});
+
+it("in a storm the others are refused, a slot is given, and who comes with its ticket goes first", async () => {
+  await using gateway = await Gateway.start("--workers", "1", "--accept-rate", "10");
+  assert.deepEqual(await address(gateway), { data: gateway.url }, "outside of storms as ever");
+  const clients = await openUpTo(gateway, 40, 40);
+  assert.ok(clients.length >= 10 && clients.length < 40, `${clients.length} of 40 at 10 a second`);
+  await counted(gateway, "storm");
+  const told = await refusal(gateway.port);
+  assert.deepEqual([told.status, told.code], [503, 4213]);
+  assert.ok(told.retryAfter >= 1 && told.retryAfter <= 61);
+
+  const first = await address(gateway);
+  const second = await address(gateway);
+  assert.match(first.data, /^ws:\/\/127\.0\.0\.1:\d+\/ws\?ticket=[\w.-]+$/);
+  assert.ok(second.afterMs! > first.afterMs! && second.afterMs! <= first.afterMs! + 100);
+  const many = (url: string, count: number): Promise<(Client | undefined)[]> =>
+    Promise.all(Array.from({ length: count }, () => tryOpen(url)));
+  // Others keep the gate shut while bearers of a ticket come.
+  const [crowd, bearers, forgers] = await Promise.all([
+    many(gateway.url, 30),
+    many(`${first.data}&topics=news`, 5),
+    many(`${gateway.url}?ticket=kq0.AAAAAAAAAAAAAAAAAAAAAA`, 30),
+  ]);
+  assert.ok(crowd.includes(undefined) && forgers.includes(undefined), "a forged ticket is none");
+  assert.ok(!bearers.includes(undefined), "bearers go first");
+  await bearers[0]!.find("subscribed", (message) => message.topic === "news");
+  for (const event of ["given", "valid", "forged"])
+    await until(
+      event,
+      () => gateway.metric(`megagate_tickets_total{event="${event}"}`),
+      (n) => n > 0,
+    );
+  assert.equal(await gateway.metric("megagate_workers_in_storm"), 1);
+  assert.equal(await gateway.metric("megagate_accept_rate_budget"), 10);
+  assert.equal(await gateway.status("/readyz"), 200);
+  await until(
+    "the storm is over",
+    () => address(gateway),
+    ({ afterMs }) => afterMs === undefined,
+    15_000,
+  );
+  for (const client of [...clients, ...crowd, ...bearers, ...forgers]) client?.socket.terminate();
+});

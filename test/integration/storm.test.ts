@@ -1,0 +1,105 @@
+/** Thousands come in the same moment: the gateway stays ready, nobody is left without an answer, and everybody gets in. */
+import assert from "node:assert/strict";
+import { connect, type Socket } from "node:net";
+import { it } from "node:test";
+import { HANDSHAKE } from "../support/client.js";
+import { Gateway } from "../support/gateway.js";
+import { until } from "../support/wait.js";
+
+/** Naive clients: all at once, and who is refused or cut comes back after the same fixed delay, for ever. */
+class Crowd {
+  readonly #sockets = new Set<Socket>();
+  open = 0;
+  refused = 0;
+  broken = 0;
+  #over = false;
+
+  constructor(
+    private readonly port: number,
+    private readonly delayMs: number,
+  ) {}
+
+  come(clients: number): void {
+    for (let i = 0; i < clients; i++) this.#try();
+  }
+
+  #try(): void {
+    if (this.#over) return;
+    const socket = connect(this.port, "127.0.0.1", () => socket.write(HANDSHAKE));
+    this.#sockets.add(socket);
+    let isOpen = false;
+    socket.once("data", (chunk: Buffer) => {
+      isOpen = chunk.toString("latin1").startsWith("HTTP/1.1 101 ");
+      if (isOpen) this.open += 1;
+      else this.refused += 1;
+    });
+    socket.on("error", () => {
+      this.broken += 1;
+    });
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      if (isOpen) this.open -= 1;
+      if (!this.#over) setTimeout(() => this.#try(), this.delayMs);
+    });
+  }
+
+  leave(): void {
+    this.#over = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/** Everybody in; while they come, each look at /readyz must say ready. Resolves with the seconds it took. */
+async function everybodyIn(gateway: Gateway, crowd: Crowd, clients: number, withinMs: number): Promise<number> {
+  const begun = performance.now();
+  crowd.come(clients);
+  await until(
+    `${clients} are in`,
+    async () => ({ open: crowd.open, refused: crowd.refused, ready: await gateway.status("/readyz") }),
+    ({ open, ready }) => {
+      assert.equal(ready, 200, "ready throughout");
+      return open === clients;
+    },
+    withinMs,
+  );
+  return (performance.now() - begun) / 1000;
+}
+
+it("a storm that can be served is served: nobody is refused, nobody is cut", async () => {
+  const CLIENTS = 4000;
+  await using gateway = await Gateway.start("--workers", "2", "--connections", "5000");
+  const crowd = new Crowd(gateway.port, 1000);
+  await everybodyIn(gateway, crowd, CLIENTS, 30_000);
+  assert.deepEqual([crowd.refused, crowd.broken], [0, 0]);
+  await until(
+    "counted",
+    () => gateway.metric("megagate_accepted_total"),
+    (n) => n === CLIENTS,
+  );
+  assert.equal(await gateway.metric('megagate_refused_total{reason="storm"}'), 0);
+  crowd.leave();
+  await until(
+    "all gone",
+    () => gateway.metric("megagate_connections"),
+    (n) => n === 0,
+  );
+  assert.equal(await gateway.metric("megagate_handshakes_in_flight"), 0);
+});
+
+it("naive clients beyond the budget are refused and come in at its pace, within three times N over the rate", async () => {
+  const CLIENTS = 3000;
+  const RATE = 1000;
+  await using gateway = await Gateway.start("--workers", "2", "--connections", "5000", "--accept-rate", String(RATE));
+  const crowd = new Crowd(gateway.port, 1000);
+  const seconds = await everybodyIn(gateway, crowd, CLIENTS, (3 * CLIENTS * 1000) / RATE);
+  // A bucket of one second is full at the start.
+  assert.ok(seconds >= CLIENTS / RATE - 1 - 0.2, `${seconds} s: not faster than the rate`);
+  assert.ok(crowd.refused >= CLIENTS - 2 * RATE, `${crowd.refused} refused`);
+  assert.equal(crowd.broken, 0);
+  await until(
+    "each refusal is counted",
+    () => gateway.metric('megagate_refused_total{reason="storm"}'),
+    (n) => n === crowd.refused,
+  );
+  crowd.leave();
+});

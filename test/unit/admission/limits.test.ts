@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import fc from "fast-check";
+import { Addresses, addressShare } from "../../../src/admission/addresses.js";
+import { capOf, ceilingOf, memoryBytes, memoryCeiling } from "../../../src/admission/ceiling.js";
+import { GatewayError } from "../../../src/errors.js";
+
+const GB = 1e9;
+const limits = { workers: 4, workerCap: 1000, maxConnections: 0, memoryFloorBytes: 0 };
+
+it("the lowest limit holds, and says which it is", () => {
+  assert.deepEqual(ceilingOf(limits, 8 * GB), { connections: 4000, reason: "full" });
+  assert.deepEqual(ceilingOf({ ...limits, maxConnections: 4000 }, 8 * GB), { connections: 4000, reason: "full" });
+  assert.deepEqual(ceilingOf({ ...limits, maxConnections: 3999 }, 8 * GB), {
+    connections: 3999,
+    reason: "total_limit",
+  });
+  const floor = { ...limits, maxConnections: 3999, memoryFloorBytes: 8 * GB - 6 * 12e6 - 5040 * 3000 };
+  assert.deepEqual(ceilingOf(floor, 8 * GB), { connections: 3000, reason: "memory" });
+  assert.equal(memoryCeiling(25.3 * GB, 0, 53), 4_888_888);
+});
+
+it("the workers' caps add up to the limit, whatever it is", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 100, max: 1e7 }), (workers, connections) => {
+      const ceiling = { connections, reason: "total_limit" } as const;
+      const caps = Array.from({ length: workers }, (_, index) => capOf(ceiling, workers, index));
+      assert.equal(
+        caps.reduce((sum, cap) => sum + cap),
+        connections,
+      );
+      assert.ok(Math.max(...caps) - Math.min(...caps) <= 1);
+    }),
+  );
+});
+
+it("nor do they exceed it together whichever place a rolling restart leaves empty", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 30 }),
+      fc.integer({ min: 30, max: 1e5 }),
+      fc.nat(),
+      (workers, connections, empty) => {
+        const ceiling = { connections, reason: "total_limit" } as const;
+        const caps = Array.from({ length: workers + 1 }, (_, place) => capOf(ceiling, workers, place));
+        caps.splice(empty % (workers + 1), 1);
+        const sum = caps.reduce((all, cap) => all + cap);
+        assert.ok(sum <= connections && sum >= connections - 1);
+      },
+    ),
+  );
+});
+
+it("a limit that leaves a worker without a place is refused, with the remedy", () => {
+  assert.throws(() => ceilingOf({ ...limits, maxConnections: 3 }, 8 * GB), /--max-connections: 4 workers/);
+  assert.throws(
+    () => ceilingOf({ ...limits, memoryFloorBytes: 9 * GB }, 8 * GB),
+    (error) =>
+      error instanceof GatewayError && error.kind === "config" && /0 switches the floor off/.test(error.detail),
+  );
+});
+
+it("the memory of this machine is a number that can be divided", () => {
+  assert.ok(memoryBytes() > 1e8 && memoryBytes() < 1e14);
+});
+
+it("an address holds no more than its limit, and costs nothing when it is gone", () => {
+  const addresses = new Addresses(2);
+  const first = addresses.enter("127.0.0.1");
+  const second = addresses.enter("127.0.0.1");
+  assert.ok(first && second && addresses.enter("127.0.0.2"));
+  assert.equal(addresses.enter("127.0.0.1"), undefined);
+  assert.equal(addresses.size, 2);
+  addresses.leave(first);
+  assert.ok(addresses.enter("127.0.0.1"));
+  addresses.leave(first);
+  addresses.leave(second);
+  assert.equal(addresses.size, 1);
+});
+
+it("an address's part of one worker is never less than its even part", () => {
+  assert.equal(addressShare(7, 1), 7);
+  assert.equal(addressShare(10, 2), 10, "few connections may all fall to one worker");
+  assert.equal(addressShare(1000, 2), 612);
+});
