@@ -9,7 +9,7 @@ import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCOD
 import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
 import * as libc from "./libc.js";
 import type { Duty } from "./messages.js";
-import { HEARTBEAT_TEXT, type Message, MessageReader } from "./protocol.js";
+import { HEARTBEAT_TEXT, type Message, MessageReader, type Subscribed } from "./protocol.js";
 
 export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, open: 4, closing: 5 } as const;
 
@@ -17,18 +17,25 @@ export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, ope
 export interface ConnectionEvents {
   /** Registers a descriptor for edge-triggered events; zero or a negated error number. */
   watch(fd: number, events: number): number;
-  opened(fd: number, tookMs: number, offset: number): void;
-  /** Attempt number `attempt` (0 is the first) did not lead to an open connection. */
-  failed(attempt: number, reason: string): void;
+  opened(fd: number, tookMs: number, answer: Subscribed): void;
+  /** Attempt number `attempt` (0 is the first) of connection `number` did not lead to an open connection. */
+  failed(attempt: number, reason: string, number: number): void;
   /** An open connection ended unasked. */
-  lost(reason: string): void;
+  lost(reason: string, number: number): void;
   /** A connection that was asked to close did. */
-  ended(): void;
+  ended(number: number): void;
   heartbeatAnswered(tookMs: number): void;
   /** Any other message to an open connection. */
   message(fd: number, message: Message): void;
   /** The gateway did what it should not. */
   odd(what: string): void;
+}
+
+/** Who a connection is, where one differs from the next: its request and its topic. */
+export interface Identities {
+  /** The upgrade request of connection `number`, with the pool's key `key`; valid until the next call. */
+  request(pool: KeyPool, key: number, number: number): Buffer;
+  topic(number: number): string;
 }
 
 const KEYS = 1024;
@@ -43,13 +50,17 @@ export class Connections implements FrameSink {
   private readonly states: Uint8Array;
   private readonly attempts: Uint8Array;
   private readonly keys: Uint16Array;
+  /** Which connection of this generator a descriptor is. */
+  private readonly numbers: Uint32Array;
+  /** Descriptors that are not read for now. */
+  private readonly paused: Uint8Array;
   /** When the attempt began, the unanswered heartbeat was sent, or the close was asked for; 0 for none. */
   private readonly sinceMs: Float64Array;
   private readonly pool = new KeyPool(KEYS);
   private readonly answers = new AnswerCheck(this.pool);
   private readonly decoder = new FrameDecoder(this);
   private readonly reader = new MessageReader();
-  private readonly request: UpgradeRequest;
+  private readonly identities: Identities;
   private readonly dialer: Dialer;
   private readonly received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   /** Beginnings of handshake answers that came in pieces; empty nearly always. */
@@ -63,27 +74,32 @@ export class Connections implements FrameSink {
     private readonly duty: Duty,
     private readonly slots: number,
     private readonly events: ConnectionEvents,
+    identities?: Identities,
   ) {
     this.states = new Uint8Array(slots);
     this.attempts = new Uint8Array(slots);
     this.keys = new Uint16Array(slots);
+    this.numbers = new Uint32Array(slots);
+    this.paused = new Uint8Array(slots);
     this.sinceMs = new Float64Array(slots);
-    this.request = new UpgradeRequest(duty.host, duty.path);
+    this.identities = identities ?? sameForAll(duty);
     this.dialer = new Dialer(duty);
   }
 
-  /** Begins one connection. */
-  start(attempt: number): void {
+  /** Begins connection `number`. */
+  start(attempt: number, number = 0): void {
     const beganMs = monotonicMs();
     const fd = this.dialer.dial(this.slots);
     if (fd < 0) {
-      this.events.failed(attempt, libc.errorName(fd));
+      this.events.failed(attempt, libc.errorName(fd), number);
       return;
     }
     this.held++;
     if (fd >= this.top) this.top = fd + 1;
     this.states[fd] = STATE.connecting;
     this.attempts[fd] = attempt;
+    this.numbers[fd] = number;
+    this.paused[fd] = 0;
     this.keys[fd] = this.begun++ % KEYS;
     this.sinceMs[fd] = beganMs;
     // On loopback the TCP handshake is over when connect() returns, whatever it returns: one event a connection is saved.
@@ -95,7 +111,7 @@ export class Connections implements FrameSink {
 
   /** Sends the upgrade request if the connection stands. */
   private sendUpgrade(fd: number): number {
-    const request = this.request.withKey(this.pool, this.keys[fd]!);
+    const request = this.identities.request(this.pool, this.keys[fd]!, this.numbers[fd]!);
     const sent = libc.send(fd, request, request.length);
     if (sent === request.length) this.states[fd] = STATE.upgrading;
     else if (sent !== -libc.EAGAIN) this.end(fd, sent < 0 ? libc.errorName(sent) : "short_send");
@@ -104,7 +120,7 @@ export class Connections implements FrameSink {
 
   /** A descriptor is ready: reads what there is. */
   ready(fd: number, events: number): void {
-    if (this.states[fd] === STATE.free) return;
+    if (this.states[fd] === STATE.free || this.paused[fd] === 1) return;
     if (this.states[fd] === STATE.connecting) {
       const error = (events & ENDED) === 0 ? 0 : libc.pendingError(fd);
       if (error < 0) this.end(fd, libc.errorName(error));
@@ -152,14 +168,15 @@ export class Connections implements FrameSink {
   }
 
   private subscription(fd: number, message: Message): void {
-    if (message.kind !== "subscribed" || message.code !== 0 || message.topic !== this.duty.topic) {
+    const wanted = this.identities.topic(this.numbers[fd]!);
+    if (message.kind !== "subscribed" || message.code !== 0 || message.topic !== wanted) {
       this.end(fd, "bad_answer");
       return;
     }
     this.states[fd] = STATE.open;
     const tookMs = monotonicMs() - this.sinceMs[fd]!;
     this.sinceMs[fd] = 0;
-    this.events.opened(fd, tookMs, message.offset);
+    this.events.opened(fd, tookMs, message);
   }
 
   private message(fd: number, message: Message): void {
@@ -191,6 +208,34 @@ export class Connections implements FrameSink {
 
   isOpen(fd: number): boolean {
     return this.states[fd] === STATE.open;
+  }
+
+  numberOf(fd: number): number {
+    return this.numbers[fd]!;
+  }
+
+  /** What the last refused handshake said in Retry-After; 0 for nothing. */
+  get retryAfterMs(): number {
+    return this.answers.retryAfterMs;
+  }
+
+  /** Ends an open connection without a word: the peer gets a reset. */
+  cut(fd: number): void {
+    libc.resetOnClose(fd);
+    this.end(fd, "cut");
+  }
+
+  /** Reads no more from an open connection, which the peer feels early: its buffer here becomes the least there is. */
+  pause(fd: number): void {
+    libc.leastReceiveBuffer(fd);
+    this.paused[fd] = 1;
+  }
+
+  /** Reads again, beginning with all that has gathered. */
+  resume(fd: number): void {
+    if (this.paused[fd] === 0) return;
+    this.paused[fd] = 0;
+    this.ready(fd, ENDED);
   }
 
   /** Sends a heartbeat, unless the last one is still unanswered or the socket's buffer is full. */
@@ -230,8 +275,14 @@ export class Connections implements FrameSink {
     this.held--;
     this.decoder.forget(fd);
     if (this.heads.size > 0) this.heads.delete(fd);
-    if (state === STATE.open) this.events.lost(reason);
-    else if (state === STATE.closing) this.events.ended();
-    else this.events.failed(this.attempts[fd]!, reason);
+    const number = this.numbers[fd]!;
+    if (state === STATE.open) this.events.lost(reason, number);
+    else if (state === STATE.closing) this.events.ended(number);
+    else this.events.failed(this.attempts[fd]!, reason, number);
   }
+}
+
+function sameForAll(duty: Duty): Identities {
+  const request = new UpgradeRequest(duty.host, duty.path);
+  return { request: (pool, key) => request.withKey(pool, key), topic: () => duty.topic };
 }

@@ -12,6 +12,7 @@ import { Fleet } from "./fleet.js";
 import { tallied } from "./messages.js";
 import { broadcast, compareCounts, holdConnections, merged, type Scene, STALL_MS, type Stage } from "./phases.js";
 import { Progress } from "./progress.js";
+import type { ReturnDuty } from "./scenarios/steps.js";
 import { Watch } from "./watch.js";
 
 const CLOSE_TIMEOUT_MS = 20_000;
@@ -50,13 +51,20 @@ export class Run implements Stage {
     const { address, port, host, path } = target;
     const connectTimeoutMs = config.connectTimeoutSeconds * 1000;
     const same = { portRange: plan.portRange, address, port, host, path, topic: config.topic, run: this.run };
-    this.fleet = new Fleet(plan.shares.map((share) => ({ ...share, ...same, connectTimeoutMs })));
+    this.fleet = new Fleet(
+      plan.shares.map((share, i) => ({ ...share, ...same, connectTimeoutMs, ...returningFrom(scene, i) })),
+    );
     const bounds = { memoryFloorBytes: config.memoryFloor, timeLimitSeconds: config.timeLimitSeconds };
     this.watch = new Watch(scene.host, bounds, { sample: () => this.sample(), atOnce: () => this.fleet.kill() });
   }
 
   get stopped(): boolean {
     return this.watch.stop !== undefined;
+  }
+
+  /** Connections a second in the ramp; 0 before it. */
+  get acceptPerSecond(): number {
+    return this.rampSeconds > 0 ? Math.round(this.open / this.rampSeconds) : 0;
   }
 
   /** Forks the generators. */
@@ -141,15 +149,14 @@ export class Run implements Stage {
 
   evidence({ counts, target, open }: Findings): MeasuredEvidence {
     const { asked, p50Ms, p99Ms } = this.heartbeats;
-    const seconds = Number(this.rampSeconds.toFixed(3));
     return {
       target,
       open,
       failed: counts.failed,
       retries: counts.retries,
       abandoned: counts.abandoned,
-      rampSeconds: seconds,
-      connectPerSecond: seconds > 0 ? Math.round(open / seconds) : 0,
+      rampSeconds: Number(this.rampSeconds.toFixed(3)),
+      connectPerSecond: this.acceptPerSecond,
       handshakes: this.handshakes,
       holdSeconds: this.scene.config.holdSeconds,
       unexpectedCloses: tallied(counts.unexpectedCloses),
@@ -175,7 +182,8 @@ export class Run implements Stage {
     this.progress.end();
   }
 
-  private enter(phase: string): void {
+  /** What is going on, for the progress line. */
+  enter(phase: string): void {
     this.phase = phase;
     this.sample();
   }
@@ -208,4 +216,10 @@ export class Run implements Stage {
     const { open, failed } = this.fleet.total();
     return { open, failed, freeBytes: this.watch.freeBytes, floorBytes: this.scene.config.memoryFloor };
   }
+}
+
+/** Of generator `index`: connections are numbered through all generators. */
+function returningFrom({ plan, returning }: Scene, index: number): { returning?: ReturnDuty } {
+  const first = plan.shares.slice(0, index).reduce((sum, share) => sum + share.connections, 0);
+  return returning ? { returning: { ...returning, first } } : {};
 }
