@@ -29,7 +29,7 @@ export function registerLoad(program: Command): void {
 function withScenario(flags: Record<string, unknown>, word: string | undefined): Record<string, unknown> {
   if (word === undefined) return flags;
   if (flags.scenario !== undefined && flags.scenario !== word) {
-    throw new GatewayError("usage", `two scenarios: ${word} and --scenario ${String(flags.scenario)}; give one`);
+    throw new GatewayError("usage", `two scenarios: ${word}, and --scenario says another; give one`);
   }
   return { ...flags, scenario: word };
 }

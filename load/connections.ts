@@ -71,7 +71,7 @@ export class Connections implements FrameSink {
   held = 0;
 
   constructor(
-    private readonly duty: Duty,
+    duty: Duty,
     private readonly slots: number,
     private readonly events: ConnectionEvents,
     identities?: Identities,
@@ -234,6 +234,7 @@ export class Connections implements FrameSink {
   /** Reads again, beginning with all that has gathered. */
   resume(fd: number): void {
     if (this.paused[fd] === 0) return;
+    libc.usualReceiveBuffer(fd);
     this.paused[fd] = 0;
     this.ready(fd, ENDED);
   }

@@ -35,7 +35,8 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
     await run.rampUp();
     if (!run.stopped) memory.takeFull(run.fleet.pids, run.open);
     if (scenario && !run.stopped) found = await scenario.play(run);
-    await run.hold();
+    // Its own count is held against all; who stays away for good is none of them.
+    if (!found || found.returns.gone === 0) await run.hold();
     await run.broadcastAll();
   } catch (error) {
     run.complaints.push(`the run failed: ${(error as Error).message}`);

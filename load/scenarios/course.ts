@@ -20,6 +20,8 @@ const STALL_MS = 75_000;
 const ARRIVE_MS = 15_000;
 const LOOK_MS = 100;
 const NOTICE_MS = 10_000;
+/** The gateway's workers tell their counts once a second. */
+const COUNTERS_AGE_MS = 1500;
 
 export interface Window {
   readonly sum: SumOfParts;
@@ -100,21 +102,29 @@ export class Course {
   /** Waits until everybody is back and has what was missed, or nobody more comes. */
   async settled(): Promise<void> {
     await this.look();
-    const waiting = (): number => this.run.fleet.total().away + this.run.fleet.total().owing;
+    const waiting = (): number => this.waiting;
     await this.run.watch.until(() => waiting() === 0, STALL_MS, waiting);
   }
 
-  /** No more publications; waits until every connection has the newest, or nothing more arrives. */
+  /** Connections that are away, or have not got yet what they missed. */
+  private get waiting(): number {
+    const { away, owing } = this.run.fleet.total();
+    return away + owing;
+  }
+
+  /** No more publications; waits until everybody is there and has the newest, or nothing more arrives. */
   async finish(): Promise<Window> {
     await this.publisher.stop();
     this.step({ kind: "heads", heads: this.publisher.heads });
     let window = await this.look();
-    let movedMs = performance.now();
-    while (window.sum.behind > 0 && !this.run.stopped && performance.now() - movedMs < ARRIVE_MS) {
+    const waiting = (): number => window.sum.behindMessages + this.waiting;
+    for (let movedMs = performance.now(); waiting() > 0 && !this.run.stopped; ) {
+      // A pause between two attempts is no standstill.
+      if (performance.now() - movedMs > (this.waiting > 0 ? STALL_MS : ARRIVE_MS)) break;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-      const next = await this.look();
-      if (next.sum.behindMessages !== window.sum.behindMessages) movedMs = performance.now();
-      window = next;
+      const before = waiting();
+      window = await this.look();
+      if (waiting() !== before) movedMs = performance.now();
     }
     return window;
   }
@@ -130,6 +140,7 @@ export class Course {
   /** Ends the looks at the gateway; how long it was not ready, and what kernel and gateway counted. */
   async conclude(): Promise<{ notReadyMs: number; kernel: Snapshot; counters: GatewayCounters }> {
     this.readiness.end();
+    await new Promise((resolve) => setTimeout(resolve, COUNTERS_AGE_MS));
     const counters = await readCounters(this.admin.url);
     return { notReadyMs: this.readiness.notReadyMs, kernel: takeSnapshot(this.files), counters };
   }

@@ -112,6 +112,6 @@ function soaked({ samples, growthPerHour }: ScenarioEvidence): Row[] {
   if (!first || !last) return [];
   const memory =
     first.gatewayBytes === null ? "unknown" : `${size(first.gatewayBytes)} to ${size(last.gatewayBytes ?? 0)}`;
-  const growth = growthPerHour === null ? "too few samples for a growth" : `${size(growthPerHour)} an hour`;
+  const growth = growthPerHour === null ? "too short for a growth" : `${size(growthPerHour)} an hour`;
   return [["soak", `${samples.length} samples; gateway's memory ${memory}, ${growth}`]];
 }

@@ -3,7 +3,8 @@
  * several generators is here too. Runs in both.
  */
 import type { EncodedHistogram } from "../histogram.js";
-import type { Tally } from "../messages.js";
+
+type Tally = Record<string, number>;
 
 /** How clients come back: as the SDK does, after a fixed pause, or not at all. */
 export const RETURN_POLICIES = ["sdk", "naive", "none"] as const;
@@ -80,12 +81,11 @@ export interface Part {
 
 export type SumOfParts = Omit<Part, "awayTimes" | "latencies">;
 
-const HIGHEST = ["mostAttempts", "longestAwayMs", "lastBackAtMs", "lastCaughtUpAtMs"] as const;
-
 /** Adds up all but the histograms. */
 export function addParts(parts: readonly Part[]): SumOfParts {
   const sum = (key: keyof Part): number => parts.reduce((all, part) => all + (part[key] as number), 0);
-  const most = (key: (typeof HIGHEST)[number]): number => Math.max(0, ...parts.map((part) => part[key]));
+  const most = (key: "mostAttempts" | "longestAwayMs" | "lastBackAtMs" | "lastCaughtUpAtMs"): number =>
+    Math.max(0, ...parts.map((part) => part[key]));
   const seconds = Math.max(0, ...parts.map((part) => part.returnsBySecond.length));
   return {
     delivered: sum("delivered"),
