@@ -6,7 +6,8 @@
 import { monotonicMs } from "./clock.js";
 import { Dialer } from "./dialer.js";
 import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCODE } from "./frames.js";
-import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
+import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED } from "./handshake.js";
+import { type Identities, sameForAll } from "./identities.js";
 import * as libc from "./libc.js";
 import type { Duty } from "./messages.js";
 import { HEARTBEAT_TEXT, type Message, MessageReader, type Subscribed } from "./protocol.js";
@@ -29,13 +30,6 @@ export interface ConnectionEvents {
   message(fd: number, message: Message): void;
   /** The gateway did what it should not. */
   odd(what: string): void;
-}
-
-/** Who a connection is, where one differs from the next: its request and its topic. */
-export interface Identities {
-  /** The upgrade request of connection `number`, with the pool's key `key`; valid until the next call. */
-  request(pool: KeyPool, key: number, number: number): Buffer;
-  topic(number: number): string;
 }
 
 const KEYS = 1024;
@@ -281,9 +275,4 @@ export class Connections implements FrameSink {
     else if (state === STATE.closing) this.events.ended(number);
     else this.events.failed(this.attempts[fd]!, reason, number);
   }
-}
-
-function sameForAll(duty: Duty): Identities {
-  const request = new UpgradeRequest(duty.host, duty.path);
-  return { request: (pool, key) => request.withKey(pool, key), topic: () => duty.topic };
 }

@@ -7,14 +7,16 @@
  *                                 └► gone          ▲────failed────┘
  */
 import { monotonicMs } from "../clock.js";
-import type { Connections, Identities } from "../connections.js";
-import { Histogram } from "../histogram.js";
-import { count, type Duty, type Tally } from "../messages.js";
+import type { Connections } from "../connections.js";
+import type { Identities } from "../identities.js";
+import type { Duty } from "../messages.js";
 import type { Message, Subscribed } from "../protocol.js";
+import { Absences } from "./absences.js";
 import { pauseMs, STABLE_MS } from "./backoff.js";
 import { Churn } from "./churning.js";
 import { Due } from "./due.js";
 import { TopicIdentities, topicName } from "./identities.js";
+import { Latencies } from "./latencies.js";
 import { Positions } from "./positions.js";
 import type { Part, Position, ReturnDuty, Step } from "./steps.js";
 
@@ -23,39 +25,25 @@ const BATCH = 128;
 /** How late a client may dial. */
 const TICK_MS = 10;
 const PHASE = { fresh: 0, open: 1, waiting: 2, dialling: 3, gone: 4 } as const;
-const SECOND_MS = 1000;
 
 export class Returning {
   private readonly positions: Positions;
+  private readonly absences: Absences;
   private readonly due: Due;
   private readonly phases: Uint8Array;
   private readonly attempts: Uint8Array;
-  private readonly dials: Uint16Array;
   private readonly openedAtMs: Float64Array;
-  private readonly leftAtMs: Float64Array;
   private readonly orderedMs: Float64Array;
-  /** The window in which a connection was last away or paused. */
-  private readonly touched: Uint16Array;
+  private readonly latencies: Latencies;
   private readonly unused: number[];
-  private readonly awayTimes = new Histogram();
-  private readonly latencies = new Histogram();
   private readonly churn: Churn;
   private readonly ids: TopicIdentities;
   private heads: readonly (Position | null)[] = [];
-  private window = { index: 1, atMs: 0 };
-  private returnsBySecond: number[] = [];
   private ticking: NodeJS.Timeout | undefined;
   private stopped = false;
-  private readonly ends: Tally = {};
-  private readonly refusals: Tally = {};
-  private departures = 0;
-  private returns = 0;
   private gone = 0;
   private dialling = 0;
   private paused = 0;
-  private mostAttempts = 0;
-  private longestAwayMs = 0;
-  private lastBackAtMs = 0;
   private lastCaughtUpAtMs = 0;
 
   constructor(
@@ -69,11 +57,10 @@ export class Returning {
     this.due = new Due(n);
     this.phases = new Uint8Array(n);
     this.attempts = new Uint8Array(n);
-    this.dials = new Uint16Array(n);
+    this.absences = new Absences(n);
     this.openedAtMs = new Float64Array(n);
-    this.leftAtMs = new Float64Array(n);
     this.orderedMs = new Float64Array(n).fill(Number.NaN);
-    this.touched = new Uint16Array(n);
+    this.latencies = new Latencies(n);
     this.unused = Array.from({ length: n }, (_, i) => n - 1 - i);
     this.churn = new Churn(connections, wake);
     const { topics } = returning;
@@ -93,9 +80,8 @@ export class Returning {
   obey(step: Step): void {
     switch (step.kind) {
       case "window":
-        this.window = step;
-        this.latencies.reset();
-        this.returnsBySecond = [];
+        this.latencies.window(step.index, step.atMs);
+        this.absences.window(step.atMs);
         break;
       case "cut":
         this.choose(step.share, (fd) => this.connections().cut(fd));
@@ -105,7 +91,7 @@ export class Returning {
         break;
       case "pause":
         this.choose(step.share, (fd, number) => {
-          this.touched[number] = this.window.index;
+          this.latencies.touch(number);
           this.paused++;
           this.connections().pause(fd);
         });
@@ -158,16 +144,8 @@ export class Returning {
       return false;
     }
     this.dialling--;
-    this.returns++;
-    const awayMs = nowMs - this.leftAtMs[number]!;
-    this.awayTimes.recordMs(awayMs);
-    this.longestAwayMs = Math.max(this.longestAwayMs, awayMs);
-    this.mostAttempts = Math.max(this.mostAttempts, this.dials[number]!);
-    this.touched[number] = this.window.index;
-    this.lastBackAtMs = nowMs;
-    const second = Math.max(0, Math.floor((nowMs - this.window.atMs) / SECOND_MS));
-    while (this.returnsBySecond.length <= second) this.returnsBySecond.push(0);
-    this.returnsBySecond[second]!++;
+    this.absences.back(number, nowMs);
+    this.latencies.touch(number);
     if (this.positions.rejoined(number, answer)) this.lastCaughtUpAtMs = nowMs;
     return true;
   }
@@ -179,20 +157,17 @@ export class Returning {
       return false;
     }
     this.dialling--;
-    count(this.refusals, reason);
+    this.absences.refused(reason);
     this.away(number, reason, retryAfterMs);
     return true;
   }
 
   /** An open connection is no more; "left" when it asked to close. */
   ended(number: number, reason: string): void {
-    count(this.ends, reason);
-    this.departures++;
-    this.positions.left(number);
     const nowMs = monotonicMs();
-    this.leftAtMs[number] = nowMs;
-    this.dials[number] = 0;
-    this.touched[number] = this.window.index;
+    this.absences.left(number, reason, nowMs);
+    this.positions.left(number);
+    this.latencies.touch(number);
     if (nowMs - this.openedAtMs[number]! >= STABLE_MS) this.attempts[number] = 0;
     this.away(number, reason, 0);
   }
@@ -227,9 +202,7 @@ export class Returning {
     if (message.kind === "push") {
       const nowMs = monotonicMs();
       if (this.positions.pushed(number, message)) this.lastCaughtUpAtMs = nowMs;
-      if (this.touched[number] !== this.window.index && message.publishedAtMs >= this.window.atMs) {
-        this.latencies.recordMs(nowMs - message.publishedAtMs);
-      }
+      this.latencies.record(number, message.publishedAtMs, nowMs);
       return true;
     }
     if (message.kind !== "event") return false;
@@ -250,7 +223,7 @@ export class Returning {
     this.due.take(monotonicMs(), BATCH, (number) => {
       this.phases[number] = PHASE.dialling;
       this.dialling++;
-      this.dials[number]!++;
+      this.absences.dialled(number);
       this.connections().start(0, number);
     });
   }
@@ -276,15 +249,13 @@ export class Returning {
 
   part(): Part {
     const { delivered, duplicates, gaps, lost, dropped, replaced, voided, resets } = this.positions;
-    const { ends, refusals, departures, returns, gone, mostAttempts, longestAwayMs, paused } = this;
     return {
       ...{ delivered, duplicates, gaps, lost, dropped, replaced, voided, resets },
       ...this.behind(),
-      ...{ ends, refusals, departures, returns, gone, mostAttempts, longestAwayMs, paused },
-      awayTimes: this.awayTimes.encode(),
-      returnsBySecond: this.returnsBySecond,
+      ...this.absences.part(),
+      gone: this.gone,
+      paused: this.paused,
       latencies: this.latencies.encode(),
-      lastBackAtMs: this.lastBackAtMs,
       lastCaughtUpAtMs: this.lastCaughtUpAtMs,
     };
   }
