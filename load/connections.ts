@@ -219,16 +219,17 @@ export class Connections implements FrameSink {
     this.end(fd, "cut");
   }
 
-  /** Reads no more from an open connection, which the peer feels early: its buffer here becomes the least there is. */
+  /**
+   * Reads no more from an open connection. Its buffer keeps its size: made smaller than the window that the peer knows, it
+   * would drop what comes, and the peer's retransmissions, not our reading again, would decide when it goes on.
+   */
   pause(fd: number): void {
-    libc.leastReceiveBuffer(fd);
     this.paused[fd] = 1;
   }
 
   /** Reads again, beginning with all that has gathered. */
   resume(fd: number): void {
     if (this.paused[fd] === 0) return;
-    libc.usualReceiveBuffer(fd);
     this.paused[fd] = 0;
     this.ready(fd, ENDED);
   }

@@ -24,7 +24,6 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
-const SO_RCVBUF = 8;
 const SO_LINGER = 13;
 const IPPROTO_IP = 0;
 /** Postpones the choice of a port from bind() to connect(), so that only the four-tuple must be unique. */
@@ -123,20 +122,10 @@ export function setPortRange(fd: number, low: number, high: number): number {
 }
 
 const NO_LINGER = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
-const LEAST_BUFFER = Buffer.from([0, 8, 0, 0]);
-const USUAL_BUFFER = Buffer.from([0, 0, 1, 0]);
 
 /** Lets close() reset the connection, as a client that vanishes does: no close handshake, no TIME_WAIT. */
 export const resetOnClose = (fd: number): number =>
   answer(c.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length));
-
-/** Gives one socket the least receive buffer that there is, so that the sender soon feels who does not read. */
-export const leastReceiveBuffer = (fd: number): number =>
-  answer(c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, LEAST_BUFFER, LEAST_BUFFER.length));
-
-/** Gives it back about what sockets begin with (the kernel doubles the number). */
-export const usualReceiveBuffer = (fd: number): number =>
-  answer(c.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, USUAL_BUFFER, USUAL_BUFFER.length));
 
 export const connect = (fd: number, address: Buffer): number => answer(c.connect(fd, address, address.length));
 export const send = (fd: number, bytes: Buffer, length: number): number =>

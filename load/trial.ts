@@ -130,7 +130,7 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
     host: facts,
   });
   const known = !(seen instanceof Error);
-  await scenario?.check(config.adminUrl);
+  await scenario?.check(config.adminUrl, target.colocated);
   const returning = scenario && { returning: scenario.returning };
   return {
     scene: {

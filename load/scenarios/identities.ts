@@ -24,12 +24,15 @@ export class TopicIdentities implements Identities {
   private readonly pathBytes: number;
   private readonly tail: Buffer;
 
+  private readonly topics: readonly string[];
+
   constructor(
-    private readonly topics: readonly string[],
+    duty: Pick<Duty, "host" | "path" | "topic">,
     private readonly returning: ReturnDuty,
-    duty: Pick<Duty, "host" | "path">,
     private readonly positions: Positions,
   ) {
+    const { topics } = returning;
+    this.topics = Array.from({ length: topics }, (_, i) => topicName(duty.topic, i, topics));
     this.pathBytes = this.bytes.write(`GET ${duty.path.split("?", 1)[0]!}?topics=`, "latin1");
     const head = `Host: ${duty.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13`;
     this.tail = Buffer.from(` HTTP/1.1\r\n${head}\r\nSec-WebSocket-Key: ${"=".repeat(KEY_BYTES)}\r\n\r\n`, "latin1");

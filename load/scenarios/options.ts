@@ -71,11 +71,13 @@ export const SCENARIO_OPTIONS = {
     unit: "publications/s",
     explanation: "Publications a second during the whole scenario, one topic after the other",
   }),
-  publishBytes: bytes({
+  publishBytes: whole({
     default: 0,
-    min: 0,
+    also: [0],
+    min: 80,
     max: 12_000,
-    explanation: "Size of their data, as JSON, at least 80; 0 is 100, and 8,000 in slow, where buffers must fill",
+    unit: "bytes",
+    explanation: "Size of their data, as JSON; 0 is 100, and 8,000 in slow, where buffers must fill",
   }),
   sampleSeconds: whole({
     default: 60,

@@ -2,6 +2,7 @@
  * One scenario from its baseline to its evidence: what was asked for, the act itself (acts.ts), and what was found.
  * Runs in the coordinator.
  */
+import { GatewayError } from "../../src/errors.js";
 import { monotonicMs } from "../clock.js";
 import { ACTS, type Acted } from "./acts.js";
 import { firstPauseMs } from "./backoff.js";
@@ -15,8 +16,8 @@ import { growthOf, judgeScenario } from "./verdict.js";
 
 const PUBLISH_BYTES = 100;
 const SLOW_PUBLISH_BYTES = 8000;
-/** A publication's own fields need this much. */
-const LEAST_PUBLISH_BYTES = 80;
+/** The first second's pushes meet code that nobody has run yet. */
+const WARM_UP_SECONDS = 1;
 const STORM_FACTOR = 3;
 const DRILL_FACTOR = 2;
 
@@ -25,20 +26,42 @@ export function scenarioOf(config: ScenarioConfig): Scenario {
   const topics = topicCount(connections, socketsPerTopic);
   return {
     returning: { policy: reconnect, naiveMs: reconnectSeconds * 1000, topics, socketsPerTopic },
-    check: async (adminUrl) => {
-      // Better now than after a ramp of minutes.
-      if (scenario === "drill") await confirmedWorkers(adminUrl);
+    // Better now than after a ramp of minutes.
+    check: async (adminUrl, colocated) => {
+      refuseTooLong(config);
+      if (scenario !== "drill") return;
+      if (!colocated) throw notHere(config.target);
+      await confirmedWorkers(adminUrl);
     },
     play: (run) => play(run, config),
   };
+}
+
+function refuseTooLong({ scenario, scenarioSeconds, baselineSeconds, timeLimitSeconds }: ScenarioConfig): void {
+  const seconds = baselineSeconds + (scenario === "storm" || scenario === "drill" ? 0 : scenarioSeconds);
+  if (seconds < timeLimitSeconds) return;
+  throw new GatewayError(
+    "refused",
+    `${scenario} takes ${seconds} s and more, --time-limit-seconds is ${timeLimitSeconds}.\n` +
+      "Remedy: raise it, for the ramp before and the settling after too",
+  );
+}
+
+function notHere(target: string): GatewayError {
+  return new GatewayError(
+    "refused",
+    `drill kills processes of the gateway, and ${target} is not on this host.\nRemedy: run the drill there`,
+  );
 }
 
 async function play(run: Opened, config: ScenarioConfig): Promise<ScenarioEvidence> {
   const name = config.scenario as Exclude<ScenarioConfig["scenario"], "steady">;
   const bytes = config.publishBytes || (name === "slow" ? SLOW_PUBLISH_BYTES : PUBLISH_BYTES);
   run.enter("baseline");
-  const course = await Course.begin(run, config, Math.max(LEAST_PUBLISH_BYTES, bytes));
+  const course = await Course.begin(run, config, bytes);
   try {
+    await course.pass(WARM_UP_SECONDS);
+    course.window();
     await course.pass(config.baselineSeconds);
     const before = await course.look();
     const bytesBefore = await course.gatewayBytes();

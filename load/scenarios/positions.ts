@@ -95,8 +95,20 @@ export class Positions {
     return this.moveTo(number, event.to);
   }
 
-  /** How many pushes of the topic, whose newest is at `head`, this connection has not got; 0 for all. */
-  missing(number: number, head: Position): number {
+  /** Over all connections for which `headOf` tells the newest of their topic: how many have not got it. */
+  behind(headOf: (number: number) => Position | null | false): { behind: number; behindMessages: number } {
+    let behind = 0;
+    let behindMessages = 0;
+    for (let number = 0; number < this.offsets.length; number++) {
+      const head = headOf(number);
+      const missing = head ? this.missing(number, head) : 0;
+      if (missing > 0) behind++;
+      behindMessages += missing;
+    }
+    return { behind, behindMessages };
+  }
+
+  private missing(number: number, head: Position): number {
     const { epoch, offset } = this.at(number);
     if (epoch !== head.epoch) return head.offset;
     return Math.max(0, head.offset - offset);

@@ -13,9 +13,10 @@ import type { Duty } from "../messages.js";
 import type { Message, Subscribed } from "../protocol.js";
 import { Absences } from "./absences.js";
 import { pauseMs, STABLE_MS } from "./backoff.js";
+import { choose } from "./choosing.js";
 import { Churn } from "./churning.js";
 import { Due } from "./due.js";
-import { TopicIdentities, topicName } from "./identities.js";
+import { TopicIdentities } from "./identities.js";
 import { Latencies } from "./latencies.js";
 import { Positions } from "./positions.js";
 import type { Part, Position, ReturnDuty, Step } from "./steps.js";
@@ -63,9 +64,7 @@ export class Returning {
     this.latencies = new Latencies(n);
     this.unused = Array.from({ length: n }, (_, i) => n - 1 - i);
     this.churn = new Churn(connections, wake);
-    const { topics } = returning;
-    const names = Array.from({ length: topics }, (_, i) => topicName(duty.topic, i, topics));
-    this.ids = new TopicIdentities(names, returning, duty, this.positions);
+    this.ids = new TopicIdentities(duty, returning, this.positions);
   }
 
   get identities(): Identities {
@@ -84,17 +83,13 @@ export class Returning {
         this.absences.window(step.atMs);
         break;
       case "cut":
-        this.choose(step.share, (fd) => this.connections().cut(fd));
+        choose(this.connections(), this.returning.first, step.share, (fd) => this.connections().cut(fd));
         break;
       case "churn":
         this.churn.begin(step.perSecond, step.forMs);
         break;
       case "pause":
-        this.choose(step.share, (fd, number) => {
-          this.latencies.touch(number);
-          this.paused++;
-          this.connections().pause(fd);
-        });
+        choose(this.connections(), this.returning.first, step.share, (fd, number) => this.pause(fd, number));
         break;
       case "resume":
         this.resume();
@@ -105,15 +100,10 @@ export class Returning {
     }
   }
 
-  /** Every connection gets its turn at `share`, evenly over the numbers and so over the topics. */
-  private choose(share: number, act: (fd: number, number: number) => void): void {
-    const connections = this.connections();
-    for (let fd = 0; fd < connections.top; fd++) {
-      if (!connections.isOpen(fd)) continue;
-      const number = connections.numberOf(fd);
-      const global = this.returning.first + number;
-      if (Math.floor((global + 1) * share) > Math.floor(global * share)) act(fd, number);
-    }
+  private pause(fd: number, number: number): void {
+    this.latencies.touch(number);
+    this.paused++;
+    this.connections().pause(fd);
   }
 
   private resume(): void {
@@ -247,29 +237,20 @@ export class Returning {
     this.ended(number, "left");
   }
 
+  private isOpen(number: number): boolean {
+    return this.phases[number] === PHASE.open;
+  }
+
   part(): Part {
     const { delivered, duplicates, gaps, lost, dropped, replaced, voided, resets } = this.positions;
     return {
       ...{ delivered, duplicates, gaps, lost, dropped, replaced, voided, resets },
-      ...this.behind(),
+      ...this.positions.behind((number) => this.isOpen(number) && (this.heads[this.ids.topicIndex(number)] ?? null)),
       ...this.absences.part(),
       gone: this.gone,
       paused: this.paused,
       latencies: this.latencies.encode(),
       lastCaughtUpAtMs: this.lastCaughtUpAtMs,
     };
-  }
-
-  private behind(): { behind: number; behindMessages: number } {
-    let behind = 0;
-    let behindMessages = 0;
-    for (const [number, phase] of this.phases.entries()) {
-      const head = this.heads[this.ids.topicIndex(number)];
-      if (phase !== PHASE.open || !head) continue;
-      const missing = this.positions.missing(number, head);
-      if (missing > 0) behind++;
-      behindMessages += missing;
-    }
-    return { behind, behindMessages };
   }
 }

@@ -16,7 +16,7 @@ export interface Opened extends Stage {
 export interface Scenario {
   readonly returning: Omit<ReturnDuty, "first">;
   /** Before anything is forked: throws GatewayError for what cannot be done to this gateway. */
-  check(adminUrl: string): Promise<void>;
+  check(adminUrl: string, colocated: boolean): Promise<void>;
   /** Adds what did not hold to the run's complaints. */
   play(run: Opened): Promise<ScenarioEvidence>;
 }

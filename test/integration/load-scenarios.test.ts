@@ -119,6 +119,13 @@ describe("load scenarios", () => {
     assertNothingLost(found);
   });
 
+  it("a soak that the time limit would cut short is refused before it starts", async () => {
+    await using gateway = await Gateway.start("--workers", "1");
+    const target = ["--target", gateway.url, "--admin-url", `http://127.0.0.1:${gateway.adminPort}`];
+    const exit = await cli(["load", "soak", ...target, "--connections", "10", "--scenario-seconds", "3600"]).ended;
+    assert.deepEqual([exit.code, /3610 s.*--time-limit-seconds/.test(exit.stderr)], [3, true], exit.stderr);
+  });
+
   it("two different scenarios, or an unknown one: refused with the choices", async () => {
     const two = await cli(["load", "storm", "--scenario", "churn"]).ended;
     assert.deepEqual([two.code, /two scenarios/.test(two.stderr)], [2, true], two.stderr);

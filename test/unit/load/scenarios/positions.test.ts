@@ -80,7 +80,9 @@ describe("positions", () => {
 
   it("knows what it lacks of the newest", () => {
     const positions = joined(10);
-    const missing = [10, 13].map((offset) => positions.missing(0, { epoch: "e", offset }));
-    assert.deepEqual([...missing, positions.missing(0, { epoch: "new", offset: 4 })], [0, 3, 4]);
+    const behind = (epoch: string, offset: number): number =>
+      positions.behind(() => ({ epoch, offset })).behindMessages;
+    assert.deepEqual([behind("e", 10), behind("e", 13), behind("new", 4)], [0, 3, 4]);
+    assert.equal(positions.behind(() => null).behind, 0, "nothing was published, or it is not open");
   });
 });
