@@ -8,7 +8,6 @@
  */
 import { monotonicMs } from "../clock.js";
 import type { Connections } from "../connections.js";
-import type { Identities } from "../identities.js";
 import type { Duty } from "../messages.js";
 import type { Message, Subscribed } from "../protocol.js";
 import { Absences } from "./absences.js";
@@ -38,7 +37,7 @@ export class Returning {
   private readonly latencies: Latencies;
   private readonly unused: number[];
   private readonly churn: Churn;
-  private readonly ids: TopicIdentities;
+  readonly identities: TopicIdentities;
   private heads: readonly (Position | null)[] = [];
   private ticking: NodeJS.Timeout | undefined;
   private stopped = false;
@@ -64,11 +63,7 @@ export class Returning {
     this.latencies = new Latencies(n);
     this.unused = Array.from({ length: n }, (_, i) => n - 1 - i);
     this.churn = new Churn(connections, wake);
-    this.ids = new TopicIdentities(duty, returning, this.positions);
-  }
-
-  get identities(): Identities {
-    return this.ids;
+    this.identities = new TopicIdentities(duty, returning, this.positions);
   }
 
   /** The number of a connection that is opened for the first time. */
@@ -237,15 +232,13 @@ export class Returning {
     this.ended(number, "left");
   }
 
-  private isOpen(number: number): boolean {
-    return this.phases[number] === PHASE.open;
-  }
+  private readonly headOf = (number: number): Position | null => this.heads[this.identities.topicIndex(number)] ?? null;
 
   part(): Part {
     const { delivered, duplicates, gaps, lost, dropped, replaced, voided, resets } = this.positions;
     return {
       ...{ delivered, duplicates, gaps, lost, dropped, replaced, voided, resets },
-      ...this.positions.behind((number) => this.isOpen(number) && (this.heads[this.ids.topicIndex(number)] ?? null)),
+      ...this.positions.behind((number) => this.phases[number] === PHASE.open && this.headOf(number)),
       ...this.absences.part(),
       gone: this.gone,
       paused: this.paused,
