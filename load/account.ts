@@ -5,7 +5,7 @@
 import { Broadcasts } from "./broadcasts.js";
 import { Histogram } from "./histogram.js";
 import { type Counts, count, noCounts, type Report, type Subject } from "./messages.js";
-import type { Message } from "./protocol.js";
+import type { Message, Subscribed } from "./protocol.js";
 
 export class Account {
   readonly counts: Counts = noCounts();
@@ -21,10 +21,10 @@ export class Account {
     this.broadcasts = new Broadcasts(slots, run);
   }
 
-  opened(fd: number, tookMs: number, offset: number): void {
+  opened(fd: number, tookMs: number, answer: Subscribed): void {
     this.counts.open++;
     this.handshakeTimes.recordMs(tookMs);
-    this.broadcasts.subscribed(fd, offset);
+    this.broadcasts.subscribed(fd, answer.offset);
   }
 
   failed(reason: string): void {
@@ -78,7 +78,7 @@ export class Account {
     return this.counts;
   }
 
-  collect(subject: Subject): Report {
+  collect(subject: Exclude<Subject, { window: number }>): Report {
     const none = { delivered: 0, duplicates: 0, lastAtMs: 0 };
     if (subject === "handshakes") {
       return { kind: "collected", subject, histogram: this.handshakeTimes.encode(), ...none };

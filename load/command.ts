@@ -5,25 +5,39 @@
 import type { Command } from "commander";
 import { addOptions } from "../src/config/help.js";
 import { readConfigFile, resolve } from "../src/config/resolve.js";
+import { GatewayError } from "../src/errors.js";
 import { type Evidence, exitStatus } from "./evidence.js";
-import { LOAD_OPTIONS, type LoadConfig } from "./options.js";
+import type { LoadConfig } from "./options.js";
 import { renderReport } from "./report.js";
+import { LOAD_AND_SCENARIO_OPTIONS, SCENARIOS, type ScenarioConfig } from "./scenarios/options.js";
 
 /** Adds the command to the program; the action sets the process's exit status. */
 export function registerLoad(program: Command): void {
   const command = program
     .command("load")
     .description("Open many WebSockets to a gateway, hold them, push to all, and write the evidence.")
+    .argument("[scenario]", `what happens to them: ${SCENARIOS.join(", ")} (the same as --scenario)`)
     .option("--config <path>", "YAML file of these options");
-  addOptions(command, LOAD_OPTIONS).action(async (flags: Record<string, unknown>) => {
-    process.exitCode = await loadCommand(flags);
-  });
+  addOptions(command, LOAD_AND_SCENARIO_OPTIONS).action(
+    async (scenario: string | undefined, flags: Record<string, unknown>) => {
+      process.exitCode = await loadCommand(withScenario(flags, scenario));
+    },
+  );
+}
+
+/** The word and the flag are one option; two different ones are a mistake. */
+function withScenario(flags: Record<string, unknown>, word: string | undefined): Record<string, unknown> {
+  if (word === undefined) return flags;
+  if (flags.scenario !== undefined && flags.scenario !== word) {
+    throw new GatewayError("usage", `two scenarios: ${word}, and --scenario says another; give one`);
+  }
+  return { ...flags, scenario: word };
 }
 
 async function loadCommand({ config: path, ...flags }: Readonly<Record<string, unknown>>): Promise<number> {
   const file = typeof path === "string" ? { file: readConfigFile(path) } : {};
-  const { config } = resolve(LOAD_OPTIONS, { flags, env: process.env, ...file });
-  const evidence = await runLoad(config);
+  const { config } = resolve(LOAD_AND_SCENARIO_OPTIONS, { flags, env: process.env, ...file });
+  const evidence = await (config.scenario === "steady" ? runLoad(config) : runScenario(config));
   process.stdout.write(`${renderReport(evidence)}\nevidence: ${config.report}\n`);
   return exitStatus(evidence.verdict);
 }
@@ -35,4 +49,11 @@ async function loadCommand({ config: path, ...flags }: Readonly<Record<string, u
 export async function runLoad(config: LoadConfig): Promise<Evidence> {
   const { runTrial } = await import("./trial.js");
   return runTrial(config);
+}
+
+async function runScenario(config: ScenarioConfig): Promise<Evidence> {
+  const [{ runTrial }, { scenarioOf }] = await Promise.all([import("./trial.js"), import("./scenarios/play.js")]);
+  // What happens instead of them.
+  const bare = { ...config, holdSeconds: 0, heartbeatsPerConnection: 0, broadcasts: 0 };
+  return runTrial(bare, scenarioOf(config));
 }

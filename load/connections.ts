@@ -6,11 +6,11 @@
 import { monotonicMs } from "./clock.js";
 import { Dialer } from "./dialer.js";
 import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCODE } from "./frames.js";
-import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
+import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED } from "./handshake.js";
+import { type Identities, identitiesOf } from "./identities.js";
 import * as libc from "./libc.js";
 import type { Duty } from "./messages.js";
-import { HEARTBEAT_TEXT, type Message, MessageReader } from "./protocol.js";
-import { TopicPattern } from "./topics.js";
+import { HEARTBEAT_TEXT, type Message, MessageReader, type Subscribed } from "./protocol.js";
 
 export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, open: 4, closing: 5 } as const;
 
@@ -18,13 +18,13 @@ export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, ope
 export interface ConnectionEvents {
   /** Registers a descriptor for edge-triggered events; zero or a negated error number. */
   watch(fd: number, events: number): number;
-  opened(fd: number, tookMs: number, offset: number): void;
-  /** Attempt number `attempt` (0 is the first) did not lead to an open connection. */
-  failed(attempt: number, reason: string): void;
+  opened(fd: number, tookMs: number, answer: Subscribed): void;
+  /** Attempt number `attempt` (0 is the first) of connection `number` did not lead to an open connection. */
+  failed(attempt: number, reason: string, number: number): void;
   /** An open connection ended unasked. */
-  lost(reason: string): void;
+  lost(reason: string, number: number): void;
   /** A connection that was asked to close did. */
-  ended(): void;
+  ended(number: number): void;
   heartbeatAnswered(tookMs: number): void;
   /** Any other message to an open connection. */
   message(fd: number, message: Message): void;
@@ -44,58 +44,57 @@ export class Connections implements FrameSink {
   private readonly states: Uint8Array;
   private readonly attempts: Uint8Array;
   private readonly keys: Uint16Array;
+  /** Which connection of this generator a descriptor is. */
+  private readonly numbers: Uint32Array;
+  /** Descriptors that are not read for now. */
+  private readonly paused: Uint8Array;
   /** When the attempt began, the unanswered heartbeat was sent, or the close was asked for; 0 for none. */
   private readonly sinceMs: Float64Array;
   private readonly pool = new KeyPool(KEYS);
   private readonly answers = new AnswerCheck(this.pool);
   private readonly decoder = new FrameDecoder(this);
   private readonly reader = new MessageReader();
-  private readonly request: UpgradeRequest;
+  private readonly identities: Identities;
   private readonly dialer: Dialer;
   private readonly received = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   /** Beginnings of handshake answers that came in pieces; empty nearly always. */
   private readonly heads = new Map<number, Buffer>();
-  private readonly topics: TopicPattern;
-  /** Which connection of the run each descriptor is: it makes the topic where each has its own. */
-  private readonly numbers: Int32Array;
-  /** Numbers whose attempt failed: they are tried again. */
-  private readonly unused: number[] = [];
-  private nextNumber: number;
   private begun = 0;
   /** One above the highest descriptor in use so far. */
   top = 0;
   held = 0;
 
   constructor(
-    private readonly duty: Duty,
+    duty: Duty,
     private readonly slots: number,
     private readonly events: ConnectionEvents,
+    identities?: Identities,
   ) {
     this.states = new Uint8Array(slots);
     this.attempts = new Uint8Array(slots);
     this.keys = new Uint16Array(slots);
+    this.numbers = new Uint32Array(slots);
+    this.paused = new Uint8Array(slots);
     this.sinceMs = new Float64Array(slots);
-    this.request = new UpgradeRequest(duty.host, duty.path, duty.numberAt);
-    this.topics = new TopicPattern(duty.topic, duty.ofAll);
-    this.numbers = new Int32Array(slots);
-    this.nextNumber = duty.first;
+    this.identities = identities ?? identitiesOf(duty);
     this.dialer = new Dialer(duty);
   }
 
-  /** Begins one connection. */
-  start(attempt: number): void {
+  /** Begins connection `number`. */
+  start(attempt: number, number = 0): void {
     const beganMs = monotonicMs();
     const fd = this.dialer.dial(this.slots);
     if (fd < 0) {
-      this.events.failed(attempt, libc.errorName(fd));
+      this.events.failed(attempt, libc.errorName(fd), number);
       return;
     }
     this.held++;
     if (fd >= this.top) this.top = fd + 1;
     this.states[fd] = STATE.connecting;
     this.attempts[fd] = attempt;
+    this.numbers[fd] = number;
+    this.paused[fd] = 0;
     this.keys[fd] = this.begun++ % KEYS;
-    this.numbers[fd] = this.unused.pop() ?? this.nextNumber++;
     this.sinceMs[fd] = beganMs;
     // On loopback the TCP handshake is over when connect() returns, whatever it returns: one event a connection is saved.
     const waits = this.sendUpgrade(fd) === -libc.EAGAIN;
@@ -106,8 +105,7 @@ export class Connections implements FrameSink {
 
   /** Sends the upgrade request if the connection stands. */
   private sendUpgrade(fd: number): number {
-    if (this.topics.isOwn) this.request.setNumber(this.topics.padded(this.numbers[fd]!));
-    const request = this.request.withKey(this.pool, this.keys[fd]!);
+    const request = this.identities.request(this.pool, this.keys[fd]!, this.numbers[fd]!);
     const sent = libc.send(fd, request, request.length);
     if (sent === request.length) this.states[fd] = STATE.upgrading;
     else if (sent !== -libc.EAGAIN) this.end(fd, sent < 0 ? libc.errorName(sent) : "short_send");
@@ -116,7 +114,7 @@ export class Connections implements FrameSink {
 
   /** A descriptor is ready: reads what there is. */
   ready(fd: number, events: number): void {
-    if (this.states[fd] === STATE.free) return;
+    if (this.states[fd] === STATE.free || this.paused[fd] === 1) return;
     if (this.states[fd] === STATE.connecting) {
       const error = (events & ENDED) === 0 ? 0 : libc.pendingError(fd);
       if (error < 0) this.end(fd, libc.errorName(error));
@@ -171,11 +169,11 @@ export class Connections implements FrameSink {
     this.states[fd] = STATE.open;
     const tookMs = monotonicMs() - this.sinceMs[fd]!;
     this.sinceMs[fd] = 0;
-    this.events.opened(fd, tookMs, message.offset);
+    this.events.opened(fd, tookMs, message);
   }
 
   private isMine(fd: number, topic: string): boolean {
-    return topic === (this.topics.isOwn ? this.topics.of(this.numbers[fd]!) : this.duty.topic);
+    return topic === this.identities.topic(this.numbers[fd]!);
   }
 
   private message(fd: number, message: Message): void {
@@ -211,6 +209,36 @@ export class Connections implements FrameSink {
     return this.states[fd] === STATE.open;
   }
 
+  numberOf(fd: number): number {
+    return this.numbers[fd]!;
+  }
+
+  /** What the last refused handshake said in Retry-After; 0 for nothing. */
+  get retryAfterMs(): number {
+    return this.answers.retryAfterMs;
+  }
+
+  /** Ends an open connection without a word: the peer gets a reset. */
+  cut(fd: number): void {
+    libc.resetOnClose(fd);
+    this.end(fd, "cut");
+  }
+
+  /**
+   * Reads no more from an open connection. Its buffer keeps its size: made smaller than the window that the peer knows, it
+   * would drop what comes, and the peer's retransmissions, not our reading again, would decide when it goes on.
+   */
+  pause(fd: number): void {
+    this.paused[fd] = 1;
+  }
+
+  /** Reads again, beginning with all that has gathered. */
+  resume(fd: number): void {
+    if (this.paused[fd] === 0) return;
+    this.paused[fd] = 0;
+    this.ready(fd, ENDED);
+  }
+
   /** Sends a heartbeat, unless the last one is still unanswered or the socket's buffer is full. */
   heartbeat(fd: number): boolean {
     if (this.states[fd] !== STATE.open || this.sinceMs[fd] !== 0) return false;
@@ -243,14 +271,14 @@ export class Connections implements FrameSink {
   /** The one way out: closes the descriptor and tells what became of the connection. */
   private end(fd: number, reason: string): void {
     const state = this.states[fd];
-    if (state !== STATE.open && state !== STATE.closing) this.unused.push(this.numbers[fd]!);
     libc.closeDescriptor(fd);
     this.states[fd] = STATE.free;
     this.held--;
     this.decoder.forget(fd);
     if (this.heads.size > 0) this.heads.delete(fd);
-    if (state === STATE.open) this.events.lost(reason);
-    else if (state === STATE.closing) this.events.ended();
-    else this.events.failed(this.attempts[fd]!, reason);
+    const number = this.numbers[fd]!;
+    if (state === STATE.open) this.events.lost(reason, number);
+    else if (state === STATE.closing) this.events.ended(number);
+    else this.events.failed(this.attempts[fd]!, reason, number);
   }
 }

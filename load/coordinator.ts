@@ -12,6 +12,7 @@ import { Fleet } from "./fleet.js";
 import { tallied } from "./messages.js";
 import { broadcast, compareCounts, holdConnections, merged, type Scene, STALL_MS, type Stage } from "./phases.js";
 import { Progress } from "./progress.js";
+import type { ReturnDuty } from "./scenarios/steps.js";
 import { Watch } from "./watch.js";
 
 const CLOSE_TIMEOUT_MS = 20_000;
@@ -52,8 +53,8 @@ export class Run implements Stage {
     const { topic, connections: ofAll, broadcastMessages } = config;
     const same = { portRange: plan.portRange, address, port, host, path, numberAt, topic, ofAll, broadcastMessages };
     let first = 0;
-    const duties = plan.shares.map((share) => {
-      const duty = { ...share, ...same, run: this.run, first, connectTimeoutMs };
+    const duties = plan.shares.map((share, i) => {
+      const duty = { ...share, ...same, run: this.run, first, connectTimeoutMs, ...returningFrom(scene, i) };
       first += share.connections;
       return duty;
     });
@@ -64,6 +65,11 @@ export class Run implements Stage {
 
   get stopped(): boolean {
     return this.watch.stop !== undefined;
+  }
+
+  /** Connections a second in the ramp; 0 before it. */
+  get acceptPerSecond(): number {
+    return this.rampSeconds > 0 ? Math.round(this.open / this.rampSeconds) : 0;
   }
 
   /** Forks the generators. */
@@ -148,15 +154,14 @@ export class Run implements Stage {
 
   evidence({ counts, target, open }: Findings): MeasuredEvidence {
     const { asked, p50Ms, p99Ms } = this.heartbeats;
-    const seconds = Number(this.rampSeconds.toFixed(3));
     return {
       target,
       open,
       failed: counts.failed,
       retries: counts.retries,
       abandoned: counts.abandoned,
-      rampSeconds: seconds,
-      connectPerSecond: seconds > 0 ? Math.round(open / seconds) : 0,
+      rampSeconds: Number(this.rampSeconds.toFixed(3)),
+      connectPerSecond: this.acceptPerSecond,
       handshakes: this.handshakes,
       holdSeconds: this.scene.config.holdSeconds,
       unexpectedCloses: tallied(counts.unexpectedCloses),
@@ -182,7 +187,8 @@ export class Run implements Stage {
     this.progress.end();
   }
 
-  private enter(phase: string): void {
+  /** What is going on, for the progress line. */
+  enter(phase: string): void {
     this.phase = phase;
     this.sample();
   }
@@ -215,4 +221,10 @@ export class Run implements Stage {
     const { open, failed } = this.fleet.total();
     return { open, failed, freeBytes: this.watch.freeBytes, floorBytes: this.scene.config.memoryFloor };
   }
+}
+
+/** Of generator `index`: connections are numbered through all generators. */
+function returningFrom({ plan, returning }: Scene, index: number): { returning?: ReturnDuty } {
+  const first = plan.shares.slice(0, index).reduce((sum, share) => sum + share.connections, 0);
+  return returning ? { returning: { ...returning, first } } : {};
 }

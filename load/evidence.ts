@@ -4,6 +4,7 @@
  */
 import { type Plateau, plateauInWords } from "./attribution/plateau.js";
 import { type Counts, type Tally, tallied } from "./messages.js";
+import type { ScenarioEvidence } from "./scenarios/evidence.js";
 
 export interface BroadcastEvidence {
   readonly bytes: number;
@@ -89,6 +90,8 @@ export interface Evidence {
   readonly ramp: readonly (readonly [number, number])[];
   /** Where the ramp went flat, and which mechanisms did it; null when it did not. */
   readonly plateau: Plateau | null;
+  /** What happened to the open connections; absent in a steady run. */
+  readonly scenario?: ScenarioEvidence;
   readonly verdict: "held" | "not held" | "stopped";
   readonly reasons: readonly string[];
 }

@@ -7,11 +7,13 @@ import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
 import { type ConnectionEvents, Connections } from "./connections.js";
 import { Heartbeats } from "./heartbeats.js";
+import { Numbers } from "./identities.js";
 import { EPOLLET } from "./libc.js";
-import type { Duty, Order, Report } from "./messages.js";
+import type { Duty, Order, Report, Subject } from "./messages.js";
 import { Poller, type Readiness } from "./poller.js";
-import type { Message } from "./protocol.js";
+import type { Message, Subscribed } from "./protocol.js";
 import { Ramp } from "./ramp.js";
+import { Returning } from "./scenarios/returning.js";
 
 /** Counts and time-outs are looked at this often, less while nothing happens; what somebody waits for is told at once. */
 const LOOK_EVERY_MS = 500;
@@ -31,6 +33,9 @@ class Generator implements ConnectionEvents, Readiness {
   private readonly connections: Connections;
   private readonly ramp: Ramp;
   private readonly heartbeats: Heartbeats;
+  /** In a scenario, who comes back. */
+  private readonly returning: Returning | undefined;
+  private readonly numbers: Numbers;
   private reported = "";
   /** Something happened that the coordinator waits for. */
   private urgent = false;
@@ -41,11 +46,24 @@ class Generator implements ConnectionEvents, Readiness {
 
   constructor(private readonly duty: Duty) {
     const slots = duty.connections + OWN_DESCRIPTORS;
+    this.numbers = new Numbers(duty.first);
     this.account = new Account(slots, duty.run, duty.broadcastMessages);
-    this.connections = new Connections(duty, slots, this);
-    this.ramp = new Ramp(duty.connections, (attempt) => this.connections.start(attempt));
+    this.returning =
+      duty.returning &&
+      new Returning(
+        duty,
+        duty.returning,
+        () => this.connections,
+        () => this.poller.wake(),
+      );
+    this.connections = new Connections(duty, slots, this, this.returning?.identities);
+    this.ramp = new Ramp(duty.connections, (attempt) => this.begin(attempt));
     this.heartbeats = new Heartbeats(this.connections, () => this.poller.wake());
     this.look();
+  }
+
+  private begin(attempt: number): void {
+    this.connections.start(attempt, this.returning ? this.returning.fresh() : this.numbers.take());
   }
 
   obey(order: Exclude<Order, { kind: "duty" }>): void {
@@ -63,11 +81,15 @@ class Generator implements ConnectionEvents, Readiness {
         break;
       case "collect":
         this.report();
-        say(this.account.collect(order.subject));
+        say(this.collect(order.subject));
+        break;
+      case "step":
+        this.returning?.obey(order.step);
         break;
       case "close":
         this.ramp.halt();
         this.heartbeats.stop();
+        this.returning?.stop();
         this.closeTimeoutMs = order.withinMs;
         this.closeCursor = 0;
         break;
@@ -84,9 +106,10 @@ class Generator implements ConnectionEvents, Readiness {
 
   turn(): boolean {
     this.ramp.turn(monotonicMs());
+    this.returning?.turn();
     this.closeSome();
     if (this.urgent) this.report();
-    return this.ramp.expecting || this.heartbeats.expecting || this.closing > 0;
+    return this.ramp.expecting || this.heartbeats.expecting || this.closing > 0 || this.returning?.expecting === true;
   }
 
   patienceMs(): number {
@@ -99,23 +122,38 @@ class Generator implements ConnectionEvents, Readiness {
     return this.poller.add(fd, (events | EPOLLET) >>> 0);
   }
 
-  opened(fd: number, tookMs: number, offset: number): void {
-    this.account.opened(fd, tookMs, offset);
+  opened(fd: number, tookMs: number, answer: Subscribed): void {
+    this.account.opened(fd, tookMs, answer);
+    if (this.returning?.opened(this.connections.numberOf(fd), answer)) {
+      if (this.returning.settled) this.urgent = true;
+      return;
+    }
     this.ramp.opened();
     if (this.ramp.settled) this.urgent = true;
   }
 
-  failed(attempt: number, reason: string): void {
+  failed(attempt: number, reason: string, number: number): void {
+    const retryAfterMs = reason.startsWith("http_") ? this.connections.retryAfterMs : 0;
+    if (this.returning?.failed(number, reason, retryAfterMs)) return;
     this.account.failed(reason);
+    this.numbers.giveBack(number);
     this.ramp.failed(attempt, reason, monotonicMs());
     if (this.ramp.settled) this.urgent = true;
   }
 
-  lost(reason: string): void {
-    this.account.lost(reason);
+  lost(reason: string, number: number): void {
+    if (this.returning) {
+      this.account.counts.open--;
+      this.returning.ended(number, reason);
+    } else this.account.lost(reason);
   }
 
-  ended(): void {
+  ended(number: number): void {
+    if (this.returning && this.closeCursor < 0) {
+      this.account.counts.open--;
+      this.returning.left(number);
+      return;
+    }
     this.closing--;
     if (this.connections.held === 0) this.urgent = true;
   }
@@ -127,6 +165,10 @@ class Generator implements ConnectionEvents, Readiness {
   }
 
   message(fd: number, message: Message): void {
+    if (this.returning?.message(this.connections.numberOf(fd), message)) {
+      if (this.account.counts.owing > 0 && this.returning.settled) this.urgent = true;
+      return;
+    }
     this.account.message(fd, message);
     if (this.account.broadcastComplete) this.urgent = true;
   }
@@ -152,11 +194,19 @@ class Generator implements ConnectionEvents, Readiness {
   private readonly look = (): void => {
     clearTimeout(this.nextLook);
     if (this.closeCursor >= 0) this.connections.sweep(this.closeTimeoutMs);
-    else if (this.ramp.inFlight > 0) this.connections.sweep(this.duty.connectTimeoutMs);
-    const active = this.ramp.active || this.closeCursor >= 0;
+    else if (this.ramp.inFlight > 0 || this.returning?.expecting) this.connections.sweep(this.duty.connectTimeoutMs);
+    const active = this.ramp.active || this.closeCursor >= 0 || this.returning?.settled === false;
     if (active) this.poller.wake();
     this.nextLook = setTimeout(this.look, this.report() || active ? LOOK_EVERY_MS : CALM_LOOK_EVERY_MS);
   };
+
+  private collect(subject: Subject): Report {
+    if (typeof subject === "string" || "broadcast" in subject) return this.account.collect(subject);
+    const none = { histogram: [], delivered: 0, duplicates: 0, lastAtMs: 0 };
+    return this.returning
+      ? { kind: "collected", subject, ...none, part: this.returning.part() }
+      : { kind: "collected", subject, ...none };
+  }
 
   /** Tells the coordinator, unless nothing has changed; true if something has. */
   private report(): boolean {
@@ -168,6 +218,7 @@ class Generator implements ConnectionEvents, Readiness {
     counts.retries = this.ramp.retries;
     counts.abandoned = this.ramp.abandoned;
     counts.heartbeatsSent = this.heartbeats.sent;
+    if (this.returning) Object.assign(counts, this.returning.counts());
     const text = JSON.stringify(counts);
     if (text === this.reported) return false;
     this.reported = text;

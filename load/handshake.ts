@@ -66,6 +66,8 @@ export const REFUSED = -2;
 export class AnswerCheck {
   /** Why the last answer was refused: "http_503", "bad_accept", "bad_answer". */
   refusal = "";
+  /** What that answer said in Retry-After, in milliseconds; 0 for nothing, and for a date. */
+  retryAfterMs = 0;
   private good = Buffer.alloc(0);
   private acceptAt = 0;
 
@@ -100,7 +102,10 @@ export class AnswerCheck {
     const [statusLine = "", ...lines] = head.split("\r\n");
     const status = /^HTTP\/1\.1 (\d{3})(?: |$)/.exec(statusLine)?.[1];
     if (status === undefined) return this.refuse("bad_answer");
-    if (status !== "101") return this.refuse(`http_${status}`);
+    if (status !== "101") {
+      this.retryAfterMs = 1000 * Number(/^retry-after:[ \t]*(\d{1,6})[ \t]*\r?$/im.exec(head)?.[1] ?? 0);
+      return this.refuse(`http_${status}`);
+    }
     const fields = new Map<string, string>();
     for (const line of lines) {
       const colon = line.indexOf(":");
@@ -123,6 +128,7 @@ export class AnswerCheck {
 
   private refuse(reason: string): number {
     this.refusal = reason;
+    if (!reason.startsWith("http_")) this.retryAfterMs = 0;
     return REFUSED;
   }
 }

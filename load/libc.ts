@@ -24,6 +24,7 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
+const SO_LINGER = 13;
 const IPPROTO_IP = 0;
 /** Postpones the choice of a port from bind() to connect(), so that only the four-tuple must be unique. */
 const IP_BIND_ADDRESS_NO_PORT = 24;
@@ -119,6 +120,12 @@ export function setPortRange(fd: number, low: number, high: number): number {
   range.writeUInt16LE(high, 2);
   return answer(c.setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, range, 4));
 }
+
+const NO_LINGER = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
+
+/** Lets close() reset the connection, as a client that vanishes does: no close handshake, no TIME_WAIT. */
+export const resetOnClose = (fd: number): number =>
+  answer(c.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length));
 
 export const connect = (fd: number, address: Buffer): number => answer(c.connect(fd, address, address.length));
 export const send = (fd: number, bytes: Buffer, length: number): number =>

@@ -3,6 +3,7 @@
  * in discriminated unions, and the sums over what several generators counted. Runs in both.
  */
 import type { EncodedHistogram } from "./histogram.js";
+import type { Part, ReturnDuty, Step } from "./scenarios/steps.js";
 
 /** All that a generator needs to know; given once, before anything else. */
 export interface Duty {
@@ -27,6 +28,8 @@ export interface Duty {
   /** Publications of each broadcast. */
   readonly broadcastMessages: number;
   readonly connectTimeoutMs: number;
+  /** Scenarios only: connections come back, and remember where they stood. */
+  readonly returning?: ReturnDuty;
 }
 
 export type Order =
@@ -36,12 +39,14 @@ export type Order =
   /** Begin no more connections, and give up those that are not open. */
   | { readonly kind: "halt" }
   | { readonly kind: "heartbeats"; readonly perConnection: number; readonly overMs: number }
-  /** Report on all handshakes or heartbeats so far, or on broadcast `n`. */
+  /** Scenarios only. */
+  | { readonly kind: "step"; readonly step: Step }
+  /** Report on all handshakes or heartbeats so far, on broadcast `n`, or on a scenario's window. */
   | { readonly kind: "collect"; readonly subject: Subject }
   /** Close every connection in an orderly way; what is not closed after `withinMs` is cut. */
   | { readonly kind: "close"; readonly withinMs: number };
 
-export type Subject = "handshakes" | "heartbeats" | { readonly broadcast: number };
+export type Subject = "handshakes" | "heartbeats" | { readonly broadcast: number } | { readonly window: number };
 
 /** How often something happened, by its reason. */
 export type Tally = Record<string, number>;
@@ -55,6 +60,9 @@ export interface Counts {
   pending: number;
   /** Descriptors held, open or not. */
   held: number;
+  /** Scenarios: connections that are to come back, and open ones that have not got yet what they missed. */
+  away: number;
+  owing: number;
   /** Failed attempts. */
   failed: Tally;
   /** Attempts begun again after a failed one. */
@@ -84,6 +92,8 @@ export type Report =
       readonly delivered: number;
       readonly duplicates: number;
       readonly lastAtMs: number;
+      /** Of a scenario's window. */
+      readonly part?: Part;
     };
 
 export const noCounts = (): Counts => ({
@@ -91,6 +101,8 @@ export const noCounts = (): Counts => ({
   inFlight: 0,
   pending: 0,
   held: 0,
+  away: 0,
+  owing: 0,
   failed: {},
   retries: 0,
   abandoned: 0,

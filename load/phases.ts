@@ -10,6 +10,7 @@ import type { Host } from "./host.js";
 import type { LoadConfig } from "./options.js";
 import type { Plan } from "./plan.js";
 import { broadcastData } from "./protocol.js";
+import type { ReturnDuty } from "./scenarios/steps.js";
 import type { Admin, Target } from "./target.js";
 import { TopicPattern } from "./topics.js";
 import type { Watch } from "./watch.js";
@@ -29,6 +30,8 @@ export interface Scene {
   readonly admin: Admin | null;
   /** Connections that the gateway held before the run. */
   readonly held: number;
+  /** In a scenario, how connections come back. */
+  readonly returning?: Omit<ReturnDuty, "first">;
 }
 
 /** What a phase works with. */

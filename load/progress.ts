@@ -4,7 +4,7 @@
  */
 import { describeTally } from "./evidence.js";
 import type { Tally } from "./messages.js";
-import { grouped, size } from "./report.js";
+import { grouped, size } from "./words.js";
 
 export interface Moment {
   readonly phase: string;

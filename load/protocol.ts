@@ -18,11 +18,36 @@ export interface Push {
   readonly publishedAtMs: number;
 }
 
+export interface Subscribed {
+  readonly kind: "subscribed";
+  readonly topic: string;
+  readonly code: number;
+  readonly epoch: string;
+  readonly offset: number;
+  /** Everything after the position that was asked for follows as pushes. */
+  readonly recovered: boolean;
+}
+
+/** What the gateway tells by itself. Which fields are there depends on the event; the others are NaN or "". */
+export interface Told {
+  readonly kind: "event";
+  readonly name: string;
+  readonly topic: string;
+  /** `reset`: where the numbering stands now. */
+  readonly epoch: string;
+  readonly offset: number;
+  /** `dropped`: the offsets that were not sent, both included. */
+  readonly from: number;
+  readonly to: number;
+  /** `goodbye`: the window in which to come back, in milliseconds. */
+  readonly afterMs: readonly [number, number] | undefined;
+}
+
 export type Message =
-  | { readonly kind: "subscribed"; readonly topic: string; readonly code: number; readonly offset: number }
+  | Subscribed
   | { readonly kind: "heartbeat"; readonly code: number }
   | Push
-  | { readonly kind: "event"; readonly name: string }
+  | Told
   | { readonly kind: "other"; readonly text: string };
 
 /** The data of broadcast `n`, exactly `size` bytes of JSON; throws when they are too few for its own fields. */
@@ -40,14 +65,26 @@ export function parseMessage(text: string): Message {
   if (!value) return { kind: "other", text: text.slice(0, 200) };
   const request = string("reqtype");
   if (request === "Subscribe") {
-    return { kind: "subscribed", topic: string("topic"), code: number("code"), offset: number("offset") };
+    const place = { topic: string("topic"), epoch: string("epoch"), offset: number("offset") };
+    return { kind: "subscribed", code: number("code"), ...place, recovered: value.recovered === true };
   }
   if (request === "Heartbeat") return { kind: "heartbeat", code: number("code") };
-  if ("event" in value) return { kind: "event", name: string("event") };
+  if ("event" in value) {
+    const place = { topic: string("topic"), epoch: string("epoch"), offset: number("offset") };
+    const range = { from: number("from"), to: number("to") };
+    return { kind: "event", name: string("event"), ...place, ...range, afterMs: windowOf(value.reconnect) };
+  }
   const offset = number("offset");
   if (!("topic" in value) || Number.isNaN(offset)) return { kind: "other", text: text.slice(0, 200) };
   const previous = "prev" in value ? number("prev") : offset - 1;
   return { kind: "push", topic: string("topic"), offset, previous, ...stamp(value.data) };
+}
+
+function windowOf(reconnect: unknown): readonly [number, number] | undefined {
+  const { afterMs } = (reconnect ?? {}) as { afterMs?: unknown };
+  if (!Array.isArray(afterMs)) return undefined;
+  const [from, to] = afterMs as unknown[];
+  return typeof from === "number" && typeof to === "number" && from >= 0 && to >= from ? [from, to] : undefined;
 }
 
 function stamp(data: unknown): { run: string; n: number; publishedAtMs: number } {

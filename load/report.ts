@@ -3,26 +3,8 @@
  */
 import { plateauInWords } from "./attribution/plateau.js";
 import { describeTally, type Evidence } from "./evidence.js";
-
-export const grouped = (n: number): string => n.toLocaleString("en-US", { maximumFractionDigits: 0 });
-
-/** "12.3 MB", decimal units. */
-export function size(bytes: number): string {
-  const units = ["B", "KB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (Math.abs(value) >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? String(value) : value.toPrecision(3)} ${units[unit]!}`;
-}
-
-/** "0.84 ms", "12.3 s"; a dash for nothing. */
-export function time(ms: number | null): string {
-  if (ms === null) return "—";
-  return ms < 1000 ? `${Number(ms.toPrecision(3))} ms` : `${Number((ms / 1000).toPrecision(3))} s`;
-}
+import { scenarioRows } from "./scenarios/report.js";
+import { grouped, size, time } from "./words.js";
 
 export function renderReport(evidence: Evidence): string {
   const rows: [string, string][] = [
@@ -35,6 +17,7 @@ export function renderReport(evidence: Evidence): string {
     ...heartbeats(evidence),
     ...broadcasts(evidence),
     ...gateway(evidence),
+    ...(evidence.scenario ? scenarioRows(evidence.scenario) : []),
     ["memory", memory(evidence)],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));

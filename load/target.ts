@@ -133,6 +133,15 @@ export class Admin {
     return { connections: values.length > 0 ? values.reduce((sum, n) => sum + n, 0) : Number.NaN, tookMs };
   }
 
+  /** Publishes; resolves with its number when the gateway has given it one, throws with its answer otherwise. */
+  async publish(topic: string, data: string, key?: string): Promise<{ epoch: string; offset: number }> {
+    const named = `"topic":${JSON.stringify(topic)}${key === undefined ? "" : `,"key":${JSON.stringify(key)}`}`;
+    const { status, body } = await this.ask("POST", "/publish", `{${named},"data":${data}}`);
+    const answer = JSON.parse(body) as { code?: unknown; epoch: string; offset: number };
+    if (status !== 200 || answer.code !== 0) throw new Error(`publish was answered with ${status} ${body}`);
+    return { epoch: answer.epoch, offset: answer.offset };
+  }
+
   /** Publishes one message a line in one request, as fast as the gateway takes them; throws unless all were numbered. */
   async publishAll(lines: Iterable<string>): Promise<void> {
     let sent = 0;

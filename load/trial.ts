@@ -16,14 +16,17 @@ import { MemoryAccount } from "./memory.js";
 import type { LoadConfig } from "./options.js";
 import type { Scene } from "./phases.js";
 import { makePlan } from "./plan.js";
+import type { ScenarioEvidence } from "./scenarios/evidence.js";
+import type { Scenario } from "./scenarios/scenario.js";
 import { Admin, findTarget, type GatewayProcess, type Processes, probe } from "./target.js";
 import { TopicPattern } from "./topics.js";
 
 const COUNT_AGE_MS = 1500;
 
 /** One run. Writes the evidence to `config.report` whatever becomes of it. */
-export async function runTrial(config: LoadConfig): Promise<Evidence> {
-  const { scene, facts, gateway, workers } = await survey(config);
+export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise<Evidence> {
+  const { scene, facts, gateway, workers } = await survey(config, scenario);
+  let found: ScenarioEvidence | undefined;
   const startedAt = new Date().toISOString();
   const run = new Run(scene, observe(scene, facts));
   const memory = new MemoryAccount(scene.host, gateway, scene.target.colocated);
@@ -32,7 +35,9 @@ export async function runTrial(config: LoadConfig): Promise<Evidence> {
     memory.takeBase();
     await run.rampUp();
     if (!run.stopped) memory.takeFull(run.fleet.pids, run.open);
-    await run.hold();
+    if (scenario && !run.stopped) found = await scenario.play(run);
+    // Its own count is held against all; who stays away for good is none of them.
+    if (!found || found.returns.gone === 0) await run.hold();
     await run.broadcastAll();
     if (!run.stopped) memory.takeAfter();
   } catch (error) {
@@ -60,6 +65,7 @@ export async function runTrial(config: LoadConfig): Promise<Evidence> {
     },
     ...run.evidence(findings),
     memory: memory.evidence(run.watch.minFreeBytes),
+    ...(found && { scenario: found }),
     ...judge(findings),
   };
   mkdirSync(dirname(config.report), { recursive: true });
@@ -101,7 +107,7 @@ interface Survey {
 }
 
 /** Looks at target, gateway and host, and makes the plan; throws what cannot be. */
-async function survey(config: LoadConfig): Promise<Survey> {
+async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> {
   const host = new Host();
   const topics = new TopicPattern(config.topic, config.connections);
   const target = await findTarget(config.target, topics);
@@ -109,7 +115,7 @@ async function survey(config: LoadConfig): Promise<Survey> {
   // Asked before the probe, whose own connection would be counted; told after it, because the target matters more.
   const seen = await settledProcesses(admin);
   await probe(target, topics.of(0));
-  if (seen instanceof Error && config.broadcasts > 0) throw noAdmin(config.adminUrl, seen);
+  if (seen instanceof Error && (config.broadcasts > 0 || scenario)) throw noAdmin(config.adminUrl, seen);
   const processes = seen instanceof Error ? [] : seen.processes;
   const workers = processes.filter((one) => one.role === "worker");
   const nofile = Math.min(...workers.map((one) => host.nofile(one.pid) ?? Number.POSITIVE_INFINITY));
@@ -127,8 +133,18 @@ async function survey(config: LoadConfig): Promise<Survey> {
     host: facts,
   });
   const known = !(seen instanceof Error);
+  await scenario?.check(config.adminUrl, target.colocated);
+  const returning = scenario && { returning: scenario.returning };
   return {
-    scene: { config, target, plan, host, admin: known ? admin : null, held: known ? seen.connections : 0 },
+    scene: {
+      config,
+      target,
+      plan,
+      host,
+      admin: known ? admin : null,
+      held: known ? seen.connections : 0,
+      ...returning,
+    },
     facts,
     gateway: processes,
     workers: known ? workers.length : null,

@@ -2,7 +2,7 @@
  * A plan as rows for people: what, how much, and the sum behind it in words. Pure; report.ts lays them out for a terminal
  * and for the README.
  */
-import { grouped, size } from "../report.js";
+import { grouped, size } from "../words.js";
 import { CPU_SHARE, MEMORY_SHARE } from "./demand.js";
 import type { SizingPlan } from "./plan.js";
 

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { it } from "node:test";
 import { LOAD_OPTIONS } from "../../load/options.js";
+import { SCENARIO_OPTIONS } from "../../load/scenarios/options.js";
 import { workedPlan } from "../../load/sizing/examples.js";
 import { PLAN_OPTIONS } from "../../load/sizing/options.js";
 import { renderPlanMarkdown } from "../../load/sizing/report.js";
@@ -29,6 +30,7 @@ const rows = (cells: readonly (readonly (string | number)[])[]): string =>
 const generated: Readonly<Record<string, () => string>> = {
   "serve options": () => renderMarkdown(SERVE_OPTIONS),
   "load options": () => renderMarkdown(LOAD_OPTIONS),
+  "scenario options": () => renderMarkdown(SCENARIO_OPTIONS),
   "tune options": () => renderMarkdown(TUNE_OPTIONS),
   "plan options": () => renderMarkdown(PLAN_OPTIONS),
   "plan for 10 million": () => renderPlanMarkdown(workedPlan("10m")),

@@ -49,7 +49,11 @@ describe("handshake", () => {
   });
 
   it("names other answers", () => {
-    assert.equal(check("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\r\n"), "http_503");
+    const checker = new AnswerCheck(pool);
+    assert.equal(check("HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\n\r\n", 0, checker), "http_503");
+    assert.equal(checker.retryAfterMs, 7000);
+    assert.equal(check("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 0, checker), "http_503");
+    assert.equal(checker.retryAfterMs, 0, "the next one said nothing");
     assert.equal(check("HTTP/1.1 400 Bad Request\r\n\r\n"), "http_400");
     assert.equal(check("SSH-2.0-x\r\n\r\n"), "bad_answer");
     assert.equal(check(answer(acceptOf(0), "Upgrade: websocket")), "bad_answer");

@@ -8,9 +8,15 @@ describe("protocol", () => {
   it("tells answers, pushes, events and the rest apart", () => {
     const subscribed =
       '{"reqtype":"Subscribe","code":0,"topic":"load","epoch":"e","offset":7,"recovered":false,"data":[]}';
-    assert.deepEqual(parseMessage(subscribed), { kind: "subscribed", topic: "load", code: 0, offset: 7 });
+    const answer = { kind: "subscribed", topic: "load", code: 0, epoch: "e", offset: 7, recovered: false };
+    assert.deepEqual(parseMessage(subscribed), answer);
     assert.deepEqual(parseMessage('{"reqtype":"Heartbeat","code":0}'), { kind: "heartbeat", code: 0 });
-    assert.deepEqual(parseMessage('{"event":"goodbye","reason":"drain"}'), { kind: "event", name: "goodbye" });
+    const goodbye = parseMessage('{"event":"goodbye","reason":"drain","reconnect":{"afterMs":[0,72000]}}');
+    assert.ok(goodbye.kind === "event" && goodbye.name === "goodbye");
+    assert.deepEqual(goodbye.afterMs, [0, 72_000]);
+    const dropped = parseMessage('{"event":"dropped","topic":"load","from":3,"to":9}');
+    assert.ok(dropped.kind === "event" && dropped.afterMs === undefined);
+    assert.deepEqual([dropped.name, dropped.topic, dropped.from, dropped.to], ["dropped", "load", 3, 9]);
     assert.equal(parseMessage('{"code":4002,"error":"not a topic name"}').kind, "other");
     assert.equal(parseMessage("not JSON").kind, "other");
     assert.equal(parseMessage("[1]").kind, "other");

@@ -1,0 +1,117 @@
+/**
+ * What happens in each scenario, after its baseline: one function each, in the order in which a person would tell it.
+ * Runs in the coordinator, on a course that has begun.
+ */
+import { monotonicMs } from "../clock.js";
+import { Histogram } from "../histogram.js";
+import { type Course, latencyOf, type Window } from "./course.js";
+import type { Sample } from "./evidence.js";
+import { confirmedWorkers } from "./gateway.js";
+import { type ScenarioName, shareOf } from "./options.js";
+
+/** What an act leaves for the evidence. */
+export interface Acted {
+  /** Latencies while it went on. */
+  readonly during: Window;
+  /** When it happened, on the common clock; null for what goes on all the time. */
+  readonly eventAtMs?: number;
+  readonly killed?: number;
+  readonly paused?: number;
+  readonly bytesDuring?: number | null;
+  readonly samples?: readonly Sample[];
+}
+
+export type Act = (course: Course) => Promise<Acted>;
+
+export const ACTS: Readonly<Record<Exclude<ScenarioName, "steady">, Act>> = { storm, churn, slow, drill, soak };
+
+/** A share is reset at once; everybody comes back. */
+async function storm(course: Course): Promise<Acted> {
+  course.run.enter("storm");
+  const eventAtMs = course.window();
+  course.step({ kind: "cut", share: shareOf(course.config.cut) });
+  await course.noticed();
+  return { during: await afterEvent(course, eventAtMs), eventAtMs };
+}
+
+/** Some of the gateway's processes are killed; their clients come back to the others, and to new ones. */
+async function drill(course: Course): Promise<Acted> {
+  course.run.enter("drill");
+  const workers = await confirmedWorkers(course.admin.url);
+  const count = Math.max(1, Math.round(shareOf(course.config.kill) * workers.length));
+  const victims = workers.slice(0, count);
+  const eventAtMs = course.window();
+  for (const { pid } of victims) process.kill(pid, "SIGKILL");
+  if (victims.some(({ connections }) => connections > 0)) await course.noticed();
+  return { during: await afterEvent(course, eventAtMs), eventAtMs, killed: victims.length };
+}
+
+/** Until all are back, and for as long as the baseline was. */
+async function afterEvent(course: Course, eventAtMs: number): Promise<Window> {
+  await course.settled();
+  await course.pass(course.config.baselineSeconds - (monotonicMs() - eventAtMs) / 1000);
+  return await course.look();
+}
+
+/** A steady share leaves in order each second, and comes back. */
+async function churn(course: Course): Promise<Acted> {
+  course.run.enter("churn");
+  const { scenarioSeconds, churnPerSecond } = course.config;
+  course.window();
+  const { fleet, open } = course.run;
+  for (let i = 0; i < fleet.size; i++) {
+    const perSecond = shareOf(churnPerSecond) * fleet.of(i).open;
+    fleet.order(i, { kind: "step", step: { kind: "churn", perSecond, forMs: scenarioSeconds * 1000 } });
+  }
+  await course.pass(scenarioSeconds);
+  const during = await course.look();
+  if (during.sum.departures === 0) course.run.complaints.push(`nobody of ${open} left in ${scenarioSeconds} s`);
+  await course.settled();
+  return { during };
+}
+
+/** A share stops reading, and reads again later: it gets all that it missed, or is told. */
+async function slow(course: Course): Promise<Acted> {
+  course.run.enter("slow");
+  course.window();
+  course.step({ kind: "pause", share: shareOf(course.config.slow) });
+  await course.pass(course.config.scenarioSeconds);
+  const during = await course.look();
+  const bytesDuring = await course.gatewayBytes();
+  course.run.enter("reading again");
+  course.window();
+  course.step({ kind: "resume" });
+  await course.settled();
+  return { during, paused: during.sum.paused, bytesDuring };
+}
+
+/** Nothing happens, for long: what grows? */
+async function soak(course: Course): Promise<Acted> {
+  course.run.enter("soak");
+  const { scenarioSeconds, sampleSeconds } = course.config;
+  const { fleet, watch } = course.run;
+  const beganMs = monotonicMs();
+  const overMs = scenarioSeconds * 1000;
+  fleet.orderAll({ kind: "heartbeats", perConnection: Math.ceil(scenarioSeconds / 60), overMs });
+  const samples: Sample[] = [];
+  const all = new Histogram();
+  for (;;) {
+    course.window();
+    const leftSeconds = scenarioSeconds - (monotonicMs() - beganMs) / 1000;
+    await course.pass(Math.min(sampleSeconds, leftSeconds));
+    const during = await course.look();
+    all.merge(during.latencies.encode());
+    const { p50Ms, p99Ms } = during.latency;
+    samples.push({
+      atSeconds: Number(((monotonicMs() - beganMs) / 1000).toFixed(1)),
+      open: fleet.total().open,
+      gatewayBytes: await course.gatewayBytes(),
+      freeBytes: watch.freeBytes,
+      p50Ms,
+      p99Ms,
+    });
+    if (course.run.stopped || leftSeconds <= sampleSeconds) {
+      return { during: { ...during, latencies: all, latency: latencyOf(all) }, samples };
+    }
+  }
+}

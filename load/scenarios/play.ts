@@ -1,0 +1,184 @@
+/**
+ * One scenario from its baseline to its evidence: what was asked for, the act itself (acts.ts), and what was found.
+ * Runs in the coordinator.
+ */
+import { GatewayError } from "../../src/errors.js";
+import { monotonicMs } from "../clock.js";
+import { ACTS, type Acted } from "./acts.js";
+import { firstPauseMs } from "./backoff.js";
+import { Course, type Window } from "./course.js";
+import type { ScenarioEvidence } from "./evidence.js";
+import { confirmedWorkers, grown } from "./gateway.js";
+import { topicCount } from "./identities.js";
+import { type ScenarioConfig, shareOf } from "./options.js";
+import type { Opened, Scenario } from "./scenario.js";
+import { growthOf, judgeScenario } from "./verdict.js";
+
+const PUBLISH_BYTES = 100;
+const SLOW_PUBLISH_BYTES = 8000;
+/** The first second's pushes meet code that nobody has run yet. */
+const WARM_UP_SECONDS = 1;
+const STORM_FACTOR = 3;
+const DRILL_FACTOR = 2;
+
+export function scenarioOf(config: ScenarioConfig): Scenario {
+  const { scenario, reconnect, reconnectSeconds, socketsPerTopic, connections } = config;
+  const topics = topicCount(connections, socketsPerTopic);
+  return {
+    returning: { policy: reconnect, naiveMs: reconnectSeconds * 1000, topics, socketsPerTopic },
+    // Better now than after a ramp of minutes.
+    check: async (adminUrl, colocated) => {
+      refuseTooLong(config);
+      if (scenario !== "drill") return;
+      if (!colocated) throw notHere(config.target);
+      await confirmedWorkers(adminUrl);
+    },
+    play: (run) => play(run, config),
+  };
+}
+
+function refuseTooLong({ scenario, scenarioSeconds, baselineSeconds, timeLimitSeconds }: ScenarioConfig): void {
+  const seconds = baselineSeconds + (scenario === "storm" || scenario === "drill" ? 0 : scenarioSeconds);
+  if (seconds < timeLimitSeconds) return;
+  throw new GatewayError(
+    "refused",
+    `${scenario} takes ${seconds} s and more, --time-limit-seconds is ${timeLimitSeconds}.\n` +
+      "Remedy: raise it, for the ramp before and the settling after too",
+  );
+}
+
+function notHere(target: string): GatewayError {
+  return new GatewayError(
+    "refused",
+    `drill kills processes of the gateway, and ${target} is not on this host.\nRemedy: run the drill there`,
+  );
+}
+
+async function play(run: Opened, config: ScenarioConfig): Promise<ScenarioEvidence> {
+  const name = config.scenario as Exclude<ScenarioConfig["scenario"], "steady">;
+  const bytes = config.publishBytes || (name === "slow" ? SLOW_PUBLISH_BYTES : PUBLISH_BYTES);
+  run.enter("baseline");
+  const course = await Course.begin(run, config, bytes);
+  try {
+    await course.pass(WARM_UP_SECONDS);
+    course.window();
+    await course.pass(config.baselineSeconds);
+    const before = await course.look();
+    const bytesBefore = await course.gatewayBytes();
+    const acted = await ACTS[name](course);
+    const after = await course.finish();
+    const found = await evidenceOf(course, { before, bytesBefore, acted, after });
+    const factor = config.settleFactor || (name === "storm" ? STORM_FACTOR : DRILL_FACTOR);
+    run.complaints.push(
+      ...judgeScenario(found, { ...config, settleFactor: factor, growthPerHour: shareOf(config.growthPerHour) }),
+    );
+    return found;
+  } catch (error) {
+    course.abandon();
+    throw error;
+  }
+}
+
+interface Found {
+  readonly before: Window;
+  readonly bytesBefore: number | null;
+  readonly acted: Acted;
+  readonly after: Window;
+}
+
+async function evidenceOf(course: Course, found: Found): Promise<ScenarioEvidence> {
+  const { config, publisher } = course;
+  const { before, bytesBefore, acted, after } = found;
+  const { sum } = after;
+  const { kernel, counters, notReadyMs } = await course.conclude();
+  const paused = acted.paused ?? 0;
+  const bytesDuring = acted.bytesDuring ?? null;
+  return {
+    name: config.scenario,
+    reconnect: config.reconnect,
+    reconnectSeconds: config.reconnect === "naive" ? config.reconnectSeconds : null,
+    topics: publisher.heads.length,
+    publications: {
+      perSecond: config.publishRate,
+      bytes: course.publishBytes,
+      published: publisher.published,
+      failed: publisher.failures,
+    },
+    killedWorkers: acted.killed ?? 0,
+    workers: await workersNow(course),
+    paused,
+    returns: returnsOf(course, found),
+    messages: {
+      ...{ delivered: sum.delivered, duplicates: sum.duplicates, gaps: sum.gaps, lost: sum.lost },
+      ...{ behindConnections: sum.behind, behindMessages: sum.behindMessages },
+      ...{ dropped: sum.dropped, replaced: sum.replaced, voided: sum.voided, resets: sum.resets },
+    },
+    latency: { before: before.latency, during: acted.during.latency },
+    kernel: {
+      listenOverflows: kernel.listenOverflows - course.kernelBefore.listenOverflows,
+      listenDrops: kernel.listenDrops - course.kernelBefore.listenDrops,
+      requestQueueDrops: kernel.requestQueueDrops - course.kernelBefore.requestQueueDrops,
+      synRetransmits: kernel.synRetransmits - course.kernelBefore.synRetransmits,
+    },
+    gateway: {
+      notReadySeconds: rounded(notReadyMs / 1000),
+      restarts: counters.restarts - course.countersBefore.restarts,
+      refused: grown(course.countersBefore.refused, counters.refused),
+      unsent: grown(course.countersBefore.unsent, counters.unsent),
+      bytesBefore,
+      bytesDuring,
+      bytesPerPaused:
+        paused > 0 && bytesBefore !== null && bytesDuring !== null
+          ? Math.round((bytesDuring - bytesBefore) / paused)
+          : null,
+    },
+    samples: acted.samples ?? [],
+    growthPerHour: growthOf(acted.samples ?? []),
+  };
+}
+
+async function workersNow({ admin }: Course): Promise<number> {
+  return (await admin.processes()).processes.filter(({ role }) => role === "worker").length;
+}
+
+function returnsOf(course: Course, { acted, after }: Found): ScenarioEvidence["returns"] {
+  const { config, run, countersBefore } = course;
+  const { sum, away } = after;
+  const firstPauseSeconds = firstPauseMs(config.reconnect, config.reconnectSeconds * 1000) / 1000;
+  const acceptPerSecond = countersBefore.acceptPerSecond ?? run.acceptPerSecond;
+  const stillAway = sum.departures - sum.returns - sum.gone;
+  const since = (atMs: number): number | null =>
+    acted.eventAtMs === undefined || atMs === 0 ? null : rounded((atMs - acted.eventAtMs) / 1000);
+  const complete = stillAway === 0 && config.reconnect !== "none";
+  const lastMs = Math.max(sum.lastBackAtMs, sum.lastCaughtUpAtMs);
+  return {
+    ends: sum.ends,
+    departures: sum.departures,
+    returned: sum.returns,
+    away: stillAway,
+    gone: sum.gone,
+    backSeconds: complete ? since(sum.lastBackAtMs) : null,
+    settleSeconds: complete ? since(lastMs) : null,
+    firstPauseSeconds,
+    predictedSeconds:
+      acted.eventAtMs === undefined || acceptPerSecond === 0
+        ? null
+        : rounded(firstPauseSeconds + sum.departures / acceptPerSecond),
+    acceptPerSecond,
+    acceptRateFrom: countersBefore.acceptPerSecond === null ? "ramp" : "gateway",
+    peakPerSecond: Math.max(0, ...sum.returnsBySecond),
+    bySecond: sum.returnsBySecond,
+    refusals: sum.refusals,
+    longestAwaySeconds: rounded(longestAwayMs(sum, stillAway, acted) / 1000),
+    mostAttempts: sum.mostAttempts,
+    awayP50Ms: away.percentileMs(50),
+    awayP99Ms: away.percentileMs(99),
+  };
+}
+
+/** Who is not back yet has been away longest. */
+function longestAwayMs(sum: Window["sum"], stillAway: number, { eventAtMs }: Acted): number {
+  return stillAway > 0 && eventAtMs !== undefined ? monotonicMs() - eventAtMs : sum.longestAwayMs;
+}
+
+const rounded = (seconds: number): number => Number(seconds.toFixed(3));

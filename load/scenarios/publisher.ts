@@ -1,0 +1,76 @@
+/**
+ * A steady stream of publications, one topic after the other, while things happen to the clients; remembers the newest
+ * position of each topic, against which every connection is held in the end. Runs in the coordinator.
+ */
+import { monotonicMs } from "../clock.js";
+import { count, type Tally } from "../messages.js";
+import { broadcastData } from "../protocol.js";
+import type { Admin } from "../target.js";
+import type { Position } from "./steps.js";
+
+const TICK_MS = 5;
+/** Unanswered requests at most: beyond it the hub is away, and what would be published now is left out and counted. */
+const MOST_UNANSWERED = 1000;
+const DRAIN_MS = 15_000;
+const DRAIN_LOOK_MS = 20;
+
+export interface Stream {
+  readonly topics: readonly string[];
+  readonly ratePerSecond: number;
+  readonly bytes: number;
+  /** Publications of a topic replace each other under this key. */
+  readonly key: string | undefined;
+  readonly run: string;
+}
+
+export class Publisher {
+  readonly heads: (Position | null)[];
+  private readonly timer: NodeJS.Timeout | undefined;
+  private readonly beganMs = monotonicMs();
+  private begun = 0;
+  private unanswered = 0;
+  published = 0;
+  readonly failures: Tally = {};
+
+  constructor(
+    private readonly admin: Admin,
+    private readonly stream: Stream,
+  ) {
+    this.heads = stream.topics.map(() => null);
+    if (stream.ratePerSecond > 0) this.timer = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  private tick(): void {
+    const due = Math.floor(((monotonicMs() - this.beganMs) / 1000) * this.stream.ratePerSecond);
+    while (this.begun < due) {
+      const n = ++this.begun;
+      if (this.unanswered < MOST_UNANSWERED) void this.publish(n);
+      else count(this.failures, "left out: too many unanswered");
+    }
+  }
+
+  private async publish(n: number): Promise<void> {
+    const { topics, bytes, key, run } = this.stream;
+    const topic = n % topics.length;
+    this.unanswered++;
+    try {
+      const data = broadcastData({ run, n, publishedAtMs: monotonicMs() }, bytes);
+      const position = await this.admin.publish(topics[topic]!, data, key);
+      const known = this.heads[topic];
+      if (known?.epoch !== position.epoch || known.offset < position.offset) this.heads[topic] = position;
+      this.published++;
+    } catch (error) {
+      count(this.failures, (error as Error).message.slice(0, 100));
+    }
+    this.unanswered--;
+  }
+
+  /** Publishes no more; resolves when all is answered. */
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    const deadlineMs = monotonicMs() + DRAIN_MS;
+    while (this.unanswered > 0 && monotonicMs() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+    }
+  }
+}

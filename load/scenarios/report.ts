@@ -1,0 +1,117 @@
+/** A scenario's findings in words, as rows of the report. Pure; runs in the coordinator. */
+import { describeTally } from "../evidence.js";
+import { tallied } from "../messages.js";
+import { grouped, size, time } from "../words.js";
+import type { LatencyEvidence, ScenarioEvidence } from "./evidence.js";
+
+type Row = [string, string];
+
+export function scenarioRows(found: ScenarioEvidence): Row[] {
+  return [
+    ["scenario", `${found.name}: ${inShort(found)}`],
+    ...returns(found),
+    ["pushes", pushes(found)],
+    ["push latency", `before ${latency(found.latency.before)}; during ${latency(found.latency.during)}`],
+    ["kernel", kernel(found)],
+    ["gateway", gateway(found)],
+    ...soaked(found),
+  ];
+}
+
+function inShort({
+  name,
+  reconnect,
+  reconnectSeconds,
+  killedWorkers,
+  workers,
+  paused,
+  returns: r,
+}: ScenarioEvidence): string {
+  const back = { sdk: "back as the SDK does", naive: `back after ${reconnectSeconds ?? 0} s`, none: "not back" }[
+    reconnect
+  ];
+  switch (name) {
+    case "storm":
+      return `${grouped(r.departures)} cut, ${back}`;
+    case "churn":
+      return `${grouped(r.departures)} left and came back, ${back}`;
+    case "drill":
+      return `${killedWorkers} of ${workers} workers killed, ${grouped(r.departures)} connections lost, ${back}`;
+    case "slow":
+      return `${grouped(paused)} stopped reading for a while, ${back} when cut`;
+    case "soak":
+    case "steady":
+      return "nothing but time";
+  }
+}
+
+function returns({ returns: r }: ScenarioEvidence): Row[] {
+  if (r.departures === 0) return [];
+  const rows: Row[] = [["ended", describeTally(r.ends)]];
+  const settled =
+    r.settleSeconds === null ? "" : ` in ${seconds(r.backSeconds)}, caught up in ${seconds(r.settleSeconds)}`;
+  const source = r.acceptRateFrom === "ramp" ? "the ramp's" : "the gateway's";
+  const predicted =
+    r.predictedSeconds === null
+      ? ""
+      : `, predicted ${seconds(r.predictedSeconds)} at ${source} ${grouped(r.acceptPerSecond)} a second`;
+  rows.push(["back", `${grouped(r.returned)} of ${grouped(r.departures)}${settled}${predicted}`]);
+  rows.push(["peak", `${grouped(r.peakPerSecond)} back in one second; by second ${shortly(r.bySecond)}`]);
+  const refused = tallied(r.refusals) === 0 ? "none refused" : `failed attempts: ${describeTally(r.refusals)}`;
+  const worst = `longest ${seconds(r.longestAwaySeconds)}, most attempts ${grouped(r.mostAttempts)}`;
+  rows.push(["away", `p50 ${time(r.awayP50Ms)}, p99 ${time(r.awayP99Ms)}, ${worst}; ${refused}`]);
+  return rows;
+}
+
+const seconds = (n: number | null): string => (n === null ? "—" : `${n.toFixed(2)} s`);
+
+/** The curve's beginning; the evidence has all of it. */
+const MOST_SECONDS = 12;
+const shortly = (bySecond: readonly number[]): string =>
+  bySecond.slice(0, MOST_SECONDS).map(grouped).join(" ") + (bySecond.length > MOST_SECONDS ? " …" : "");
+
+function pushes({ messages: m, publications: p, topics }: ScenarioEvidence): string {
+  const told = [
+    m.dropped > 0 ? `${grouped(m.dropped)} told as dropped` : "",
+    m.replaced > 0 ? `${grouped(m.replaced)} replaced by newer` : "",
+    m.voided > 0 ? `${grouped(m.voided)} void, told with the state` : "",
+  ].filter(Boolean);
+  return [
+    `${grouped(p.published)} publications to ${grouped(topics)} topics, ${grouped(m.delivered)} delivered`,
+    `${grouped(m.lost + m.behindMessages)} lost`,
+    `${grouped(m.duplicates)} twice`,
+    ...told,
+  ].join(", ");
+}
+
+const latency = ({ pushes: n, p50Ms, p99Ms }: LatencyEvidence): string =>
+  `p50 ${time(p50Ms)}, p99 ${time(p99Ms)} (${grouped(n)})`;
+
+function kernel({ kernel: k }: ScenarioEvidence): string {
+  const overflows = `listen overflows ${grouped(k.listenOverflows)}, SYN queue drops ${grouped(k.requestQueueDrops)}`;
+  return `${overflows}, SYNs sent again ${grouped(k.synRetransmits)}`;
+}
+
+function gateway({ gateway: g }: ScenarioEvidence): string {
+  const unsent = describeTally(g.unsent);
+  const refused = describeTally(g.refused);
+  const parts = [
+    g.notReadySeconds > 0 ? `not ready for ${seconds(g.notReadySeconds)}` : "ready throughout",
+    `${grouped(g.restarts)} restarts`,
+    g.bytesBefore === null ? "" : `memory ${size(g.bytesBefore)} before`,
+    g.bytesDuring === null ? "" : `${size(g.bytesDuring)} with slow readers`,
+    g.bytesPerPaused === null ? "" : `${grouped(g.bytesPerPaused)} bytes for each of them`,
+    unsent === "" ? "" : `unsent ${unsent}`,
+    refused === "" ? "" : `refused ${refused}`,
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+function soaked({ samples, growthPerHour }: ScenarioEvidence): Row[] {
+  const [first, last] = [samples[0], samples.at(-1)];
+  if (!first || !last) return [];
+  const memory =
+    first.gatewayBytes === null ? "unknown" : `${size(first.gatewayBytes)} to ${size(last.gatewayBytes ?? 0)}`;
+  const growth = growthPerHour === null ? "too short for a growth" : `${size(growthPerHour)} an hour`;
+  return [["soak", `${samples.length} samples; gateway's memory ${memory}, ${growth}`]];
+}

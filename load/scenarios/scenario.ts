@@ -1,0 +1,22 @@
+/** What a trial needs of a scenario, and a scenario of its run. Types only. */
+import type { Stage } from "../phases.js";
+import type { ScenarioEvidence } from "./evidence.js";
+import type { ReturnDuty } from "./steps.js";
+
+/** A run whose connections are open. */
+export interface Opened extends Stage {
+  readonly stopped: boolean;
+  readonly open: number;
+  /** Connections a second in the ramp. */
+  readonly acceptPerSecond: number;
+  /** Says what is going on. */
+  enter(phase: string): void;
+}
+
+export interface Scenario {
+  readonly returning: Omit<ReturnDuty, "first">;
+  /** Before anything is forked: throws GatewayError for what cannot be done to this gateway. */
+  check(adminUrl: string, colocated: boolean): Promise<void>;
+  /** Adds what did not hold to the run's complaints. */
+  play(run: Opened): Promise<ScenarioEvidence>;
+}

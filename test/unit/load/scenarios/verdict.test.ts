@@ -1,0 +1,123 @@
+/** What counts against a scenario, and what does not. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Sample, ScenarioEvidence } from "../../../../load/scenarios/evidence.js";
+import { scenarioRows } from "../../../../load/scenarios/report.js";
+import { type Bars, growthOf, judgeScenario, settleBarSeconds } from "../../../../load/scenarios/verdict.js";
+
+const BARS: Bars = { settleFactor: 2, latencyFactor: 3, latencyFloorMs: 250, slowBytes: 65_536, growthPerHour: 0.05 };
+
+const GOOD: ScenarioEvidence = {
+  ...{ name: "drill", reconnect: "sdk", reconnectSeconds: null, topics: 10, killedWorkers: 1, workers: 3, paused: 0 },
+  publications: { perSecond: 200, bytes: 100, published: 1000, failed: {} },
+  returns: {
+    ends: { ECONNRESET: 6000 },
+    ...{ departures: 6000, returned: 6000, away: 0, gone: 0, backSeconds: 1.9, settleSeconds: 2 },
+    ...{ firstPauseSeconds: 1, predictedSeconds: 1.3, acceptPerSecond: 20_000, acceptRateFrom: "ramp" },
+    ...{ peakPerSecond: 5000, bySecond: [5000, 1000], refusals: {}, longestAwaySeconds: 1.9, mostAttempts: 2 },
+    ...{ awayP50Ms: 500, awayP99Ms: 990 },
+  },
+  messages: {
+    ...{ delivered: 1e5, duplicates: 0, gaps: 0, lost: 0, behindConnections: 0, behindMessages: 0 },
+    ...{ dropped: 0, replaced: 0, voided: 0, resets: 0 },
+  },
+  latency: { before: { pushes: 1000, p50Ms: 1, p99Ms: 100 }, during: { pushes: 1000, p50Ms: 1, p99Ms: 299 } },
+  kernel: { listenOverflows: 0, listenDrops: 0, requestQueueDrops: 0, synRetransmits: 9 },
+  gateway: {
+    ...{ notReadySeconds: 0.5, restarts: 1, refused: {}, unsent: {} },
+    ...{ bytesBefore: 1e8, bytesDuring: null, bytesPerPaused: null },
+  },
+  ...{ samples: [], growthPerHour: null },
+};
+
+type Changes = { readonly [K in keyof ScenarioEvidence]?: Partial<ScenarioEvidence[K]> | ScenarioEvidence[K] };
+
+function judged(changes: Changes): string[] {
+  const found: Record<string, unknown> = { ...GOOD };
+  for (const [key, value] of Object.entries(changes)) {
+    const old = found[key];
+    const merges = typeof value === "object" && !Array.isArray(value) && typeof old === "object";
+    found[key] = merges ? { ...old, ...(value as object) } : value;
+  }
+  return judgeScenario(found as unknown as ScenarioEvidence, BARS);
+}
+
+describe("verdict on a scenario", () => {
+  it("nothing is said of what held", () => assert.deepEqual(judged({}), []));
+
+  it("the bar of a drill is a multiple of the prediction; of a storm, of what the gateway needs after the clients' pause", () => {
+    assert.equal(settleBarSeconds(GOOD, 2), 2.6);
+    assert.equal(settleBarSeconds({ ...GOOD, name: "storm" }, 3)?.toFixed(3), "1.900");
+    assert.match(
+      judged({ returns: { settleSeconds: 2.7 } }).join(),
+      /after 2\.7 s, allowed 2\.6 s \(predicted 1\.3 s\)/,
+    );
+  });
+
+  it("whoever is lost, late or cut without a reason is named", () => {
+    assert.match(judged({ returns: { away: 3 } }).join(), /3 of 6,000 did not come back/);
+    assert.match(judged({ returns: { ends: { cut: 1 } } }).join(), /1 open connections ended that should not: cut 1/);
+    assert.match(judged({ returns: { gone: 2 } }).join(), /2 were told to stay away/);
+    assert.deepEqual(judged({ returns: { gone: 2 }, reconnect: "none" }), []);
+  });
+
+  it("pushes: missing, twice, behind or not recovered", () => {
+    assert.match(
+      judged({ messages: { gaps: 1, lost: 4 } }).join(),
+      /4 pushes were missing without a word, at 1 places/,
+    );
+    assert.match(judged({ messages: { duplicates: 5 } }).join(), /5 pushes came twice/);
+    assert.match(judged({ messages: { behindConnections: 1, behindMessages: 7 } }).join(), /lacked the newest 7/);
+    assert.match(judged({ messages: { voided: 8 } }).join(), /8 missed pushes could not be recovered/);
+    const told = { voided: 8, dropped: 9 };
+    assert.deepEqual(judged({ name: "slow", returns: { predictedSeconds: null }, messages: told }), []);
+  });
+
+  it("latency: three times what it was, or the floor", () => {
+    assert.match(
+      judged({ latency: { during: { pushes: 1, p50Ms: 1, p99Ms: 301 } } }).join(),
+      /rose from 100\.0 to 301\.0/,
+    );
+    const quick = { before: { pushes: 1, p50Ms: 1, p99Ms: 2 }, during: { pushes: 1, p50Ms: 1, p99Ms: 249 } };
+    assert.deepEqual(judged({ latency: quick }), []);
+  });
+
+  it("a storm may neither overflow the listen queues nor make the gateway unready", () => {
+    const storm: Changes = { name: "storm", returns: { ends: { cut: 6000 }, settleSeconds: 1 }, killedWorkers: 0 };
+    assert.deepEqual(judged({ ...storm, gateway: { notReadySeconds: 0, restarts: 0 } }), []);
+    const faults = judged({ ...storm, kernel: { listenOverflows: 2 } }).join();
+    assert.match(
+      faults,
+      /not ready for 0\.5 s.*overflowed 2 times on this host.*1 workers restarted that nobody had killed/,
+    );
+  });
+
+  it("memory: of each slow reader, and an hour's growth", () => {
+    assert.match(
+      judged({ gateway: { bytesPerPaused: 70_000 } }).join(),
+      /70,000 bytes for each connection that did not read/,
+    );
+    const samples = [0, 1, 2, 3, 4, 5].map((i) => sample(i * 360, 100e6 + i * 3e6));
+    assert.equal(growthOf(samples), 30e6);
+    assert.match(judged({ samples, growthPerHour: 30e6 }).join(), /grew by 30\.0 % an hour, allowed 5\.0 %/);
+  });
+
+  it("a few minutes foretell no hour, and little growth is noise", () => {
+    assert.equal(growthOf([0, 1, 2, 3, 4, 5].map((i) => sample(i * 10, 100e6 + i * 1e6))), null);
+    assert.deepEqual(judged({ samples: [sample(0, 100e6), sample(600, 105e6)], growthPerHour: 30e6 }), []);
+  });
+
+  it("the report says it in rows", () => {
+    const rows = new Map(scenarioRows(GOOD));
+    assert.equal(rows.get("scenario"), "drill: 1 of 3 workers killed, 6,000 connections lost, back as the SDK does");
+    assert.match(
+      rows.get("back")!,
+      /^6,000 of 6,000 in 1\.90 s, caught up in 2\.00 s, predicted 1\.30 s at the ramp's 20,000/,
+    );
+    assert.match(rows.get("push latency")!, /^before p50 1 ms, p99 100 ms \(1,000\); during/);
+  });
+});
+
+function sample(atSeconds: number, gatewayBytes: number): Sample {
+  return { atSeconds, open: 1, gatewayBytes, freeBytes: 1e9, p50Ms: 1, p99Ms: 1 };
+}
