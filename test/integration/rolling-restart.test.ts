@@ -136,7 +136,7 @@ describe("a rolling restart", () => {
     gateway.run.process.kill("SIGHUP");
     const exit = await restartWorkers(gateway);
     assert.equal(exit.code, 1, exit.stdout);
-    assert.match(exit.stderr, /"code":4016.*of 3 workers are replaced/);
+    assert.match(exit.stderr, /"code":4017.*of 3 workers are replaced/);
     await until(
       "done",
       () => rollState(gateway),
