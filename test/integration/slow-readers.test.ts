@@ -58,9 +58,15 @@ describe("slow readers", () => {
   const slowReaders = async (): Promise<readonly SlowReader[]> =>
     ((await (await gateway.admin("/slow-readers")).json()) as { readers: SlowReader[] }).readers;
 
+  let opened = 0;
+  const follow = (...topics: string[]): Promise<Client> => {
+    opened += 1;
+    return Client.open(`${gateway.url}?topics=${topics.join(",")}`);
+  };
+
   /** Follows the topics, then reads nothing until `socket.resume()`. */
   const stalled = async (...topics: string[]): Promise<Client> => {
-    const client = await Client.open(`${gateway.url}?topics=${topics.join(",")}`);
+    const client = await follow(...topics);
     await until(
       "answers",
       () => client.messages.length,
@@ -83,7 +89,7 @@ describe("slow readers", () => {
 
   it("conflate: the newest push of each key, each naming its predecessor; the rest is counted", async () => {
     const slow = await stalled("newest:1");
-    const fast = await Client.open(`${gateway.url}?topics=newest:1`);
+    const fast = await follow("newest:1");
     const last = await publishMany(["newest:1"], 30, (offset) => reach(fast, "newest:1", offset));
     assert.equal(fast.messages.filter(isPush).length, PUBLICATIONS, "who keeps up misses nothing");
     const [worst] = await slowReaders();
@@ -175,10 +181,12 @@ describe("slow readers", () => {
 
   it("a reader that is away for longer than is remembered gets the state, and that is counted too", async () => {
     const counted = async (): Promise<number> => (await unsent("conflate")) + (await unsent("reset"));
-    // Reported once a second: then everything before is in it.
+    // Reported once a second: when all are counted as come and gone, everything before is in the numbers.
+    const accepted = (): Promise<number> => gateway.metric("megagate_accepted_total");
+    await until("all have come", accepted, (n) => n === opened);
     await until(
       "nobody is connected",
-      async () => await gateway.metric("megagate_connections"),
+      () => gateway.metric("megagate_connections"),
       (n) => n === 0,
     );
     const before = await counted();
