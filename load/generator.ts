@@ -5,7 +5,8 @@
  */
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
-import { type ConnectionEvents, Connections } from "./connections.js";
+import type { ConnectionEvents } from "./connection-events.js";
+import { Connections } from "./connections.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Numbers } from "./identities.js";
 import { EPOLLET } from "./libc.js";

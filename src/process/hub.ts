@@ -32,7 +32,6 @@ import { endedInAll, type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
 
 const MEMORY_EVERY_MS = 5000;
-const PRESENT_EVERY_MS = 1000;
 const LOAD_EVERY_MS = 1000;
 const LAST_ANSWERS_MS = 100;
 const SLOWEST_SHOWN = 50;
@@ -173,9 +172,18 @@ async function start(given: StartHub): Promise<Running> {
   const measure = (): void => void memory.measure(pids(), connections());
   const measuring = setInterval(measure, MEMORY_EVERY_MS);
   const tellLoad = (): void => {
-    const handshakes = fleet.total("handshakes");
-    const { rate } = budget;
-    tell({ type: "load", load: { ready, connections: connections(), handshakes, ended: departures.counted, rate } });
+    const load = {
+      ready,
+      connections: connections(),
+      handshakes: fleet.total("handshakes"),
+      workers: fleet.size,
+      workersListening: fleet.total("listening"),
+      refusedFull: fleet.total("refused_full"),
+      lagSeconds: fleet.total("loopLagMax"),
+      ended: departures.counted,
+      rate: budget.rate,
+    };
+    tell({ type: "load", load });
   };
   let measuredMs = performance.now();
   const telling = setInterval(() => {
@@ -185,17 +193,6 @@ async function start(given: StartHub): Promise<Running> {
     tellLoad();
   }, LOAD_EVERY_MS);
   tell({ type: "ready" });
-  const present = (): void =>
-    tell({
-      type: "present",
-      connections: connections(),
-      workers: fleet.size,
-      workersListening: fleet.total("listening"),
-      refusedFull: fleet.total("refused_full"),
-      lagSeconds: fleet.total("loopLagMax"),
-      cap: given.cap,
-    });
-  const presenting = setInterval(present, PRESENT_EVERY_MS);
 
   function handle(message: ToChild): void {
     if (message.type === "notReady") {
@@ -215,7 +212,6 @@ async function start(given: StartHub): Promise<Running> {
     stopping = true;
     await new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS));
     clearInterval(measuring);
-    clearInterval(presenting);
     clearInterval(telling);
     settled.stop();
     acceptor.close();

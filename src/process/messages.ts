@@ -62,7 +62,7 @@ export interface StartWorker {
   readonly farewell: Farewell;
 }
 
-/** How things stand in the hub's eyes, once a second. */
+/** How things stand: what a look at the machine is judged by. */
 export interface Present {
   readonly connections: number;
   /** Workers linked to the hub, and those that listen. */
@@ -102,10 +102,9 @@ export type ToChild =
   | { readonly type: "overflow"; readonly on: boolean };
 
 /** What the hub's counters say of all workers, told once a second. */
-export interface Load {
+export interface Load extends Omit<Present, "cap"> {
   /** False once it has heard that the gateway stops: `/readyz` says so. */
   readonly ready: boolean;
-  readonly connections: number;
   readonly handshakes: number;
   /** Worker processes that had ended, as far as this count knows. */
   readonly ended: number;
@@ -117,7 +116,6 @@ export type FromChild =
   | LogMessage
   | { readonly type: "ready" }
   | { readonly type: "full"; readonly full: boolean }
-  | ({ readonly type: "present" } & Present)
   /** From the hub: what so many ended workers had received, all others have received too. */
   | { readonly type: "settled"; readonly ended: number }
   | { readonly type: "load"; readonly load: Load }

@@ -127,7 +127,6 @@ export class Supervisor {
 
   #heardHub(message: FromChild): void {
     if (message.type === "ready") this.#watching.renew();
-    else if (message.type === "present") this.#watching.heard(message);
     this.#heard(message);
   }
 
@@ -184,9 +183,10 @@ export class Supervisor {
     };
   }
 
-  /** What the hub measured becomes the workers' budget when it differs enough. */
+  /** The machine is looked at; and what the hub measured becomes the workers' budget when it differs enough. */
   #heardLoad(load: Load): void {
     this.#load = load;
+    this.#watching.heard({ ...load, cap: this.plan.cap });
     const { rate } = load;
     const windowMs = returnWindowMs(load.connections, rate);
     if (!isNews(this.#budget.rate, rate) && !isNews(this.#budget.windowMs, windowMs)) return;

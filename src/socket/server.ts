@@ -164,8 +164,9 @@ export class Server {
   }
 
   #closed(ws: WebSocket<UserData>, code: number, reason: ArrayBuffer): void {
-    const { held } = ws.getUserData();
-    if (held) this.admission.addresses?.leave(held);
+    const { addresses } = this.admission;
+    const held = addresses && ws.getUserData().held;
+    if (held) addresses.leave(held);
     this.sessions.closed(ws, closeReason(code, reason));
     // After a close frame uWebSockets waits for the peer's end. An invalid close frame comes as 1006 without a sentence.
     this.listener.removed(code !== 1006 || reason.byteLength === 0);
