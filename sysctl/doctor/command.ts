@@ -92,7 +92,10 @@ async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings:
   }
   const left = leftover(root);
   if (left !== undefined) process.stderr.write(`megagate: ${left}\n`);
-  const facts = survey(root, await tracks());
+  // Before the probes: their entries are gone soon, and are nobody's.
+  const quiet = survey(root);
+  const live = await tracks();
+  const facts = { ...quiet, tracking: quiet.tracking && { ...quiet.tracking, live } };
   const plan = planOf(config);
   const ceilings = ceilingsOf(facts, plan);
   if (config.json) stdout.write(`${JSON.stringify(doctorJson(ceilings, facts, plan), null, 2)}\n`);

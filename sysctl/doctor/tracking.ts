@@ -1,7 +1,8 @@
 /**
  * Whether the kernel tracks connections made in this network namespace, found out by making some: the module may be loaded,
  * and its count above zero from rules long gone, without any new connection adding an entry. Then its limit does not bind.
- * Sockets are on 127.0.0.1 and closed at once; where tracking is live their entries expire within two minutes.
+ * Sockets are on 127.0.0.1 and reset at once: an entry of a reset connection expires after 10 s, of a closed one after two
+ * minutes, and the kernel may count it for a minute more.
  */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -27,7 +28,7 @@ export async function isTracking(
   } catch {
     return null;
   } finally {
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) socket.resetAndDestroy();
     server.close();
   }
 }
