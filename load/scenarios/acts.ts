@@ -100,7 +100,7 @@ async function soak(course: Course): Promise<Acted> {
     const leftSeconds = scenarioSeconds - (monotonicMs() - beganMs) / 1000;
     await course.pass(Math.min(sampleSeconds, leftSeconds));
     const during = await course.look();
-    all.merge(during.latencies.encode());
+    for (const second of during.latencies) all.merge(second.encode());
     const { p50Ms, p99Ms } = during.latency;
     samples.push({
       atSeconds: Number(((monotonicMs() - beganMs) / 1000).toFixed(1)),
@@ -111,7 +111,7 @@ async function soak(course: Course): Promise<Acted> {
       p99Ms,
     });
     if (course.run.stopped || leftSeconds <= sampleSeconds) {
-      return { during: { ...during, latencies: all, latency: latencyOf(all) }, samples };
+      return { during: { ...during, latencies: [all], latency: latencyOf([all]) }, samples };
     }
   }
 }

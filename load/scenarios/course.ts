@@ -26,7 +26,8 @@ const COUNTERS_AGE_MS = 1500;
 export interface Window {
   readonly sum: SumOfParts;
   readonly latency: LatencyEvidence;
-  readonly latencies: Histogram;
+  /** By the second in which they were published. */
+  readonly latencies: readonly Histogram[];
   readonly away: Histogram;
 }
 
@@ -78,7 +79,8 @@ export class Course {
   async look(): Promise<Window> {
     const collected = await this.run.fleet.collect({ window: this.index });
     const parts = collected.flatMap(({ part }): Part[] => (part ? [part] : []));
-    const latencies = merge(parts.map((part) => part.latencies));
+    const seconds = Math.max(0, ...parts.map((part) => part.latencies.length));
+    const latencies = Array.from({ length: seconds }, (_, i) => merge(parts.map((part) => part.latencies[i] ?? [])));
     const away = merge(parts.map((part) => part.awayTimes));
     return { sum: addParts(parts), latency: latencyOf(latencies), latencies, away };
   }
@@ -158,8 +160,12 @@ function merge(encoded: readonly (readonly number[])[]): Histogram {
   return all;
 }
 
-export const latencyOf = (latencies: Histogram): LatencyEvidence => ({
-  pushes: latencies.count,
-  p50Ms: latencies.percentileMs(50),
-  p99Ms: latencies.percentileMs(99),
-});
+export function latencyOf(seconds: readonly Histogram[]): LatencyEvidence {
+  const all = merge(seconds.map((second) => second.encode()));
+  return {
+    pushes: all.count,
+    p50Ms: all.percentileMs(50),
+    p99Ms: all.percentileMs(99),
+    p99BySecondMs: seconds.map((second) => second.percentileMs(99)),
+  };
+}

@@ -10,6 +10,8 @@ export interface LatencyEvidence {
   readonly pushes: number;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
+  /** Of what was published in each second of the window, at most 60 of them. */
+  readonly p99BySecondMs: readonly (number | null)[];
 }
 
 export interface Sample {

@@ -1,10 +1,14 @@
 /**
- * Latencies of pushes in one window of a scenario, of connections that nothing has happened to in it. Runs in generators.
+ * Latencies of pushes in one window of a scenario, of connections that nothing has happened to in it, by the second in which
+ * they were published. Runs in generators.
  */
 import { type EncodedHistogram, Histogram } from "../histogram.js";
 
+/** Later ones are counted with the last. */
+const MOST_SECONDS = 60;
+
 export class Latencies {
-  private readonly times = new Histogram();
+  private readonly seconds: Histogram[] = [];
   /** The window in which something last happened to a connection: it was away, or it did not read. */
   private readonly touched: Uint32Array;
   private index = 1;
@@ -17,7 +21,7 @@ export class Latencies {
   window(index: number, atMs: number): void {
     this.index = index;
     this.atMs = atMs;
-    this.times.reset();
+    for (const times of this.seconds) times.reset();
   }
 
   touch(number: number): void {
@@ -26,10 +30,13 @@ export class Latencies {
 
   record(number: number, publishedAtMs: number, nowMs: number): void {
     // What was published earlier belongs to the window before.
-    if (this.touched[number] !== this.index && publishedAtMs >= this.atMs) this.times.recordMs(nowMs - publishedAtMs);
+    if (this.touched[number] === this.index || publishedAtMs < this.atMs) return;
+    const second = Math.min(MOST_SECONDS - 1, Math.floor((publishedAtMs - this.atMs) / 1000));
+    while (this.seconds.length <= second) this.seconds.push(new Histogram());
+    this.seconds[second]!.recordMs(nowMs - publishedAtMs);
   }
 
-  encode(): EncodedHistogram {
-    return this.times.encode();
+  encode(): readonly EncodedHistogram[] {
+    return this.seconds.map((times) => times.encode());
   }
 }

@@ -12,6 +12,7 @@ export function scenarioRows(found: ScenarioEvidence): Row[] {
     ...returns(found),
     ["pushes", pushes(found)],
     ["push latency", `before ${latency(found.latency.before)}; during ${latency(found.latency.during)}`],
+    ...latencyBySecond(found),
     ["kernel", kernel(found)],
     ["gateway", gateway(found)],
     ...soaked(found),
@@ -86,6 +87,14 @@ function pushes({ messages: m, publications: p, topics }: ScenarioEvidence): str
 
 const latency = ({ pushes: n, p50Ms, p99Ms }: LatencyEvidence): string =>
   `p50 ${time(p50Ms)}, p99 ${time(p99Ms)} (${grouped(n)})`;
+
+function latencyBySecond({ latency: { during } }: ScenarioEvidence): Row[] {
+  const times = during.p99BySecondMs;
+  if (times.length < 2) return [];
+  return [
+    ["p99 by second", times.slice(0, MOST_SECONDS).map(time).join(", ") + (times.length > MOST_SECONDS ? " …" : "")],
+  ];
+}
 
 function kernel({ kernel: k }: ScenarioEvidence): string {
   const overflows = `listen overflows ${grouped(k.listenOverflows)}, SYN queue drops ${grouped(k.requestQueueDrops)}`;

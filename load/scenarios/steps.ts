@@ -71,8 +71,8 @@ export interface Part {
   readonly awayTimes: EncodedHistogram;
   /** Of the window: returns in each second of it. */
   readonly returnsBySecond: readonly number[];
-  /** Of the window: latencies of connections that were neither away nor paused in it. */
-  readonly latencies: EncodedHistogram;
+  /** Of the window: latencies of connections that were neither away nor paused in it, by the second of publication. */
+  readonly latencies: readonly EncodedHistogram[];
   /** The last return, and the last moment at which a connection that came back had all it had missed; 0 for never. */
   readonly lastBackAtMs: number;
   readonly lastCaughtUpAtMs: number;

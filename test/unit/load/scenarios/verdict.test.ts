@@ -5,6 +5,7 @@ import type { Sample, ScenarioEvidence } from "../../../../load/scenarios/eviden
 import { scenarioRows } from "../../../../load/scenarios/report.js";
 import { type Bars, growthOf, judgeScenario, settleBarSeconds } from "../../../../load/scenarios/verdict.js";
 
+const latency = (pushes: number, p99Ms: number) => ({ pushes, p50Ms: 1, p99Ms, p99BySecondMs: [p99Ms] });
 const BARS: Bars = { settleFactor: 2, latencyFactor: 3, latencyFloorMs: 250, slowBytes: 65_536, growthPerHour: 0.05 };
 
 const GOOD: ScenarioEvidence = {
@@ -21,7 +22,7 @@ const GOOD: ScenarioEvidence = {
     ...{ delivered: 1e5, duplicates: 0, gaps: 0, lost: 0, behindConnections: 0, behindMessages: 0 },
     ...{ dropped: 0, replaced: 0, voided: 0, resets: 0 },
   },
-  latency: { before: { pushes: 1000, p50Ms: 1, p99Ms: 100 }, during: { pushes: 1000, p50Ms: 1, p99Ms: 299 } },
+  latency: { before: latency(1000, 100), during: latency(1000, 299) },
   kernel: { listenOverflows: 0, listenDrops: 0, requestQueueDrops: 0, synRetransmits: 9 },
   gateway: {
     ...{ notReadySeconds: 0.5, restarts: 1, refused: {}, unsent: {} },
@@ -74,11 +75,8 @@ describe("verdict on a scenario", () => {
   });
 
   it("latency: three times what it was, or the floor", () => {
-    assert.match(
-      judged({ latency: { during: { pushes: 1, p50Ms: 1, p99Ms: 301 } } }).join(),
-      /rose from 100\.0 to 301\.0/,
-    );
-    const quick = { before: { pushes: 1, p50Ms: 1, p99Ms: 2 }, during: { pushes: 1, p50Ms: 1, p99Ms: 249 } };
+    assert.match(judged({ latency: { during: latency(1, 301) } }).join(), /rose from 100\.0 to 301\.0/);
+    const quick = { before: latency(1, 2), during: latency(1, 249) };
     assert.deepEqual(judged({ latency: quick }), []);
   });
 
