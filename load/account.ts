@@ -51,7 +51,8 @@ export class Account {
         this.odd("unexpected heartbeat answer");
         break;
       case "event":
-        this.odd(`event ${message.name}`);
+        // Advice, for those who come back.
+        if (message.name !== "retry") this.odd(`event ${message.name}`);
         break;
       case "subscribed":
         this.odd("second subscription answer");

@@ -21,7 +21,7 @@ const HEARTBEAT = clientFrame(OPCODE.text, Buffer.from(HEARTBEAT_TEXT));
 const CLOSE = closeFrame(1000);
 const EMPTY_PONG = clientFrame(OPCODE.pong, Buffer.alloc(0));
 const WATCHED = libc.EPOLLIN | libc.EPOLLRDHUP;
-const ENDED = libc.EPOLLRDHUP | libc.EPOLLHUP | libc.EPOLLERR;
+export const ENDED = libc.EPOLLRDHUP | libc.EPOLLHUP | libc.EPOLLERR;
 
 export class Connections implements FrameSink {
   private readonly states: Uint8Array;
@@ -145,6 +145,11 @@ export class Connections implements FrameSink {
   }
 
   private subscription(fd: number, message: Message): void {
+    // Advice may come before the answer, which may have to wait for the hub.
+    if (message.kind === "event" && message.name === "retry") {
+      this.events.message(fd, message);
+      return;
+    }
     if (message.kind !== "subscribed" || message.code !== 0 || !this.isMine(fd, message.topic)) {
       this.end(fd, "bad_answer");
       return;

@@ -6,7 +6,7 @@
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connection-events.js";
-import { Connections } from "./connections.js";
+import { Connections, ENDED } from "./connections.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Numbers } from "./identities.js";
 import { EPOLLET } from "./libc.js";
@@ -21,6 +21,11 @@ const LOOK_EVERY_MS = 500;
 const CALM_LOOK_EVERY_MS = 2000;
 /** Close frames sent and not answered, at most: a million at once would fill the gateway's queues. */
 const CLOSING_LIMIT = 128;
+/**
+ * Connections that ended, seen to in one turn: when a worker dies thousands end at once, and those that did not must not be
+ * found slow because their client was busy with the dead.
+ */
+const ENDINGS_PER_TURN = 64;
 /** Descriptors below and beside the sockets: standard streams, channel, epoll, Node's own. */
 const OWN_DESCRIPTORS = 256;
 
@@ -37,6 +42,8 @@ class Generator implements ConnectionEvents, Readiness {
   /** In a scenario, who comes back. */
   private readonly returning: Returning | undefined;
   private readonly numbers: Numbers;
+  /** Descriptors whose peers have ended; a descriptor that is in use again by then only finds nothing to read. */
+  private readonly endings: number[] = [];
   private reported = "";
   /** Something happened that the coordinator waits for. */
   private urgent = false;
@@ -102,15 +109,18 @@ class Generator implements ConnectionEvents, Readiness {
   // What the poller asks for.
 
   ready(fd: number, events: number): void {
-    this.connections.ready(fd, events);
+    if ((events & ENDED) !== 0) this.endings.push(fd);
+    else this.connections.ready(fd, events);
   }
 
   turn(): boolean {
     this.ramp.turn(monotonicMs());
     this.returning?.turn();
     this.closeSome();
+    for (const fd of this.endings.splice(0, ENDINGS_PER_TURN)) this.connections.ready(fd, ENDED);
     if (this.urgent) this.report();
-    return this.ramp.expecting || this.heartbeats.expecting || this.closing > 0 || this.returning?.expecting === true;
+    const expecting = this.ramp.expecting || this.heartbeats.expecting || this.returning?.expecting === true;
+    return expecting || this.closing > 0 || this.endings.length > 0;
   }
 
   patienceMs(): number {

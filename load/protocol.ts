@@ -39,7 +39,7 @@ export interface Told {
   /** `dropped`: the offsets that were not sent, both included. */
   readonly from: number;
   readonly to: number;
-  /** `goodbye`: the window in which to come back, in milliseconds. */
+  /** `goodbye`, `retry`: the window in which to come back, in milliseconds. */
   readonly afterMs: readonly [number, number] | undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
  * When a client comes back. `sdk` mirrors what the SDK does, written anew so that a fault of it is not shared by its judge:
- * a goodbye's window first, then Retry-After, else a random time up to a bound that doubles with each attempt; close codes
- * say whether at all. `naive` is the fixed pause of a simple client, which obeys nothing. Pure; runs in generators.
+ * a goodbye's window first, then Retry-After, else a random time up to a bound that doubles with each attempt, and begins with
+ * what the gateway told early where the connection ended without a word; close codes say whether at all. `naive` is the fixed pause of a simple client, which obeys nothing. Pure; runs in generators.
  */
 import type { ReturnPolicy } from "./steps.js";
 
@@ -19,6 +19,8 @@ export interface Absence {
   readonly reason: string;
   /** The time drawn from a goodbye's window; NaN without one. */
   readonly orderedMs: number;
+  /** The window that `retry` told for an end without a word; 0 without one. */
+  readonly toldMs: number;
   /** What a refusal asked for; 0 for nothing. */
   readonly retryAfterMs: number;
 }
@@ -32,7 +34,8 @@ export function pauseMs(policy: ReturnPolicy, naiveMs: number, absence: Absence,
   if (advice === "never") return null;
   if (!Number.isNaN(orderedMs)) return orderedMs;
   if (advice === "now" && attempts === 0) return 0;
-  return retryAfterMs + random() * Math.min(GREATEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempts);
+  const firstMs = Math.max(FIRST_PAUSE_MS, absence.toldMs);
+  return retryAfterMs + random() * Math.min(GREATEST_PAUSE_MS, firstMs * 2 ** attempts);
 }
 
 function adviceOf(reason: string): "now" | "window" | "never" {
@@ -42,5 +45,5 @@ function adviceOf(reason: string): "now" | "window" | "never" {
 }
 
 /** The longest time before which nobody need have tried to come back, when nobody gave a window. */
-export const firstPauseMs = (policy: ReturnPolicy, naiveMs: number): number =>
-  policy === "naive" ? naiveMs : FIRST_PAUSE_MS;
+export const firstPauseMs = (policy: ReturnPolicy, naiveMs: number, toldMs: number): number =>
+  policy === "naive" ? naiveMs : Math.max(FIRST_PAUSE_MS, toldMs);

@@ -1,10 +1,13 @@
 /**
- * Who is due when: one time for each connection, 8 bytes, looked through only once the earliest has come. A full look at
- * 18,000 takes some 20 µs. Pure; runs in generators.
+ * Who is due when: a list for each millisecond in which somebody is, so that a turn costs what it hands out, however many
+ * wait. Pure; runs in generators.
  */
 export class Due {
+  /** When each is due; Infinity for those who do not wait. */
   private readonly atMs: Float64Array;
-  private earliestMs = Number.POSITIVE_INFINITY;
+  private readonly lists = new Map<number, number[]>();
+  /** Nobody is due in an earlier millisecond. */
+  private nextMs = Number.POSITIVE_INFINITY;
   waiting = 0;
 
   constructor(connections: number) {
@@ -13,31 +16,41 @@ export class Due {
 
   set(number: number, atMs: number): void {
     if (this.atMs[number] === Number.POSITIVE_INFINITY) this.waiting++;
-    this.atMs[number] = atMs;
-    if (atMs < this.earliestMs) this.earliestMs = atMs;
+    // Whole ones, so that what is left in an old list is known by its time.
+    const ms = Math.ceil(atMs);
+    this.atMs[number] = ms;
+    const list = this.lists.get(ms);
+    if (list) list.push(number);
+    else this.lists.set(ms, [number]);
+    this.nextMs = Math.min(this.nextMs, ms);
   }
 
   /** Hands out at most `most` that are due, and forgets them. */
   take(nowMs: number, most: number, each: (number: number) => void): void {
-    if (nowMs < this.earliestMs || most <= 0) return;
     const taken: number[] = [];
-    let earliestMs = Number.POSITIVE_INFINITY;
-    for (const [number, atMs] of this.atMs.entries()) {
-      if (atMs <= nowMs && taken.length < most) taken.push(number);
-      else if (atMs < earliestMs) earliestMs = atMs;
+    while (this.waiting > 0 && this.nextMs <= nowMs && taken.length < most) {
+      const list = this.lists.get(this.nextMs);
+      const number = list?.pop();
+      if (number === undefined) this.lists.delete(this.nextMs++);
+      else if (this.atMs[number] === this.nextMs) {
+        this.atMs[number] = Number.POSITIVE_INFINITY;
+        this.waiting--;
+        taken.push(number);
+      }
     }
-    this.earliestMs = earliestMs;
-    for (const number of taken) {
-      this.atMs[number] = Number.POSITIVE_INFINITY;
-      this.waiting--;
-    }
+    if (this.waiting === 0) this.forget();
     // Last, because whoever fails at once is set anew.
     taken.forEach(each);
   }
 
   clear(): void {
     this.atMs.fill(Number.POSITIVE_INFINITY);
-    this.earliestMs = Number.POSITIVE_INFINITY;
     this.waiting = 0;
+    this.forget();
+  }
+
+  private forget(): void {
+    this.lists.clear();
+    this.nextMs = Number.POSITIVE_INFINITY;
   }
 }

@@ -50,7 +50,7 @@ export interface ScenarioEvidence {
     /** From the event to the last return, and to the last of them that had all it had missed; null without an event. */
     readonly backSeconds: number | null;
     readonly settleSeconds: number | null;
-    /** The clients' own first pause, and departures over the accept rate. */
+    /** The clients' first pause, their own or the gateway's; the longer of it and departures over the accept rate. */
     readonly firstPauseSeconds: number;
     readonly predictedSeconds: number | null;
     readonly acceptPerSecond: number;

@@ -26,7 +26,7 @@ export const SCENARIO_OPTIONS = {
     default: "sdk",
     choices: RETURN_POLICIES,
     explanation:
-      "How clients come back: as the SDK does (goodbye windows, close codes, Retry-After, random doubling pauses), after a fixed pause, or not at all",
+      "How clients come back: as the SDK does (windows of goodbye and retry, close codes, Retry-After, random doubling pauses), after a fixed pause, or not at all",
   }),
   reconnectSeconds: whole({
     default: 5,

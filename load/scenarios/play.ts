@@ -144,7 +144,7 @@ async function workersNow({ admin }: Course): Promise<number> {
 function returnsOf(course: Course, { acted, after }: Found): ScenarioEvidence["returns"] {
   const { config, run, countersBefore } = course;
   const { sum, away } = after;
-  const firstPauseSeconds = firstPauseMs(config.reconnect, config.reconnectSeconds * 1000) / 1000;
+  const firstPauseSeconds = firstPauseMs(config.reconnect, config.reconnectSeconds * 1000, sum.mostToldMs) / 1000;
   const acceptPerSecond = countersBefore.acceptPerSecond ?? run.acceptPerSecond;
   const stillAway = sum.departures - sum.returns - sum.gone;
   const since = (atMs: number): number | null =>
@@ -163,7 +163,7 @@ function returnsOf(course: Course, { acted, after }: Found): ScenarioEvidence["r
     predictedSeconds:
       acted.eventAtMs === undefined || acceptPerSecond === 0
         ? null
-        : rounded(firstPauseSeconds + sum.departures / acceptPerSecond),
+        : rounded(Math.max(firstPauseSeconds, sum.departures / acceptPerSecond)),
     acceptPerSecond,
     acceptRateFrom: countersBefore.acceptPerSecond === null ? "ramp" : "gateway",
     peakPerSecond: Math.max(0, ...sum.returnsBySecond),

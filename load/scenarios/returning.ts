@@ -20,8 +20,8 @@ import { Latencies } from "./latencies.js";
 import { Positions } from "./positions.js";
 import type { Part, Position, ReturnDuty, Step } from "./steps.js";
 
-/** Attempts begun in one turn, before answers get their turn. */
-const BATCH = 128;
+/** Attempts begun in one turn, before pushes get theirs: each makes the kernel's whole TCP handshake. */
+const BATCH = 32;
 /** How late a client may dial. */
 const TICK_MS = 10;
 const PHASE = { fresh: 0, open: 1, waiting: 2, dialling: 3, gone: 4 } as const;
@@ -34,6 +34,9 @@ export class Returning {
   private readonly attempts: Uint8Array;
   private readonly openedAtMs: Float64Array;
   private readonly orderedMs: Float64Array;
+  /** What the gateway told for an end without a word. */
+  private readonly toldMs: Float32Array;
+  private mostToldMs = 0;
   private readonly latencies: Latencies;
   private readonly unused: number[];
   private readonly churn: Churn;
@@ -60,6 +63,7 @@ export class Returning {
     this.absences = new Absences(n);
     this.openedAtMs = new Float64Array(n);
     this.orderedMs = new Float64Array(n).fill(Number.NaN);
+    this.toldMs = new Float32Array(n);
     this.latencies = new Latencies(n);
     this.unused = Array.from({ length: n }, (_, i) => n - 1 - i);
     this.churn = new Churn(connections, wake);
@@ -154,12 +158,14 @@ export class Returning {
     this.positions.left(number);
     this.latencies.touch(number);
     if (nowMs - this.openedAtMs[number]! >= STABLE_MS) this.attempts[number] = 0;
+    if (/^\d{4}$/.test(reason)) this.toldMs[number] = 0;
     this.away(number, reason, 0);
   }
 
   private away(number: number, reason: string, retryAfterMs: number): void {
     const attempts = this.attempts[number]!;
-    const absence = { attempts, reason, orderedMs: this.orderedMs[number]!, retryAfterMs };
+    const [orderedMs, toldMs] = [this.orderedMs[number]!, this.toldMs[number]!];
+    const absence = { attempts, reason, orderedMs, toldMs, retryAfterMs };
     const afterMs = this.stopped ? null : pauseMs(this.returning.policy, this.returning.naiveMs, absence);
     this.orderedMs[number] = Number.NaN;
     this.attempts[number] = Math.min(attempts + 1, 255);
@@ -194,6 +200,11 @@ export class Returning {
     if (message.name === "goodbye") {
       const [from, to] = message.afterMs ?? [Number.NaN, Number.NaN];
       this.orderedMs[number] = from + Math.random() * (to - from);
+      return true;
+    }
+    if (message.name === "retry") {
+      this.toldMs[number] = message.afterMs?.[1] ?? 0;
+      this.mostToldMs = Math.max(this.mostToldMs, this.toldMs[number]);
       return true;
     }
     if (message.name === "degraded" || message.name === "restored") return true;
@@ -241,6 +252,7 @@ export class Returning {
       ...this.positions.behind((number) => this.phases[number] === PHASE.open && this.headOf(number)),
       ...this.absences.part(),
       gone: this.gone,
+      mostToldMs: this.mostToldMs,
       paused: this.paused,
       latencies: this.latencies.encode(),
       lastCaughtUpAtMs: this.lastCaughtUpAtMs,

@@ -64,6 +64,8 @@ export interface Part {
   readonly returns: number;
   /** Stay away, by the policy or because the gateway said so. */
   readonly gone: number;
+  /** The longest window that the gateway told somebody for an end without a word; 0 for none. */
+  readonly mostToldMs: number;
   /** Failed attempts to come back, by reason. */
   readonly refusals: Tally;
   readonly mostAttempts: number;
@@ -84,7 +86,7 @@ export type SumOfParts = Omit<Part, "awayTimes" | "latencies">;
 /** Adds up all but the histograms. */
 export function addParts(parts: readonly Part[]): SumOfParts {
   const sum = (key: keyof Part): number => parts.reduce((all, part) => all + (part[key] as number), 0);
-  const most = (key: "mostAttempts" | "longestAwayMs" | "lastBackAtMs" | "lastCaughtUpAtMs"): number =>
+  const most = (key: "mostAttempts" | "mostToldMs" | "longestAwayMs" | "lastBackAtMs" | "lastCaughtUpAtMs"): number =>
     Math.max(0, ...parts.map((part) => part[key]));
   const seconds = Math.max(0, ...parts.map((part) => part.returnsBySecond.length));
   return {
@@ -104,6 +106,7 @@ export function addParts(parts: readonly Part[]): SumOfParts {
     gone: sum("gone"),
     refusals: addTallies(parts.map((part) => part.refusals)),
     mostAttempts: most("mostAttempts"),
+    mostToldMs: most("mostToldMs"),
     longestAwayMs: most("longestAwayMs"),
     returnsBySecond: Array.from({ length: seconds }, (_, i) =>
       parts.reduce((all, part) => all + (part.returnsBySecond[i] ?? 0), 0),

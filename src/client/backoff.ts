@@ -1,7 +1,8 @@
 /**
  * When to come back. A close code's range says whether at all (DESIGN.md §3; the gateway's table is in the README); a
  * goodbye's window says when; without one it is full jitter, random(0, min(cap, base · 2^n)), where n counts attempts
- * since the last connection that lasted: a gateway that accepts and drops must not be hammered. Pure but for `random`.
+ * since the last connection that lasted: a gateway that accepts and drops must not be hammered. The base is ours, or the
+ * window that the gateway told early (`retry`) where the connection then ended without a word. Pure but for `random`.
  */
 
 /** What a close code asks of the client. */
@@ -34,21 +35,37 @@ export interface Delay {
 export class Backoff {
   #attempts = 0;
   #window: readonly [number, number] | undefined;
+  /** Told by the gateway for an end without a word; 0 for nothing. */
+  #toldMs = 0;
+  #baseMs: number;
 
-  constructor(private readonly settings: BackoffSettings) {}
+  constructor(private readonly settings: BackoffSettings) {
+    this.#baseMs = settings.baseMs;
+  }
+
+  /** A new connection, to a gateway that has not told anything yet. */
+  opened(): void {
+    this.#toldMs = 0;
+  }
+
+  /** Thousands would come back with us, should the connection end without a word. */
+  told(afterMs: readonly [number, number]): void {
+    this.#toldMs = afterMs[1];
+  }
 
   /** The window of a goodbye; it counts for the next delay only. */
   order(afterMs: readonly [number, number]): void {
     this.#window = afterMs;
   }
 
-  /** A connection ended, after `openMs` of being open. */
-  ended(openMs: number): void {
+  /** A connection ended, after `openMs` of being open; `wordless` when the other side did it, without a close frame. */
+  ended(openMs: number, wordless: boolean): void {
     if (openMs >= this.settings.stableMs) this.#attempts = 0;
+    this.#baseMs = wordless ? Math.max(this.settings.baseMs, this.#toldMs) : this.settings.baseMs;
   }
 
   next(advice: Exclude<Advice, "never">): Delay {
-    const { random, baseMs, capMs } = this.settings;
+    const { random, capMs } = this.settings;
     const attempts = this.#attempts++;
     if (this.#window) {
       const [from, to] = this.#window;
@@ -56,6 +73,6 @@ export class Backoff {
       return { delayMs: from + random() * (to - from), ordered: true };
     }
     if (advice === "now" && attempts === 0) return { delayMs: 0, ordered: false };
-    return { delayMs: random() * Math.min(capMs, baseMs * 2 ** attempts), ordered: false };
+    return { delayMs: random() * Math.min(capMs, this.#baseMs * 2 ** attempts), ordered: false };
   }
 }

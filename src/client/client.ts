@@ -127,7 +127,7 @@ export class MegagateClient {
     this.#connection = new Connection(socket, this.#settings, {
       opened: () => this.#opened(),
       received: (data) => this.#received(data),
-      ended: (code, reason) => this.#lost(code, reason),
+      ended: (code, reason, given) => this.#lost(code, reason, code === ABNORMAL && !given),
       isOverdue: () => this.#feeds.isOverdue(2 * this.#settings.answerTimeoutMs),
     });
   }
@@ -146,6 +146,7 @@ export class MegagateClient {
     this.#step.clear();
     this.#openedMs = this.#settings.clock.now();
     this.counts.connections += 1;
+    this.#backoff.opened();
     this.#feeds.connected();
     this.#move("open", {});
   }
@@ -159,6 +160,9 @@ export class MegagateClient {
         this.#events.emit("goodbye", { reason, afterMs });
         break;
       }
+      case "retry":
+        if (message.afterMs) this.#backoff.told(message.afterMs);
+        break;
       case "degraded":
       case "restored":
         this.#events.emit(message.kind, {});
@@ -180,9 +184,9 @@ export class MegagateClient {
     }
   }
 
-  #lost(code: number, reason: string): void {
+  #lost(code: number, reason: string, wordless = false): void {
     if (this.#state === "closed") return;
-    if (this.#state === "open") this.#backoff.ended(this.#settings.clock.now() - this.#openedMs);
+    if (this.#state === "open") this.#backoff.ended(this.#settings.clock.now() - this.#openedMs, wordless);
     this.#attempt += 1;
     this.#connection = undefined;
     this.#feeds.disconnected();

@@ -10,8 +10,8 @@ import type { WebSocketLike } from "./surroundings.js";
 export interface ConnectionListener {
   opened(): void;
   received(data: unknown): void;
-  /** The last call. */
-  ended(code: number, reason: string): void;
+  /** The last call. `given` when it was this side that gave the connection up. */
+  ended(code: number, reason: string, given: boolean): void;
   isOverdue(): boolean;
 }
 
@@ -43,7 +43,7 @@ export class Connection {
     };
     socket.onclose = (event: { readonly code: number; readonly reason: string }) => {
       this.#letGo();
-      listener.ended(event.code, event.reason);
+      listener.ended(event.code, event.reason, false);
     };
     // Says nothing that the close after it does not say.
     socket.onerror = ignore;
@@ -64,7 +64,7 @@ export class Connection {
     this.#letGo();
     if (this.socket.terminate) this.socket.terminate();
     else this.socket.close();
-    this.listener.ended(ABNORMAL, reason);
+    this.listener.ended(ABNORMAL, reason, true);
   }
 
   /** The client wants no more; nothing is reported. */

@@ -54,6 +54,7 @@ export type ServerMessage =
   | ResetMessage
   | { readonly kind: "dropped"; readonly topic: string; readonly from: number; readonly to: number }
   | { readonly kind: "goodbye"; readonly reason: string; readonly afterMs: readonly [number, number] | undefined }
+  | { readonly kind: "retry"; readonly afterMs: readonly [number, number] | undefined }
   | { readonly kind: "degraded" | "restored" | "done" | "other" };
 
 export type Request =
@@ -112,6 +113,8 @@ function parseEvent(event: string, fields: Fields): ServerMessage {
       const { reason } = fields;
       return { kind: "goodbye", reason: typeof reason === "string" ? reason : "", afterMs: windowOf(fields.reconnect) };
     }
+    case "retry":
+      return { kind: "retry", afterMs: windowOf(fields.reconnect) };
     case "degraded":
     case "restored":
       return { kind: event };

@@ -66,7 +66,7 @@ export class Supervisor {
     this.#port = config.port;
     this.#adminPort = config.adminPort;
     const rate = config.acceptRate || priorRate(availableParallelism());
-    this.#budget = { rate, windowMs: returnWindowMs(config.connections, rate) };
+    this.#budget = { rate, windowMs: returnWindowMs(0, rate) };
     this.#ownsRunDir = config.runDir === "";
     this.#runDir = this.#ownsRunDir ? mkdtempSync(join(tmpdir(), "megagate-")) : config.runDir;
     if (Buffer.byteLength(this.#runDir) > MAX_RUN_DIR_BYTES) {

@@ -8,12 +8,14 @@
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
 import { returnRate } from "../admission/budget.js";
+import { Outlook } from "../admission/outlook.js";
 import { Link } from "../hub/link.js";
 import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { type Farewell, sayFarewell } from "../session/farewell.js";
+import { retryEvent } from "../session/protocol.js";
 import { Sessions } from "../session/session.js";
 import type { Waiter } from "../session/waiting.js";
 import { Listener } from "../socket/listener.js";
@@ -65,7 +67,11 @@ async function start(given: StartWorker): Promise<Running> {
   };
   const link = await linked(given, topics, reply);
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
-  const ticking = everySecond(admission, () => count(link, topics, listener, sessions));
+  const outlook = new Outlook();
+  const ticking = everySecond(admission, () => {
+    count(link, topics, listener, sessions);
+    foretell(outlook, admission, sessions);
+  });
   const ownDescriptors = openDescriptors();
   let orphaned = given.farewell;
   tell({ type: "ready" });
@@ -169,6 +175,13 @@ function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
     delay.reset();
     act();
   }, EVERY_MS);
+}
+
+/** Clients learn early how to come back if this process dies without a word. */
+function foretell(outlook: Outlook, admission: Admission, sessions: Sessions): void {
+  const isNews = outlook.look(admission.windowMs, Date.now());
+  sessions.greeting = outlook.windowMs === undefined ? undefined : retryEvent(outlook.windowMs);
+  if (isNews && sessions.greeting) void sessions.tellAll(sessions.greeting);
 }
 
 function count(link: Link, topics: Topics<Waiter>, listener: Listener, sessions: Sessions): void {

@@ -157,6 +157,11 @@ export function errorReply(error: GatewayError, reqtype?: string, id?: RequestId
   return reply({ ...error.toJSON(), reqtype, id });
 }
 
+/** Said early: the window for the random wait of a client whose connection ends without a word. */
+export function retryEvent(windowMs: number): Buffer {
+  return reply({ event: "retry", reconnect: { afterMs: [0, windowMs] } });
+}
+
 /** Sent before a close that the client could not foresee; `afterMs` is the window for its random wait. */
 export function goodbye(reason: string, windowMs: number): Buffer {
   return reply({ event: "goodbye", reason, reconnect: { afterMs: [0, windowMs] } });

@@ -39,7 +39,12 @@ type SessionConfig = Pick<
 
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 
+/** Sockets that are told something in one turn of the loop. */
+const TOLD_PER_TURN = 256;
+
 export class Sessions {
+  /** What newcomers are told of their own accord, after the answers to the topics of their URL. */
+  greeting: Buffer | undefined;
   readonly #open = new Set<Socket>();
   readonly following: Following;
   readonly talkers: Talkers;
@@ -80,6 +85,20 @@ export class Sessions {
     this.#open.add(socket);
     counters[SLOT.accepted]! += 1;
     for (const wish of topics) this.following.subscribe(socket, wish);
+    if (this.greeting) this.#tell(socket, this.greeting);
+  }
+
+  /** Says to everybody who is here what helps them but is not owed: whoever reads slowly goes without. */
+  async tellAll(message: Buffer): Promise<void> {
+    let told = 0;
+    for (const socket of this.#open) {
+      this.#tell(socket, message);
+      if (++told % TOLD_PER_TURN === 0) await new Promise(setImmediate);
+    }
+  }
+
+  #tell(socket: Socket, message: Buffer): void {
+    if (!this.parking.has(socket) && socket.getBufferedAmount() === 0) this.#hand(socket, message);
   }
 
   /** A message came; `bytes` is only valid during the call. */

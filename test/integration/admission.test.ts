@@ -60,6 +60,26 @@ async function counted(gateway: Gateway, reason: string): Promise<void> {
 const address = async (gateway: Gateway): Promise<Address> =>
   (await (await fetch(`http://127.0.0.1:${gateway.port}/bcall/url`)).json()) as Address;
 
+it("clients are told early how to come back after an end without a word, once there are many", async () => {
+  await using gateway = await Gateway.start("--workers", "2", "--accept-rate", "20");
+  const first = await Client.open(`${gateway.url}?topics=t`);
+  // 40 need 4 s at half the rate; three tenths of them more than one.
+  const clients = await openUpTo(gateway, 40, 4000);
+  const told = await first.find("what to do", (message) => message.event === "retry");
+  assert.deepEqual(told, { event: "retry", reconnect: { afterMs: [0, 2000] } });
+  const late = await until(
+    "a newcomer",
+    () => tryOpen(`${gateway.url}?topics=t`),
+    (client) => client !== undefined,
+  );
+  await late!.find("what to do", (message) => message.event === "retry");
+  assert.deepEqual(
+    late!.messages.map((message) => message.reqtype ?? message.event),
+    ["Subscribe", "retry"],
+  );
+  await Promise.all([first, late!, ...clients].map((client) => client.end()));
+});
+
 it("the total limit is exact over two workers, and a place that is freed is taken again", async () => {
   await using gateway = await Gateway.start("--workers", "2", "--max-connections", "61");
   const clients = await openUpTo(gateway, 61, 400);

@@ -131,6 +131,32 @@ describe("client reconnects", () => {
     place.client.close();
   });
 
+  it("within the window that was told early, where the connection ends without a word", () => {
+    const place = opened();
+    place.socket.give({ event: "retry", reconnect: { afterMs: [0, 8000] } });
+    place.socket.end(1006);
+    assert.deepEqual(place.clock.pending, [4000]);
+    place.clock.advance(4000);
+    place.socket.end(1006);
+    assert.deepEqual(place.clock.pending, [8000], "half of 8 s · 2");
+    place.clock.advance(8000);
+    place.socket.open();
+    place.socket.end(1006);
+    assert.deepEqual(place.clock.pending, [2000], "the new connection was told nothing: half of base · 4");
+    place.client.close();
+  });
+
+  for (const why of ["a close frame", "our own silence"]) {
+    it(`with its own delays after ${why}, whatever was told early`, () => {
+      const place = opened({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
+      place.socket.give({ event: "retry", reconnect: { afterMs: [0, 8000] } });
+      if (why === "a close frame") place.socket.end(1012);
+      else place.clock.advance(22_500);
+      assert.deepEqual([place.client.state, place.clock.pending], ["waiting", [500]]);
+      place.client.close();
+    });
+  }
+
   it("after delays that grow to the cap; only a connection that lasted makes them small again", () => {
     const place = opened({ baseMs: 1000, capMs: 5000, stableMs: 10_000 });
     place.random = 1;

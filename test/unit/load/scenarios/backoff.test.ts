@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { pauseMs } from "../../../../load/scenarios/backoff.js";
 
-const ABSENCE = { attempts: 0, reason: "ECONNRESET", orderedMs: Number.NaN, retryAfterMs: 0 };
+const ABSENCE = { attempts: 0, reason: "ECONNRESET", orderedMs: Number.NaN, toldMs: 0, retryAfterMs: 0 };
 const half = (): number => 0.5;
 
 describe("pause before coming back", () => {
@@ -15,6 +15,12 @@ describe("pause before coming back", () => {
   it("sdk: a goodbye's window stands above all, Retry-After comes before the random part", () => {
     assert.equal(pauseMs("sdk", 0, { ...ABSENCE, orderedMs: 42_000, retryAfterMs: 9000 }, half), 42_000);
     assert.equal(pauseMs("sdk", 0, { ...ABSENCE, reason: "http_503", retryAfterMs: 5000 }, half), 5500);
+  });
+
+  it("sdk: what was told early is the first bound, where it is longer than the SDK's own", () => {
+    const pauses = [0, 1, 2].map((attempts) => pauseMs("sdk", 0, { ...ABSENCE, toldMs: 8000, attempts }, half));
+    assert.deepEqual(pauses, [4000, 8000, 15_000]);
+    assert.equal(pauseMs("sdk", 0, { ...ABSENCE, toldMs: 500 }, half), 500);
   });
 
   it("sdk: close codes say at once, or never", () => {
@@ -29,7 +35,7 @@ describe("pause before coming back", () => {
   });
 
   it("naive: the same pause whatever is said; none: never", () => {
-    const told = { attempts: 7, reason: "4300", orderedMs: 60_000, retryAfterMs: 9000 };
+    const told = { attempts: 7, reason: "4300", orderedMs: 60_000, toldMs: 8000, retryAfterMs: 9000 };
     assert.equal(pauseMs("naive", 5000, told), 5000);
     assert.equal(pauseMs("none", 5000, ABSENCE), null);
   });

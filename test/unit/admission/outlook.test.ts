@@ -1,0 +1,33 @@
+/** The window that clients are told early: in steps, longer at once, shorter when that has lasted. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Outlook, unannouncedWindowMs } from "../../../src/admission/outlook.js";
+
+describe("the window for ends without a word", () => {
+  it("is what three tenths of the clients need, as a power of two seconds, between one and eight", () => {
+    assert.deepEqual(
+      [0, 1000, 3333, 3334, 6000, 7000, 20_000, 26_666, 1e6].map(unannouncedWindowMs),
+      [1000, 1000, 1000, 2000, 2000, 4000, 8000, 8000, 8000],
+    );
+  });
+
+  it("is news when it has grown, and is not said where it is what clients assume", () => {
+    const outlook = new Outlook();
+    assert.deepEqual([outlook.look(0, 0), outlook.windowMs], [false, undefined]);
+    assert.deepEqual([outlook.look(6000, 1000), outlook.windowMs], [true, 2000]);
+    assert.deepEqual([outlook.look(6500, 2000), outlook.windowMs], [false, 2000]);
+    assert.deepEqual([outlook.look(50_000, 3000), outlook.windowMs], [true, 8000]);
+  });
+
+  it("becomes shorter for newcomers when there have been fewer for a minute", () => {
+    const outlook = new Outlook();
+    outlook.look(20_000, 0);
+    const seen = [1000, 30_000, 31_000, 32_000, 91_000, 92_000].map((nowMs) => {
+      // For a moment everybody is back.
+      const news = outlook.look(nowMs === 31_000 ? 20_000 : 0, nowMs);
+      return [news, outlook.windowMs];
+    });
+    const kept = [false, 8000];
+    assert.deepEqual(seen, [kept, kept, kept, kept, kept, [false, undefined]]);
+  });
+});
