@@ -5,8 +5,8 @@
 import { monotonicMs } from "../clock.js";
 import { Histogram } from "../histogram.js";
 import { type Course, latencyOf, type Window } from "./course.js";
-import type { Sample } from "./evidence.js";
-import { confirmedWorkers } from "./gateway.js";
+import type { Sample, ScenarioEvidence } from "./evidence.js";
+import { askRoll, confirmedWorkers, fullest } from "./gateway.js";
 import { type ScenarioName, shareOf } from "./options.js";
 
 /** What an act leaves for the evidence. */
@@ -16,6 +16,7 @@ export interface Acted {
   /** When it happened, on the common clock; null for what goes on all the time. */
   readonly eventAtMs?: number;
   readonly killed?: number;
+  readonly rolled?: NonNullable<ScenarioEvidence["rolled"]>;
   readonly paused?: number;
   readonly bytesDuring?: number | null;
   readonly samples?: readonly Sample[];
@@ -23,7 +24,14 @@ export interface Acted {
 
 export type Act = (course: Course) => Promise<Acted>;
 
-export const ACTS: Readonly<Record<Exclude<ScenarioName, "steady">, Act>> = { storm, churn, slow, drill, soak };
+export const ACTS: Readonly<Record<Exclude<ScenarioName, "steady">, Act>> = {
+  storm,
+  churn,
+  slow,
+  drill,
+  restart,
+  soak,
+};
 
 /** A share is reset at once; everybody comes back. */
 async function storm(course: Course): Promise<Acted> {
@@ -44,6 +52,26 @@ async function drill(course: Course): Promise<Acted> {
   for (const { pid } of victims) process.kill(pid, "SIGKILL");
   if (victims.some(({ connections }) => connections > 0)) await course.noticed();
   return { during: await afterEvent(course, eventAtMs), eventAtMs, killed: victims.length };
+}
+
+const ROLL_LOOK_SECONDS = 0.25;
+
+/** Every worker is replaced, one after the other; their clients move to the others, and to the new ones. */
+async function restart(course: Course): Promise<Acted> {
+  course.run.enter("rolling restart");
+  const { url } = course.admin;
+  const eventAtMs = course.window();
+  let [roll, fullestWorker, workerCap] = [await askRoll(url, "POST"), 0, 0];
+  while (roll.state === "rolling" && !course.run.stopped) {
+    await course.pass(ROLL_LOOK_SECONDS);
+    const { most, cap } = await fullest(url);
+    [roll, fullestWorker, workerCap] = [await askRoll(url, "GET"), Math.max(fullestWorker, most), cap];
+  }
+  const { state, replaced, of } = roll;
+  if (state !== "done") course.run.complaints.push(`${replaced} of ${of} workers were replaced: ${roll.detail}`);
+  const rolled = { state, replaced, of, seconds: Math.round((monotonicMs() - eventAtMs) / 100) / 10 };
+  const during = await afterEvent(course, eventAtMs);
+  return { during, eventAtMs, rolled: { ...rolled, fullestWorker, workerCap } };
 }
 
 /** Until all are back, and for as long as the baseline was. */

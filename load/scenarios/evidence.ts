@@ -36,6 +36,16 @@ export interface ScenarioEvidence {
   };
   /** Processes that got SIGKILL. */
   readonly killedWorkers: number;
+  /** restart: what the gateway says of its rolling restart; null in other scenarios. */
+  readonly rolled: {
+    readonly state: string;
+    readonly replaced: number;
+    readonly of: number;
+    readonly seconds: number;
+    /** Connections of the fullest worker, looked at four times a second, and at how many one takes no more. */
+    readonly fullestWorker: number;
+    readonly workerCap: number;
+  } | null;
   readonly workers: number;
   /** Connections that stopped reading for a while. */
   readonly paused: number;

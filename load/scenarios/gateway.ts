@@ -19,8 +19,28 @@ export interface Worker {
   readonly connections: number;
 }
 
-async function ask(adminUrl: string, path: string): Promise<Response> {
-  return await fetch(`${adminUrl.replace(/\/$/, "")}${path}`, { signal: AbortSignal.timeout(WITHIN_MS) });
+async function ask(adminUrl: string, path: string, method = "GET"): Promise<Response> {
+  return await fetch(`${adminUrl.replace(/\/$/, "")}${path}`, { method, signal: AbortSignal.timeout(WITHIN_MS) });
+}
+
+export interface Roll {
+  readonly state: string;
+  readonly replaced: number;
+  readonly of: number;
+  readonly detail: string;
+}
+
+/** How a rolling restart stands, or the answer to being asked for one. Throws `failed` when the gateway will not. */
+export async function askRoll(adminUrl: string, method: "GET" | "POST"): Promise<Roll> {
+  const answer = await ask(adminUrl, "/restart-workers", method);
+  if (answer.ok) return (await answer.json()) as Roll;
+  throw new GatewayError("failed", `the gateway does not restart its workers: ${await answer.text()}`);
+}
+
+/** Connections of the fullest worker, and at how many a worker takes no more. */
+export async function fullest(adminUrl: string): Promise<{ most: number; cap: number }> {
+  const { workers, cap } = (await (await ask(adminUrl, "/drain")).json()) as { workers: number[]; cap: number };
+  return { most: Math.max(0, ...workers), cap };
 }
 
 /** The gateway's workers, each confirmed: a child of its supervisor, on this host. Throws `refused` for one that is not. */
@@ -65,7 +85,7 @@ export async function readCounters(adminUrl: string): Promise<GatewayCounters> {
 
 export function parseCounters(text: string): GatewayCounters {
   const sample = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN);
-  const rate = sample("megagate_accept_budget_per_second");
+  const rate = sample("megagate_accept_rate_budget");
   return {
     restarts: sample("megagate_worker_restarts_total"),
     acceptPerSecond: rate > 0 ? rate : null,

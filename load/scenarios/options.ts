@@ -6,7 +6,7 @@ import { bytes, type ConfigOf, choice, text, whole } from "../../src/config/tabl
 import { LOAD_OPTIONS } from "../options.js";
 import { RETURN_POLICIES } from "./steps.js";
 
-export const SCENARIOS = ["steady", "storm", "churn", "slow", "drill", "soak"] as const;
+export const SCENARIOS = ["steady", "storm", "churn", "slow", "drill", "restart", "soak"] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];
 
 const share = (row: { default: string; explanation: string }): ReturnType<typeof text> =>
@@ -40,7 +40,7 @@ export const SCENARIO_OPTIONS = {
     min: 1,
     max: 604_800,
     unit: "seconds",
-    explanation: "How long churn, slow and soak last; storm and drill last until everybody is back",
+    explanation: "How long churn, slow and soak last; storm, drill and restart last until everybody is back",
   }),
   baselineSeconds: whole({
     default: 10,

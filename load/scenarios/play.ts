@@ -38,7 +38,7 @@ export function scenarioOf(config: ScenarioConfig): Scenario {
 }
 
 function refuseTooLong({ scenario, scenarioSeconds, baselineSeconds, timeLimitSeconds }: ScenarioConfig): void {
-  const seconds = baselineSeconds + (scenario === "storm" || scenario === "drill" ? 0 : scenarioSeconds);
+  const seconds = baselineSeconds + (/^(?:storm|drill|restart)$/.test(scenario) ? 0 : scenarioSeconds);
   if (seconds < timeLimitSeconds) return;
   throw new GatewayError(
     "refused",
@@ -105,6 +105,7 @@ async function evidenceOf(course: Course, found: Found): Promise<ScenarioEvidenc
       failed: publisher.failures,
     },
     killedWorkers: acted.killed ?? 0,
+    rolled: acted.rolled ?? null,
     workers: await workersNow(course),
     paused,
     returns: returnsOf(course, found),
@@ -161,7 +162,7 @@ function returnsOf(course: Course, { acted, after }: Found): ScenarioEvidence["r
     settleSeconds: complete ? since(lastMs) : null,
     firstPauseSeconds,
     predictedSeconds:
-      acted.eventAtMs === undefined || acceptPerSecond === 0
+      acted.eventAtMs === undefined || acceptPerSecond === 0 || acted.rolled !== undefined
         ? null
         : rounded(Math.max(firstPauseSeconds, sum.departures / acceptPerSecond)),
     acceptPerSecond,

@@ -25,6 +25,7 @@ function inShort({
   reconnectSeconds,
   killedWorkers,
   workers,
+  rolled,
   paused,
   returns: r,
 }: ScenarioEvidence): string {
@@ -38,6 +39,8 @@ function inShort({
       return `${grouped(r.departures)} left and came back, ${back}`;
     case "drill":
       return `${killedWorkers} of ${workers} workers killed, ${grouped(r.departures)} connections lost, ${back}`;
+    case "restart":
+      return `${rolled?.replaced ?? 0} of ${rolled?.of ?? 0} workers replaced in ${seconds(rolled?.seconds ?? null)}, the fullest held ${grouped(rolled?.fullestWorker ?? 0)} of ${grouped(rolled?.workerCap ?? 0)}; ${grouped(r.departures)} connections moved, ${back}`;
     case "slow":
       return `${grouped(paused)} stopped reading for a while, ${back} when cut`;
     case "soak":

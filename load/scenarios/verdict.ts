@@ -21,6 +21,8 @@ const EXPECTED_ENDS: Readonly<Record<ScenarioName, RegExp>> = {
   churn: /^left$/,
   // A killed process says nothing: the kernel ends or resets its sockets.
   drill: /^(?:eof|ECONNRESET|EPIPE)$/,
+  // Service restart: never without the word.
+  restart: /^1012$/,
   // Slow readers may be cut; whom it may not happen to is counted apart.
   slow: /./,
   soak: /^$/,
@@ -55,11 +57,11 @@ function returnFaults({ name, reconnect, returns }: ScenarioEvidence): string[] 
   return faults;
 }
 
-/** Both sides know the clients' own pause; what the gateway is held to is the rest. */
+/** In a storm both sides know the clients' own pause; what the gateway is held to is the rest. */
 export function settleBarSeconds(found: ScenarioEvidence, factor: number): number | null {
-  const { predictedSeconds: predicted, firstPauseSeconds: pause } = found.returns;
+  const { predictedSeconds: predicted, firstPauseSeconds: pause, departures, acceptPerSecond } = found.returns;
   if (predicted === null) return null;
-  return found.name === "drill" ? factor * predicted : pause + factor * (predicted - pause);
+  return found.name === "drill" ? factor * predicted : pause + (factor * departures) / acceptPerSecond;
 }
 
 function settleFaults(found: ScenarioEvidence, { settleFactor }: Bars): string[] {
@@ -103,6 +105,10 @@ function gatewayFaults(found: ScenarioEvidence, bars: Bars): string[] {
   const overflows = kernel.listenOverflows + kernel.requestQueueDrops;
   if (name === "storm" && overflows > 0)
     faults.push(`listen queues overflowed ${grouped(overflows)} times on this host`);
+  if (found.rolled && found.rolled.fullestWorker > found.rolled.workerCap) {
+    const { fullestWorker, workerCap } = found.rolled;
+    faults.push(`a worker held ${grouped(fullestWorker)} connections, above its cap of ${grouped(workerCap)}`);
+  }
   const unasked = gateway.restarts - killedWorkers;
   if (unasked > 0) faults.push(`${unasked} workers restarted that nobody had killed`);
   if (gateway.bytesPerPaused !== null && gateway.bytesPerPaused > bars.slowBytes) {

@@ -71,6 +71,7 @@ describe("load scenarios", () => {
     assert.deepEqual([found.killedWorkers, found.workers, found.gateway.restarts], [2, 3, 2]);
     assert.ok(found.returns.departures > 300 && found.returns.departures < 900, String(found.returns.departures));
     assert.deepEqual([found.returns.returned, found.returns.away], [found.returns.departures, 0]);
+    assert.equal(found.returns.acceptRateFrom, "gateway");
     assert.ok(found.returns.predictedSeconds! > 0 && found.returns.settleSeconds! > 0);
     assert.ok(found.latency.during.pushes > 0, "untouched sockets went on receiving");
     assertNothingLost(found);
@@ -80,6 +81,17 @@ describe("load scenarios", () => {
       gone.map(({ role }) => role),
       ["worker", "worker"],
     );
+  });
+
+  it("restart: every worker is replaced, and everybody is told to move", async () => {
+    await using gateway = await Gateway.start("--workers", "2");
+    const found = await play(gateway, "restart", "--connections", "600");
+    assert.deepEqual([found.rolled?.state, found.rolled?.replaced, found.gateway.restarts], ["done", 2, 0]);
+    assert.ok(found.rolled!.fullestWorker > 0 && found.rolled!.fullestWorker <= found.rolled!.workerCap);
+    const { departures, ends, returned } = found.returns;
+    assert.ok(departures >= 600, "some moved twice");
+    assert.deepEqual([ends, returned], [{ 1012: departures }, departures]);
+    assertNothingLost(found);
   });
 
   it("churn: a steady share leaves in order and comes back", async () => {

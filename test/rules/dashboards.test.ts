@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
@@ -44,6 +44,11 @@ interface Alerts {
     }[];
   }[];
 }
+
+const namesIn = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts"))
+    .flatMap((path) => readFileSync(join(folder, path), "utf8").match(/\bmegagate_[a-z_]+/g) ?? []);
 
 const alerts = (parse(readFileSync(ALERTS_PATH, "utf8")) as Alerts).groups.flatMap(({ rules }) => rules);
 const dashboard = JSON.parse(readFileSync(PATH, "utf8")) as Dashboard;
@@ -94,6 +99,12 @@ describe("dashboards/gateway.json and the metric catalogue", () => {
           "Correct the query, or add the metric to the catalogue.",
       );
     }
+  });
+
+  it("knows every metric that the load generator and the kernel tools look for", () => {
+    const table = "megagate_prove";
+    for (const name of new Set([...namesIn("load"), ...namesIn("sysctl")]))
+      assert.ok(name === table || known.has(name), `${name} is not in src/metrics/catalog.ts`);
   });
 
   it("shows every metric of ours", () => {

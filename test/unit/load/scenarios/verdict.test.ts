@@ -9,7 +9,16 @@ const latency = (pushes: number, p99Ms: number) => ({ pushes, p50Ms: 1, p99Ms, p
 const BARS: Bars = { settleFactor: 2, latencyFactor: 3, latencyFloorMs: 250, slowBytes: 65_536, growthPerHour: 0.05 };
 
 const GOOD: ScenarioEvidence = {
-  ...{ name: "drill", reconnect: "sdk", reconnectSeconds: null, topics: 10, killedWorkers: 1, workers: 3, paused: 0 },
+  ...{
+    name: "drill",
+    reconnect: "sdk",
+    reconnectSeconds: null,
+    topics: 10,
+    killedWorkers: 1,
+    rolled: null,
+    workers: 3,
+    paused: 0,
+  },
   publications: { perSecond: 200, bytes: 100, published: 1000, failed: {} },
   returns: {
     ends: { ECONNRESET: 6000 },
@@ -87,6 +96,17 @@ describe("verdict on a scenario", () => {
     assert.match(
       faults,
       /not ready for 0\.5 s.*overflowed 2 times on this host.*1 workers restarted that nobody had killed/,
+    );
+  });
+
+  it("a rolling restart may neither reset a connection nor fill a worker beyond its cap", () => {
+    const rolled = { state: "done", replaced: 3, of: 3, seconds: 9, fullestWorker: 500, workerCap: 500 };
+    const restart: Changes = { name: "restart", killedWorkers: 0, gateway: { restarts: 0 }, rolled };
+    assert.deepEqual(judged({ ...restart, returns: { ends: { 1012: 6000 }, predictedSeconds: null } }), []);
+    assert.match(judged(restart).join(), /6,000 open connections ended that should not: ECONNRESET/);
+    assert.match(
+      judged({ ...restart, rolled: { ...rolled, fullestWorker: 501 } }).join(),
+      /held 501.*above its cap of 500/,
     );
   });
 
