@@ -2,6 +2,9 @@
  * The options that make a load run a scenario. They join those of `megagate load` (load/options.ts) in one command, and
  * derive flags, environment names, help and README rows in the same way. Runs in the command line only.
  */
+
+import { SERVE_OPTIONS } from "../../src/config/options.js";
+import { slowReaderCost } from "../../src/config/slow-cost.js";
 import { bytes, type ConfigOf, choice, text, whole } from "../../src/config/table.js";
 import { LOAD_OPTIONS } from "../options.js";
 import { RETURN_POLICIES } from "./steps.js";
@@ -110,10 +113,15 @@ export const SCENARIO_OPTIONS = {
     explanation: "Bar: a latency below this is never too long",
   }),
   slowBytes: bytes({
-    default: 65_536,
+    default: slowReaderCost({
+      maxBackpressureBytes: SERVE_OPTIONS.maxBackpressureBytes.default,
+      maxPublicationBytes: SERVE_OPTIONS.maxPublicationBytes.default,
+    }).user,
     min: 0,
     max: 1e9,
-    explanation: "Bar: what the gateway's own memory may grow by for each connection that does not read (slow)",
+    explanation:
+      "Bar: what the gateway's own memory may grow by for each connection that does not read (slow); " +
+      "the default is the arithmetic for a gateway with its default options",
   }),
   growthPerHour: share({
     default: "5%",
