@@ -121,7 +121,7 @@ export const SCENARIO_OPTIONS = {
     max: 1e9,
     explanation:
       "Bar: what the gateway's own memory may grow by for each connection that does not read (slow); " +
-      "the default is the arithmetic for a gateway with its default options",
+      "the default is the arithmetic for a gateway with its default options. 25 MB for each worker and the hub come on top",
   }),
   growthPerHour: share({
     default: "5%",

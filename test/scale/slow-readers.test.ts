@@ -44,7 +44,7 @@ it("5,000 of 15,000 stop reading: memory by the arithmetic, the others at most s
     maxPublicationBytes: SERVE_OPTIONS.maxPublicationBytes.default,
   };
   const allowed = slowReaderCost(limits).user;
-  const scenario = ["--slow", "34%", "--scenario-seconds", "15", "--baseline-seconds", "7"];
+  const scenario = ["--slow", "34%", "--scenario-seconds", "14", "--baseline-seconds", "5"];
   const stream = ["--publish-rate", "50", "--publish-bytes", String(PUBLISH_BYTES), "--sockets-per-topic", "150"];
   const rest = ["--hold-seconds", "1"];
   const bars = ["--latency-factor", String(LATENCY_FACTOR), "--latency-floor-ms", String(LATENCY_FLOOR_MS)];
