@@ -3,8 +3,7 @@
  * derive flags, environment names, help and README rows in the same way. Runs in the command line only.
  */
 
-import { SERVE_OPTIONS } from "../../src/config/options.js";
-import { slowReaderCost } from "../../src/config/slow-cost.js";
+import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { bytes, type ConfigOf, choice, text, whole } from "../../src/config/table.js";
 import { LOAD_OPTIONS } from "../options.js";
 import { RETURN_POLICIES } from "./steps.js";
@@ -113,10 +112,7 @@ export const SCENARIO_OPTIONS = {
     explanation: "Bar: a latency below this is never too long",
   }),
   slowBytes: bytes({
-    default: slowReaderCost({
-      maxBackpressureBytes: SERVE_OPTIONS.maxBackpressureBytes.default,
-      maxPublicationBytes: SERVE_OPTIONS.maxPublicationBytes.default,
-    }).user,
+    default: USUAL_SLOW_READER.user,
     min: 0,
     max: 1e9,
     explanation:

@@ -4,7 +4,7 @@
  * cut when the answers that wait for it pass the same limit (session/parking.ts).
  */
 import { STALLED_QUEUE_BYTES } from "./capacity.js";
-import type { ServeConfig } from "./options.js";
+import { SERVE_OPTIONS, type ServeConfig } from "./options.js";
 
 /** uWebSockets collects what it sends in one turn here, and moves it into the socket's buffer when the kernel is full. */
 const CORK_BYTES = 16_384;
@@ -42,3 +42,9 @@ export function slowReaderCost({ maxBackpressureBytes, maxPublicationBytes }: Li
     kernel: STALLED_QUEUE_BYTES,
   };
 }
+
+/** Of a gateway with its default options, for a reader of one topic. */
+export const USUAL_SLOW_READER = slowReaderCost({
+  maxBackpressureBytes: SERVE_OPTIONS.maxBackpressureBytes.default,
+  maxPublicationBytes: SERVE_OPTIONS.maxPublicationBytes.default,
+});

@@ -12,7 +12,7 @@ import { PLAN_OPTIONS } from "../../load/sizing/options.js";
 import { renderPlanMarkdown } from "../../load/sizing/report.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
-import { slowReaderCost } from "../../src/config/slow-cost.js";
+import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { ERRORS } from "../../src/errors.js";
 import {
   ADMIN_REFUSE_REASONS,
@@ -29,8 +29,7 @@ const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(0)} KB`;
 
 /** By the default options. */
 function slowReaderSentence(): string {
-  const limits = { maxBackpressureBytes: SERVE_OPTIONS.maxBackpressureBytes.default };
-  const cost = slowReaderCost({ ...limits, maxPublicationBytes: SERVE_OPTIONS.maxPublicationBytes.default });
+  const cost = USUAL_SLOW_READER;
   const [waiting, user, kernel] = [cost.waiting, cost.user, cost.kernel].map(kilobytes);
   const many = `5,000 of them cost at most ${Math.round((5000 * cost.user) / 1e6)} MB and ${Math.round((5000 * cost.kernel) / 1e6)} MB.`;
   return `With the default options at most ${waiting} wait in the worker for a reader that stopped reading; they cost at most ${user} of its memory,
