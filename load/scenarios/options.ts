@@ -2,6 +2,8 @@
  * The options that make a load run a scenario. They join those of `megagate load` (load/options.ts) in one command, and
  * derive flags, environment names, help and README rows in the same way. Runs in the command line only.
  */
+
+import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { bytes, type ConfigOf, choice, text, whole } from "../../src/config/table.js";
 import { LOAD_OPTIONS } from "../options.js";
 import { RETURN_POLICIES } from "./steps.js";
@@ -110,10 +112,12 @@ export const SCENARIO_OPTIONS = {
     explanation: "Bar: a latency below this is never too long",
   }),
   slowBytes: bytes({
-    default: 65_536,
+    default: USUAL_SLOW_READER.user,
     min: 0,
     max: 1e9,
-    explanation: "Bar: what the gateway's own memory may grow by for each connection that does not read (slow)",
+    explanation:
+      "Bar: what the gateway's own memory may grow by for each connection that does not read (slow); " +
+      "the default is the arithmetic for a gateway with its default options. 25 MB for each worker and the hub come on top",
   }),
   growthPerHour: share({
     default: "5%",

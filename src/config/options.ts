@@ -163,7 +163,7 @@ export const SERVE_OPTIONS = {
     default: 32_768,
     min: 1024,
     max: 1_048_576,
-    explanation: "Unsent bytes that one connection may pile up in the worker before it is closed as a slow reader",
+    explanation: "Unsent bytes that one connection may pile up in the worker before it is treated as a slow reader",
   }),
   maxPublicationBytes: bytes({
     default: 12_288,
@@ -203,8 +203,17 @@ export const SERVE_OPTIONS = {
     default: "disconnect",
     choices: SLOW_POLICIES,
     explanation:
-      "What becomes of a reader whose buffer is full when a push comes: it is cut; or gets the newest push of each key " +
-      "when it can; or goes on with the present and is told what it missed",
+      "What becomes of a reader whose buffer is full when a push comes: it is cut, after --slow-reader-grace-ms; or gets " +
+      "the newest push of each key when it can; or goes on with the present and is told what it missed",
+  }),
+  slowReaderGraceMs: whole({
+    default: 5000,
+    min: 0,
+    max: 600_000,
+    unit: "milliseconds",
+    explanation:
+      "With disconnect: time for a slow reader to catch up from the topic's history before it is cut, looked at once a " +
+      "second; it is cut earlier when the history no longer has what it missed. 0 cuts it at once",
   }),
   topicRules: text({
     default: "",

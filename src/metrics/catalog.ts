@@ -63,7 +63,7 @@ export const TICKET_EVENTS = {
 
 /** What became of messages that a slow reader's full buffer could not take, as `megagate_unsent_messages_total{reason}`. */
 export const UNSENT_REASONS = {
-  disconnect: "the policy of the topic is disconnect: the reader was cut",
+  disconnect: "the reader was cut, because it had not caught up with a topic whose policy is disconnect",
   conflate: "superseded: the reader was sent a newer push of the same key instead",
   drop: "skipped: the reader was told the range of offsets",
   reset: "older than what is remembered when the reader could take more: it was sent the state instead",
@@ -148,6 +148,10 @@ export const WORKER_METRICS = {
   slowReaders: gauge(
     "megagate_slow_readers",
     "Connections among them whose buffer was full when a push came; GET /slow-readers names the worst.",
+  ),
+  slowReadersCaughtUp: counter(
+    "megagate_slow_readers_caught_up_total",
+    "Slow readers that have caught up, each as its topics' policies allow, and are sent pushes as they come again.",
   ),
   recoveries: counter("megagate_recoveries_total", "Subscriptions that continued where they left off."),
   recoveriesFailed: counter(

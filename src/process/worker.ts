@@ -186,7 +186,7 @@ function foretell(outlook: Outlook, admission: Admission, sessions: Sessions): v
 
 function count(link: Link, topics: Topics<Waiter>, listener: Listener, sessions: Sessions): void {
   topics.sweep(Date.now());
-  sessions.talkers.tick();
+  sessions.tick(Date.now());
   counters[SLOT.connections] = sessions.size;
   counters[SLOT.listening] = listener.listening ? 1 : 0;
   counters[SLOT.workerTopics] = topics.size;

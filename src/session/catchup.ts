@@ -36,8 +36,30 @@ export const behind = (topic: Topic, from: Place): Account => between(from, plac
 export const isBehind = (topic: Topic, { epoch, offset }: Place): boolean =>
   epoch !== topic.epoch || offset !== topic.offset;
 
-/** `slow`: the socket is parked because its buffer was full, not because it was sent much at its own wish. */
-export function stepsFrom(topic: Topic, from: Place, slow: boolean): Iterable<Step> {
+/** How long a slow reader of `disconnect` topics has been slow, and how long it may be; milliseconds. */
+export interface Grace {
+  readonly slowForMs: number;
+  readonly graceMs: number;
+}
+
+/**
+ * Whether the topic's policy ends the connection of a slow reader that stands at `place`: it lacks something of a
+ * `disconnect` topic, and has had its time or could not be sent it any more.
+ */
+export function mustGo(topic: Topic, place: Place, { slowForMs, graceMs }: Grace): boolean {
+  if (topic.slowReaders !== "disconnect" || !isBehind(topic, place)) return false;
+  return slowForMs >= graceMs || !isRemembered(topic, place);
+}
+
+/** A new numbering voids what was before for everybody: that is told by a reset, and nothing of it is missed. */
+const isRemembered = ({ epoch, offset, memory }: Topic, place: Place): boolean =>
+  place.epoch !== epoch || memory.reaches(place.offset, offset, Date.now());
+
+/**
+ * `slow`: the socket is parked because its buffer was full, not because it was sent much at its own wish. Undefined when
+ * the policy lets it go on only with what it missed, and that is not remembered any more.
+ */
+export function stepsFrom(topic: Topic, from: Place, slow: boolean): Iterable<Step> | undefined {
   const { name, epoch, offset, memory, slowReaders } = topic;
   if (from.epoch === epoch && slow && slowReaders === "drop") {
     const unsent = { reason: "drop" as const, ...behind(topic, from) };
@@ -45,6 +67,7 @@ export function stepsFrom(topic: Topic, from: Place, slow: boolean): Iterable<St
   }
   const missed = from.epoch === epoch ? memory.since(from.offset, offset, Date.now()) : undefined;
   if (missed) return slow && slowReaders === "conflate" ? newest(topic, from, missed) : each(topic, from, missed);
+  if (slow && slowReaders === "disconnect" && from.epoch === epoch) return undefined;
   const { message, place } = resetOf(topic);
   const step = { message, isPush: false, place };
   return [slow ? { ...step, unsent: { reason: "reset", ...between(from, place) } } : step];

@@ -19,8 +19,8 @@ import { type Waiter, Waiting } from "./waiting.js";
 /** The session room's own sockets, and how they are answered. */
 export interface Answering {
   open(): Iterable<Socket>;
-  /** Sends; the caller has seen that it fits. */
-  hand(socket: Socket, message: Uint8Array): void;
+  /** Sends; false where the buffer was full. */
+  hand(socket: Socket, message: Uint8Array): boolean;
   refuse(socket: Socket, error: GatewayError, wish: Wish): void;
 }
 
@@ -67,16 +67,22 @@ export class Following {
   #join(socket: Socket, topic: Topic, wish: Wish): void {
     const missed = this.#missed(topic, wish);
     const { message, place } = answerOf(topic, wish, missed !== undefined);
-    const bytes = missed?.reduce((sum, { push }) => sum + push.length, message.length) ?? message.length;
-    if (this.parking.has(socket) || !this.#hasRoom(socket, bytes)) {
-      this.parking.park(socket, topic.name, message, missed && wish.since ? { ...place, ...wish.since } : place);
+    const from = missed && wish.since ? { ...place, ...wish.since } : place;
+    const missedBytes = missed?.reduce((sum, { push }) => sum + push.length, 0) ?? 0;
+    if (this.parking.has(socket) || !this.#hasRoom(socket, message.length + missedBytes)) {
+      this.parking.park(socket, topic.name, message, from);
       return;
     }
-    this.sockets.hand(socket, message.whole);
+    // False: it is being cut, and must see no push of a topic of which it did not get the answer.
+    if (!this.sockets.hand(socket, message.whole)) return;
+    // What was pending went before the answer, and may have filled the buffer.
+    if (this.parking.has(socket) || !this.#hasRoom(socket, missedBytes)) {
+      this.parking.follow(socket, topic.name, from);
+      return;
+    }
     for (const { push } of missed ?? []) this.sockets.hand(socket, push);
     counters[SLOT.pushes]! += missed?.length ?? 0;
-    // What was pending before the answer may have overflowed: then the answer did not fit, and the socket is being cut.
-    if (!this.parking.has(socket)) socket.subscribe(topic.name);
+    socket.subscribe(topic.name);
   }
 
   #hasRoom(socket: Socket, bytes: number): boolean {

@@ -9,11 +9,13 @@ import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
 import { placeOf, type Topic } from "../topics/topics.js";
-import { behind, isBehind, stepsFrom } from "./catchup.js";
+import { type Account, behind, isBehind, stepsFrom } from "./catchup.js";
 import { Outbox } from "./outbox.js";
+import { Places, type PlacesOfOne } from "./places.js";
 import { PORTION_BYTES } from "./portion.js";
 import { SharedMessage } from "./shared-message.js";
 import type { Socket } from "./socket.js";
+import { account } from "./unsent.js";
 
 /** Answers that wait for one socket at most; the next means that it asks without reading. */
 const MOST_ANSWERS = 1000;
@@ -21,7 +23,7 @@ const MOST_ANSWERS = 1000;
 const TURN_BYTES = 65_536;
 
 interface Parked {
-  readonly places: Map<string, Place>;
+  readonly places: PlacesOfOne;
   readonly outbox: Outbox;
   /** When its buffer was found full; undefined where it is parked at its own wish. */
   slowSinceMs: number | undefined;
@@ -31,20 +33,21 @@ export interface ParkingSurroundings {
   find(topic: string): Topic | undefined;
   /** The last parked socket of the topic is gone or live again. */
   emptied(topic: string): void;
-  /** The socket asks for more than it reads: it is to be cut in the next turn. */
+  /** The socket asks for more than it reads, or missed what nobody remembers: it is to be cut in the next turn. */
   tooSlow(socket: Socket): void;
 }
 
 export class Parking {
   readonly #parked = new Map<Socket, Parked>();
-  /** Parked sockets of each topic: they are its subscribers too. */
-  readonly #counts = new Map<string, number>();
+  readonly #places: Places;
   #ready = new Set<Socket>();
 
   constructor(
     private readonly around: ParkingSurroundings,
     private readonly maxBufferedBytes: number,
-  ) {}
+  ) {
+    this.#places = new Places((topic) => around.emptied(topic));
+  }
 
   has(socket: Socket): boolean {
     return this.#parked.size > 0 && this.#parked.has(socket);
@@ -52,7 +55,7 @@ export class Parking {
 
   /** How many parked sockets follow the topic. */
   count(topic: string): number {
-    return this.#counts.get(topic) ?? 0;
+    return this.#places.count(topic);
   }
 
   topicsOf(socket: Socket): ReadonlyMap<string, Place> | undefined {
@@ -64,7 +67,13 @@ export class Parking {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
     parked.outbox.answer(topic, message);
     if (parked.outbox.answers > MOST_ANSWERS) this.around.tooSlow(socket);
-    this.#follow(parked, topic, then);
+    this.follow(socket, topic, then);
+  }
+
+  /** Sends whatever the topic has after the place. */
+  follow(socket: Socket, topic: string, place: Place): void {
+    const parked = this.#parked.get(socket) ?? this.#enter(socket);
+    this.#places.follow(parked.places, topic, place);
     this.#schedule(socket);
   }
 
@@ -87,29 +96,10 @@ export class Parking {
     const names = socket.getTopics();
     for (const name of names) {
       const topic = this.around.find(name);
-      if (topic) this.#follow(parked, name, placeOf(topic));
+      if (topic) this.#places.follow(parked.places, name, placeOf(topic));
     }
     for (const name of names) socket.unsubscribe(name);
     return parked;
-  }
-
-  #follow(parked: Parked, name: string, place: Place): void {
-    if (!parked.places.has(name)) {
-      this.#counts.set(name, this.count(name) + 1);
-      counters[SLOT.subscriptions]! += 1;
-    }
-    parked.places.set(name, place);
-  }
-
-  #unfollow(parked: Parked, name: string): boolean {
-    if (!parked.places.delete(name)) return false;
-    const count = this.count(name) - 1;
-    if (count === 0) {
-      this.#counts.delete(name);
-      this.around.emptied(name);
-    } else this.#counts.set(name, count);
-    counters[SLOT.subscriptions]! -= 1;
-    return true;
   }
 
   /** A reply to the client's own request; it waits where it would fall between fragments, or into a full buffer. */
@@ -131,7 +121,7 @@ export class Parking {
     const parked = this.#parked.get(socket)!;
     parked.outbox.forget(name);
     this.#accountFor(parked, name, "closed");
-    return this.#unfollow(parked, name);
+    return this.#places.unfollow(parked.places, name);
   }
 
   /** The connection ends; what it did not get is accounted for under the reason. */
@@ -145,13 +135,11 @@ export class Parking {
   #accountFor({ places, slowSinceMs }: Parked, name: string, reason: UnsentReason): void {
     const place = places.get(name);
     const topic = this.around.find(name);
-    if (slowSinceMs === undefined || !place || !topic) return;
-    const { messages, bytes } = behind(topic, place);
-    account(reason, messages, bytes);
+    if (slowSinceMs !== undefined && place && topic) account(reason, behind(topic, place));
   }
 
   #remove(socket: Socket, parked: Parked): void {
-    for (const name of [...parked.places.keys()]) this.#unfollow(parked, name);
+    for (const name of [...parked.places.keys()]) this.#places.unfollow(parked.places, name);
     this.#parked.delete(socket);
     this.#ready.delete(socket);
     counters[SLOT.parked]! -= 1;
@@ -159,7 +147,7 @@ export class Parking {
   }
 
   /** What a parked socket has not got yet, over all its topics. */
-  unsent(socket: Socket): { messages: number; bytes: number } {
+  unsent(socket: Socket): Account {
     const sum = { messages: 0, bytes: 0 };
     for (const [name, place] of this.topicsOf(socket) ?? []) {
       const topic = this.around.find(name);
@@ -212,6 +200,10 @@ export class Parking {
         return;
       }
       const portion = this.#portion(socket, parked);
+      if (portion === undefined) {
+        this.around.tooSlow(socket);
+        return;
+      }
       if (portion === 0) {
         this.#leave(socket, parked);
         return;
@@ -221,8 +213,8 @@ export class Parking {
     // Full: `drain` comes when it has been read, and a reader that never reads is closed by the idle timeout.
   }
 
-  /** What waits for the socket, or some missed pushes. Returns bytes; 0 when nothing is left to send. */
-  #portion(socket: Socket, parked: Parked): number {
+  /** What waits for the socket, or some missed pushes. Returns bytes; 0 when nothing is left, undefined when it must go. */
+  #portion(socket: Socket, parked: Parked): number | undefined {
     const waiting = parked.outbox.portion();
     if (waiting > 0) return waiting;
     for (const [name, place] of parked.places) {
@@ -233,12 +225,14 @@ export class Parking {
   }
 
   /** A portion at most, and only while there is room: a message that did not fit would be lost. */
-  #catchUp(socket: Socket, parked: Parked, topic: Topic, from: Place): number {
+  #catchUp(socket: Socket, parked: Parked, topic: Topic, from: Place): number | undefined {
     const { outbox } = parked;
+    const steps = stepsFrom(topic, from, parked.slowSinceMs !== undefined);
+    if (!steps) return undefined;
     let sent = 0;
-    for (const { message, isPush, place, unsent } of stepsFrom(topic, from, parked.slowSinceMs !== undefined)) {
+    for (const { message, isPush, place, unsent } of steps) {
       parked.places.set(topic.name, place);
-      if (unsent) account(unsent.reason, unsent.messages, unsent.bytes);
+      if (unsent) account(unsent.reason, unsent);
       if (isPush) counters[SLOT.pushes]! += 1;
       sent += message instanceof SharedMessage ? outbox.share(message) : outbox.send(message);
       if (sent >= PORTION_BYTES || !this.#hasRoom(socket)) break;
@@ -249,12 +243,8 @@ export class Parking {
   /** Caught up with every topic: live again, in this very tick. */
   #leave(socket: Socket, parked: Parked): void {
     const names = [...parked.places.keys()];
+    if (parked.slowSinceMs !== undefined) counters[SLOT.slowReadersCaughtUp]! += 1;
     this.#remove(socket, parked);
     for (const name of names) socket.subscribe(name);
   }
-}
-
-export function account(reason: UnsentReason, messages: number, bytes: number): void {
-  counters[SLOT[`unsent_${reason}`]]! += messages;
-  counters[SLOT[`unsentBytes_${reason}`]]! += bytes;
 }

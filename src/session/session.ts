@@ -33,6 +33,7 @@ type SessionConfig = Pick<
   | "maxTopicsPerConnection"
   | "maxRequestsPerSecond"
   | "maxBackpressureBytes"
+  | "slowReaderGraceMs"
   | "heartbeatText"
   | "heartbeatAnswer"
 >;
@@ -47,9 +48,9 @@ export class Sessions {
   greeting: Buffer | undefined;
   readonly #open = new Set<Socket>();
   readonly following: Following;
-  readonly talkers: Talkers;
   readonly parking: Parking;
   readonly slow: SlowReaders;
+  readonly #talkers: Talkers;
   readonly #textHeartbeat: Buffer;
   readonly #textAnswer: Buffer;
   /** Why our own close call is running: the native close handler runs inside it. */
@@ -61,14 +62,15 @@ export class Sessions {
   ) {
     const { maxRequestsPerSecond: most, maxTopicsPerConnection } = config;
     // A client that comes back asks for all of its topics at once.
-    this.talkers = new Talkers(most === 0 ? Infinity : most + maxTopicsPerConnection);
+    this.#talkers = new Talkers(most === 0 ? Infinity : most + maxTopicsPerConnection);
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
     const find = (name: string): Topic | undefined => topics.find(name);
     const emptied = (name: string): void => topics.emptied(name, Date.now());
     const tooSlow = (socket: Socket): void => this.slow.tooSlow(socket);
     this.parking = new Parking({ find, emptied, tooSlow }, config.maxBackpressureBytes);
-    this.slow = new SlowReaders(this.parking, topics.journal, find, (socket) => this.#cut(socket));
+    const cut = (socket: Socket): void => this.#cut(socket);
+    this.slow = new SlowReaders(this.parking, topics.journal, find, config.slowReaderGraceMs, cut);
     this.following = new Following(topics, this.parking, config, {
       open: () => this.#open,
       hand: (socket, message) => this.#hand(socket, message),
@@ -78,6 +80,12 @@ export class Sessions {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Once a second. */
+  tick(nowMs: number): void {
+    this.#talkers.tick();
+    this.slow.tick(nowMs);
   }
 
   /** A handshake succeeded; `topics` are those named in the URL, already checked. */
@@ -125,8 +133,8 @@ export class Sessions {
   }
 
   #isFlood(socket: Socket): boolean {
-    if (!this.talkers.tooMany(socket)) return false;
-    const text = `a connection may send ${this.talkers.most} messages and pings in a second`;
+    if (!this.#talkers.tooMany(socket)) return false;
+    const text = `a connection may send ${this.#talkers.most} messages and pings in a second`;
     this.#end(socket, "tooManyRequests", "flood", text);
     return true;
   }
@@ -170,16 +178,16 @@ export class Sessions {
     else this.#hand(socket, message);
   }
 
-  #hand(socket: Socket, message: Uint8Array): void {
+  #hand(socket: Socket, message: Uint8Array): boolean {
     counters[SLOT.messagesOut]! += 1;
     counters[SLOT.bytesOut]! += message.length;
-    socket.send(message, false);
+    return socket.send(message, false) !== 2;
   }
 
-  /** An answer to a reader that is too slow for a topic that bears with slow readers. */
+  /** An answer to a reader that is too slow, of a topic that bears with slow readers. */
   #mustPark(socket: Socket): boolean {
     if (socket.getBufferedAmount() <= this.config.maxBackpressureBytes) return false;
-    if (!socket.getTopics().some((name) => this.slow.isLenient(name))) return false;
+    if (!socket.getTopics().some((name) => this.slow.bears(name))) return false;
     this.parking.overflowed(socket, []);
     return true;
   }

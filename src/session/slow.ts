@@ -1,12 +1,15 @@
 /**
- * Readers slower than what is sent to them: found by a full buffer, parked or cut as the policy of the topic says whose
- * push did not fit, and listed for the operator. Costs nothing for those who keep up.
+ * Readers slower than what is sent to them: found by a full buffer, parked, and cut when the policy of a topic of which
+ * they lack something says so: at once, or when their grace is over (looked at once a second). Listed for the operator.
+ * Costs nothing for those who keep up.
  */
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
 import type { Journal } from "../topics/journal.js";
 import type { Topic } from "../topics/topics.js";
-import { account, type Parking } from "./parking.js";
+import { mustGo } from "./catchup.js";
+import type { Parking } from "./parking.js";
 import type { Socket } from "./socket.js";
+import { account } from "./unsent.js";
 
 const CUT_KEPT = 100;
 
@@ -19,6 +22,8 @@ export class SlowReaders {
     private readonly parking: Parking,
     private readonly journal: Journal,
     private readonly find: (topic: string) => Topic | undefined,
+    /** How long a slow reader of a `disconnect` topic may take to catch up, milliseconds. */
+    private readonly graceMs: number,
     private readonly cut: (socket: Socket) => void,
   ) {}
 
@@ -30,16 +35,33 @@ export class SlowReaders {
   dropped(socket: Socket, message: Uint8Array): void {
     const lost = this.journal.from(message);
     if (!lost) {
-      account("answer", 1, message.length);
+      account("answer", { messages: 1, bytes: message.length });
       this.tooSlow(socket);
       return;
     }
     this.parking.overflowed(socket, lost);
-    if (!this.isLenient(lost[0]!.name)) this.tooSlow(socket);
+    this.#judge(socket, Date.now());
   }
 
-  isLenient(topic: string): boolean {
-    return (this.find(topic)?.slowReaders ?? "disconnect") !== "disconnect";
+  /** Once a second: some have had their grace, and of some nobody remembers any more what they missed. */
+  tick(nowMs: number): void {
+    for (const { socket } of this.parking.slow()) this.#judge(socket, nowMs);
+  }
+
+  #judge(socket: Socket, nowMs: number): void {
+    const grace = { slowForMs: nowMs - (this.parking.slowSinceMs(socket) ?? nowMs), graceMs: this.graceMs };
+    for (const [name, place] of this.parking.topicsOf(socket) ?? []) {
+      const topic = this.find(name);
+      if (topic && mustGo(topic, place, grace)) {
+        this.tooSlow(socket);
+        return;
+      }
+    }
+  }
+
+  /** Whether a reader of the topic may be slow, at least for a while. */
+  bears(topic: string): boolean {
+    return this.graceMs > 0 || (this.find(topic)?.slowReaders ?? "disconnect") !== "disconnect";
   }
 
   /** It is cut in the next turn. */

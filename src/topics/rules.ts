@@ -4,7 +4,8 @@
  */
 
 /**
- * What becomes of a reader whose buffer is full when a push comes. `disconnect`: it is cut. `conflate`: when it can take
+ * What becomes of a reader whose buffer is full when a push comes. `disconnect`: it may catch up from the history for as
+ * long as its grace lasts and the history has all that it missed, else it is cut. `conflate`: when it can take
  * more it gets the newest push of each key. `drop`: it goes on with the present, and is told which offsets it missed.
  */
 export const SLOW_POLICIES = ["disconnect", "conflate", "drop"] as const;

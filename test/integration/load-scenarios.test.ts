@@ -106,7 +106,8 @@ describe("load scenarios", () => {
 
   for (const policy of ["disconnect", "drop", "conflate"]) {
     it(`slow: readers that stop are treated by the policy ${policy}, and told of all that they did not get`, async () => {
-      await using gateway = await Gateway.start(...["--workers", "2", "--slow-readers", policy], ...HISTORY);
+      const readers = ["--slow-readers", policy, "--slow-reader-grace-ms", "500"];
+      await using gateway = await Gateway.start(...["--workers", "2", ...readers], ...HISTORY);
       const args = ["--connections", "300", "--slow", "30%", "--scenario-seconds", "6", "--publish-rate", "120"];
       const { exit, evidence } = await load(gateway, "slow", ...args, "--baseline-seconds", "1", ...LENIENT);
       assert.equal(exit.code, 0, exit.stdout + exit.stderr);

@@ -12,6 +12,7 @@ import { PLAN_OPTIONS } from "../../load/sizing/options.js";
 import { renderPlanMarkdown } from "../../load/sizing/report.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
+import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { ERRORS } from "../../src/errors.js";
 import {
   ADMIN_REFUSE_REASONS,
@@ -23,6 +24,17 @@ import {
 import { DRAIN_OPTIONS } from "../../src/process/drain-command.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
+
+const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(0)} KB`;
+
+/** By the default options. */
+function slowReaderSentence(): string {
+  const cost = USUAL_SLOW_READER;
+  const [waiting, user, kernel] = [cost.waiting, cost.user, cost.kernel].map(kilobytes);
+  const many = `5,000 of them cost at most ${Math.round((5000 * cost.user) / 1e6)} MB and ${Math.round((5000 * cost.kernel) / 1e6)} MB.`;
+  return `With the default options at most ${waiting} wait in the worker for a reader that stopped reading; they cost at most ${user} of its memory,
+because the buffer doubles when it grows, and ${kernel} in the kernel after \`make tune\`. ${many}`;
+}
 
 const rows = (cells: readonly (readonly (string | number)[])[]): string =>
   cells.map((row) => `| ${row.join(" | ")} |`).join("\n");
@@ -37,6 +49,7 @@ const generated: Readonly<Record<string, () => string>> = {
   "plan for 100 million": () => renderPlanMarkdown(workedPlan("100m")),
   "drain options": () => renderMarkdown(DRAIN_OPTIONS),
   "doctor options": () => renderMarkdown(DOCTOR_OPTIONS),
+  "slow reader cost": slowReaderSentence,
   codes: () =>
     rows([
       ["code", "close code", "HTTP", "client should", "meaning"],

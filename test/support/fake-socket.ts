@@ -7,6 +7,8 @@ import type { Socket } from "../../src/session/socket.js";
 
 export interface FakeEvents {
   readonly dropped: (socket: FakeSocket, message: Uint8Array) => void;
+  /** A whole message was taken. */
+  readonly sent?: (socket: FakeSocket) => void;
   readonly closed: (socket: FakeSocket) => void;
 }
 
@@ -27,12 +29,14 @@ export class FakeSocket implements Socket {
     private readonly events: FakeEvents,
   ) {}
 
-  #take(message: Uint8Array): number {
+  #isFull(message: Uint8Array): boolean {
     if (!this.open) throw new Error("send on a closed socket");
-    if (this.buffered > this.maxBufferedBytes) {
-      this.events.dropped(this, message);
-      return 2;
-    }
+    if (this.buffered <= this.maxBufferedBytes) return false;
+    this.events.dropped(this, message);
+    return true;
+  }
+
+  #take(message: Uint8Array): number {
     if (this.slow) this.buffered += message.length;
     this.most = Math.max(this.most, this.buffered);
     return this.slow ? 0 : 1;
@@ -47,36 +51,45 @@ export class FakeSocket implements Socket {
   flush(): void {
     const pending = this.#pending;
     this.#pending = [];
-    for (const message of pending) if (!this.open || this.#put(message) === 2) break;
+    for (const message of pending) {
+      if (!this.open || this.#isFull(message)) break;
+      this.#put(message);
+    }
   }
 
+  /** What is pending goes first, and if it fills the buffer the message is taken nevertheless (seen in the real one). */
   send(message: Uint8Array): number {
+    if (this.#isFull(message)) return 2;
     this.flush();
     return this.#put(message);
   }
 
   #put(message: Uint8Array): number {
     if (this.#fragments) throw new Error("a message between fragments");
-    const result = this.#take(message);
-    if (result !== 2) this.messages.push(Buffer.from(message).toString());
-    return result;
+    this.#whole(Buffer.from(message));
+    return this.#take(message);
   }
 
   sendFirstFragment(message: Uint8Array): number {
     if (this.#fragments) throw new Error("a first fragment between fragments");
     this.#fragments = [Buffer.from(message)];
-    return this.#take(message);
+    return this.#isFull(message) ? 2 : this.#take(message);
   }
 
   sendFragment(message: Uint8Array): number {
     this.#fragments!.push(Buffer.from(message));
-    return this.#take(message);
+    return this.#isFull(message) ? 2 : this.#take(message);
   }
 
   sendLastFragment(message: Uint8Array): number {
-    this.messages.push(Buffer.concat([...this.#fragments!, message]).toString());
+    this.#whole(Buffer.concat([...this.#fragments!, message]));
     this.#fragments = undefined;
-    return this.#take(message);
+    return this.#isFull(message) ? 2 : this.#take(message);
+  }
+
+  #whole(message: Buffer): void {
+    this.messages.push(message.toString());
+    this.events.sent?.(this);
   }
 
   getBufferedAmount(): number {

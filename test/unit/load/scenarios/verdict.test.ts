@@ -115,6 +115,9 @@ describe("verdict on a scenario", () => {
       judged({ gateway: { bytesPerPaused: 70_000 } }).join(),
       /70,000 bytes for each connection that did not read/,
     );
+    const few = { paused: 10_000, workers: 3, gateway: { bytesPerPaused: 70_000 } };
+    assert.deepEqual(judged(few), [], "the garbage of four processes is not theirs");
+    assert.match(judged({ ...few, paused: 100_000 }).join(), /allowed 66,536/);
     const samples = [0, 1, 2, 3, 4, 5].map((i) => sample(i * 360, 100e6 + i * 3e6));
     assert.equal(growthOf(samples), 30e6);
     assert.match(judged({ samples, growthPerHour: 30e6 }).join(), /grew by 30\.0 % an hour, allowed 5\.0 %/);

@@ -1,0 +1,146 @@
+/** Slow readers of a `disconnect` topic: what their grace allows, and what ends it. Only sockets and pipes are fakes. */
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { Hub } from "../../../src/hub/hub.js";
+import { SLOT } from "../../../src/metrics/catalog.js";
+import { counters } from "../../../src/metrics/counters.js";
+import { Believer } from "../../support/believer.js";
+import type { FakeSocket } from "../../support/fake-socket.js";
+import { FakeWorker, rules } from "../../support/fake-worker.js";
+
+const GRACE_MS = 5000;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+class Scene {
+  readonly hub = new Hub(rules, 1e9);
+  readonly believer = new Believer();
+  readonly worker: FakeWorker;
+  readonly #before = Float64Array.from(counters);
+
+  constructor(graceMs: number) {
+    this.worker = new FakeWorker(this, graceMs);
+  }
+
+  get socket(): FakeSocket {
+    return this.believer.socket!;
+  }
+
+  counted(slot: keyof typeof SLOT): number {
+    return counters[SLOT[slot]]! - this.#before[SLOT[slot]]!;
+  }
+
+  async connected(): Promise<this> {
+    this.worker.connect(this.believer, false);
+    await this.arrive();
+    this.socket.slow = true;
+    return this;
+  }
+
+  async publish(count: number, topic = "a"): Promise<void> {
+    for (let i = 0; i < count; i++) this.hub.publish(topic, JSON.stringify("x".repeat(9000)), "k1");
+    await this.arrive();
+  }
+
+  async arrive(): Promise<void> {
+    this.worker.step(1000);
+    for (let i = 0; i < 3; i++) await turn();
+    this.believer.check();
+  }
+
+  async read(): Promise<void> {
+    this.socket.slow = false;
+    for (let i = 0; i < 20; i++) {
+      this.socket.buffered = 0;
+      this.worker.sessions.drained(this.socket);
+      await turn();
+    }
+    this.believer.check();
+  }
+
+  async tick(afterMs: number): Promise<void> {
+    this.worker.sessions.tick(Date.now() + afterMs);
+    await turn();
+  }
+}
+
+it("who reads again in time gets what it missed, in order, and is live again", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  await scene.publish(6);
+  assert.equal(scene.counted("slowReaders"), 1);
+  await scene.tick(GRACE_MS - 1000);
+  assert.ok(scene.socket.open, "its grace is not over");
+  await scene.read();
+  await scene.publish(1);
+  assert.equal(scene.believer.positions.get("a")?.offset, 7);
+  assert.ok(scene.socket.topics.has("a"));
+  assert.deepEqual([scene.counted("slowReaders"), scene.counted("slowReadersCaughtUp")], [0, 1]);
+  assert.equal(scene.counted("unsent_disconnect"), 0);
+});
+
+it("who has not caught up when the grace is over is cut, and what it did not get is counted", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  await scene.publish(6);
+  await scene.tick(GRACE_MS);
+  assert.equal(scene.socket.open, false);
+  const got = scene.believer.positions.get("a")!.offset;
+  assert.ok(got > 0 && got < 6);
+  assert.equal(scene.counted("unsent_disconnect"), 6 - got);
+  assert.equal(scene.counted("closed_slow"), 1);
+});
+
+it("who missed more than the history holds is cut at the next look, before the grace is over", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  await scene.publish(4);
+  await scene.publish(7);
+  assert.ok(scene.socket.open);
+  await scene.tick(0);
+  assert.equal(scene.socket.open, false);
+  assert.equal(scene.counted("unsent_disconnect"), 11 - scene.believer.positions.get("a")!.offset);
+});
+
+it("who reads again between the look and the loss is cut too: it is never sent on without what it missed", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  await scene.publish(4);
+  await scene.publish(7);
+  scene.socket.buffered = 0;
+  scene.worker.sessions.drained(scene.socket);
+  await turn();
+  await turn();
+  assert.equal(scene.socket.open, false);
+});
+
+it("without grace a full buffer ends the connection", async () => {
+  const scene = await new Scene(0).connected();
+  await scene.publish(4);
+  assert.equal(scene.socket.open, false);
+  assert.equal(scene.counted("unsent_disconnect"), 4 - scene.believer.positions.get("a")!.offset);
+});
+
+it("a reader that lacks nothing of a disconnect topic stays, however long it lacks others", async () => {
+  const scene = await new Scene(0).connected();
+  await scene.publish(4, "d:1");
+  await scene.tick(3_600_000);
+  assert.ok(scene.socket.open);
+  await scene.publish(1, "a");
+  await scene.tick(0);
+  assert.equal(scene.socket.open, false);
+});
+
+it("an answer behind pushes that fill the buffer: its topic is followed nevertheless", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  const { socket, worker } = scene;
+  const ask = (reqtype: string): void =>
+    worker.sessions.received(socket, Buffer.from(JSON.stringify({ reqtype, topic: "c:1" })), false);
+  ask("Unsubscribe");
+  // In one turn, so that the pushes are pending when the answer is sent.
+  for (let i = 0; i < 4; i++) scene.hub.publish("d:1", JSON.stringify("x".repeat(9000)), "k1");
+  worker.step(1000);
+  ask("Subscribe");
+  await turn();
+  assert.ok(worker.sessions.parking.has(socket));
+  await scene.publish(1, "c:1");
+  await scene.read();
+  assert.ok(socket.open && socket.topics.has("c:1"));
+  assert.match(socket.messages.at(-1)!, /"topic":"(?:c|d):1"/);
+  assert.ok(socket.messages.some((text) => /^\{"topic":"c:1","offset":1/.test(text)));
+});

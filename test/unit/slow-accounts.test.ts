@@ -1,0 +1,217 @@
+/**
+ * The account of slow readers, as a property: whatever is published and read in whatever order, each push to a reader
+ * whose buffer was full was received or is counted, once, to the message and the byte; and a reader of a `disconnect`
+ * topic is cut only when its grace is over or what it missed is forgotten. Only sockets and pipes are fakes.
+ */
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import fc from "fast-check";
+import { Hub } from "../../src/hub/hub.js";
+import { SLOT, UNSENT_REASONS, type UnsentReason } from "../../src/metrics/catalog.js";
+import { counters } from "../../src/metrics/counters.js";
+import { Believer } from "../support/believer.js";
+import type { FakeSocket } from "../support/fake-socket.js";
+import { FakeWorker, NAMES, rules } from "../support/fake-worker.js";
+
+const GRACES_MS = [0, 5000];
+const LATER_MS = 6000;
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+type Act =
+  | { type: "publish"; topic: string; key: string; bytes: number }
+  | { type: "connect"; client: number; slow: boolean }
+  | { type: "leave" | "drain" | "fast" | "slow"; client: number }
+  | { type: "step"; count: number }
+  | { type: "tick"; later: boolean };
+
+const client = fc.nat(3);
+const act: fc.Arbitrary<Act> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      type: fc.constant("publish" as const),
+      topic: fc.constantFrom(...NAMES),
+      key: fc.constantFrom("k1", "k2", "k3"),
+      bytes: fc.constantFrom(0, 10, 9000, 12_000),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ type: fc.constant("connect" as const), client, slow: fc.boolean() }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constantFrom("leave" as const, "drain" as const, "drain" as const, "fast" as const, "slow" as const),
+      client,
+    }),
+  },
+  { weight: 8, arbitrary: fc.record({ type: fc.constant("step" as const), count: fc.integer({ min: 1, max: 4 }) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("tick" as const), later: fc.boolean() }) },
+);
+
+interface Sum {
+  messages: number;
+  bytes: number;
+}
+
+/** What was not sent so far, by all reasons that concern pushes. */
+function counted(): Sum {
+  const reasons = (Object.keys(UNSENT_REASONS) as UnsentReason[]).filter((reason) => reason !== "answer");
+  const sum = (slot: "unsent" | "unsentBytes"): number =>
+    reasons.reduce((all, reason) => all + counters[SLOT[`${slot}_${reason}`]]!, 0);
+  return { messages: sum("unsent"), bytes: sum("unsentBytes") };
+}
+
+/** One worker and its clients, which always come without a position, and what each of them should have got. */
+class Scene {
+  readonly hub = new Hub(rules, 1e9);
+  readonly believers = Array.from({ length: 4 }, () => new Believer());
+  /** What slow readers did not get, as far as is seen from outside. */
+  readonly missed: Sum = { messages: 0, bytes: 0 };
+  readonly #pushBytes = new Map<string, number>();
+  /** For each message of a socket: whether it counted as slow when that was sent. */
+  readonly #slow = new WeakMap<FakeSocket, boolean[]>();
+  #leaving = false;
+  #later = false;
+  readonly worker: FakeWorker;
+
+  constructor(private readonly graceMs: number) {
+    this.worker = new FakeWorker(this, graceMs, {
+      publication: ({ topic, offset, push }) => this.#pushBytes.set(`${topic}@${offset}`, push.length),
+      sent: (socket) => this.#slow.get(socket)?.push(this.#isSlow(socket)),
+      closing: (socket) => this.#closing(socket),
+    });
+  }
+
+  #isSlow(socket: FakeSocket): boolean {
+    return this.worker.sessions.parking.slowSinceMs(socket) !== undefined;
+  }
+
+  #miss(topic: string, after: number, last: number): void {
+    for (let offset = after + 1; offset <= last; offset++) {
+      this.missed.messages += 1;
+      this.missed.bytes += this.#pushBytes.get(`${topic}@${offset}`)!;
+    }
+  }
+
+  /** Reads on, and notes what each message says was skipped. */
+  read(): void {
+    for (const believer of this.believers) {
+      const { socket } = believer;
+      if (!socket) continue;
+      const slow = this.#slow.get(socket)!;
+      believer.check((name, last, first, index) => {
+        if (!slow[index]) return;
+        assert.notEqual(name, "a", "no reader of a disconnect topic goes on without what it missed");
+        this.#miss(name, last, first - 1);
+      });
+    }
+  }
+
+  #closing(socket: FakeSocket): void {
+    this.read();
+    const places = this.worker.sessions.parking.topicsOf(socket);
+    const believer = this.believers.find((each) => each.socket === socket)!;
+    if (!places || !this.#isSlow(socket)) {
+      assert.ok(this.#leaving || !places, "nobody is cut who is parked at its own wish");
+      return;
+    }
+    let isOver = false;
+    for (const [name, { offset: from, epoch }] of places) {
+      const topic = this.worker.topics.find(name)!;
+      // Without an answer its account begins where that would have left it.
+      this.#miss(name, believer.positions.get(name)?.offset ?? from, topic.offset);
+      const has = from === topic.offset || topic.memory.reaches(from, topic.offset, Date.now());
+      isOver ||= name === "a" && epoch === topic.epoch && !has;
+    }
+    if (!this.#leaving && this.graceMs > 0) assert.ok(isOver || this.#later, "it could still have caught up");
+  }
+
+  #live(index: number): FakeSocket | undefined {
+    const { socket } = this.believers[index]!;
+    return socket?.open ? socket : undefined;
+  }
+
+  async play(each: Act): Promise<void> {
+    switch (each.type) {
+      case "publish":
+        this.hub.publish(each.topic, each.bytes === 0 ? "null" : JSON.stringify("x".repeat(each.bytes)), each.key);
+        break;
+      case "connect":
+        if (!this.#live(each.client)) this.#connect(this.believers[each.client]!, each.slow);
+        break;
+      case "leave":
+        this.#leaving = true;
+        this.#live(each.client)?.close();
+        this.#leaving = false;
+        break;
+      case "drain":
+      case "fast":
+        this.#drain(each.client, each.type === "fast");
+        break;
+      case "slow": {
+        const socket = this.#live(each.client);
+        if (socket) socket.slow = true;
+        break;
+      }
+      case "step":
+        this.worker.step(each.count);
+        break;
+      case "tick":
+        this.#later = each.later;
+        this.worker.sessions.tick(Date.now() + (each.later ? LATER_MS : 0));
+        break;
+    }
+    await turn();
+    this.#later = false;
+    this.read();
+  }
+
+  #connect(believer: Believer, slow: boolean): void {
+    this.read();
+    believer.positions.clear();
+    this.worker.connect(believer, slow, (socket) => this.#slow.set(socket, []));
+  }
+
+  #drain(index: number, fast: boolean): void {
+    const socket = this.#live(index);
+    if (!socket) return;
+    if (fast) socket.slow = false;
+    socket.buffered = 0;
+    this.worker.sessions.drained(socket);
+  }
+
+  /** Everything on its way arrives; everybody reads. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 60; i++) {
+      this.worker.step(1000);
+      for (const index of this.believers.keys()) this.#drain(index, true);
+      await turn();
+      this.read();
+    }
+  }
+}
+
+it("each push to a slow reader was received or is counted, to the message and the byte", async () => {
+  let most = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...GRACES_MS),
+      fc.array(act, { minLength: 5, maxLength: 120, size: "max" }),
+      async (graceMs, acts) => {
+        const scene = new Scene(graceMs);
+        const before = counted();
+        for (const each of acts) await scene.play(each);
+        await scene.settle();
+        for (const believer of scene.believers.filter(({ socket }) => socket?.open)) {
+          for (const name of NAMES)
+            assert.equal(believer.positions.get(name)?.offset, scene.hub.describe(name)!.offset);
+        }
+        const after = counted();
+        const unsent = { messages: after.messages - before.messages, bytes: after.bytes - before.bytes };
+        assert.deepEqual(unsent, scene.missed);
+        most = Math.max(most, unsent.messages);
+      },
+    ),
+    { numRuns: Number(process.env.FLOW_RUNS ?? 300) },
+  );
+  assert.ok(most > 0, "somebody was slow");
+});
