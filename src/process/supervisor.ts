@@ -11,6 +11,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budget.js";
 import { capOf } from "../admission/ceiling.js";
+import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
@@ -166,7 +167,8 @@ export class Supervisor {
   }
 
   #startWorker(index: number): StartWorker {
-    const { workers, ceiling, nofile } = this.plan;
+    const { workers, ceiling, nofile, most } = this.plan;
+    const cap = capOf(ceiling, workers, index);
     return {
       type: "startWorker",
       config: this.config,
@@ -174,7 +176,8 @@ export class Supervisor {
       index,
       port: this.#port,
       workers,
-      cap: capOf(ceiling, workers, index),
+      cap,
+      overflow: overflowRoom(cap, most),
       capReason: ceiling.reason,
       nofile,
       ...this.#budget,

@@ -53,6 +53,7 @@ async function start(given: StartWorker): Promise<Running> {
     host: config.host,
     backlog: config.backlog,
     cap: given.cap,
+    overflow: given.overflow,
     nofile: given.nofile,
     onFull: (full) => tell({ type: "full", full }),
     log: (level, message, fields) => log(level, message, { worker: index, ...fields }),
