@@ -135,22 +135,40 @@ export function encodePublication(publication: Publication): Buffer {
   return out;
 }
 
-/** Takes a stream apart. `push` of a publication is a view into the received chunk: copy what is kept. */
+/**
+ * Takes a stream apart, copying each byte at most twice however it is cut: chunks of a frame that is not whole are only
+ * collected. `push` of a publication is a view into the received chunk: copy what is kept.
+ */
 export class FrameReader {
-  #rest: Buffer = Buffer.alloc(0);
+  #rest: Buffer[] = [];
+  #restBytes = 0;
+  /** Bytes without which it is no use to look: a length, or the frame that was begun. */
+  #needed = 4;
 
   *read(chunk: Buffer): Generator<Frame> {
-    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = Buffer.alloc(0);
+    this.#keep(chunk);
+    if (this.#restBytes < this.#needed) return;
+    let bytes = this.#rest.length === 1 ? chunk : Buffer.concat(this.#rest, this.#restBytes);
+    this.#rest = [];
+    this.#restBytes = 0;
+    this.#needed = 4;
     while (bytes.length >= 4) {
       const length = bytes.readUInt32LE(0);
       if (length < 1 || length > MAX_FRAME_BYTES) throw new RangeError(`frame of ${length} bytes`);
-      if (bytes.length < 4 + length) break;
+      if (bytes.length < 4 + length) {
+        this.#needed = 4 + length;
+        break;
+      }
       yield decode(bytes.subarray(4, 4 + length));
       bytes = bytes.subarray(4 + length);
     }
     // Copied: a view would pin the whole received chunk until the next one comes.
-    if (bytes.length > 0) this.#rest = Buffer.from(bytes);
+    if (bytes.length > 0) this.#keep(Buffer.from(bytes));
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#rest.push(bytes);
+    this.#restBytes += bytes.length;
   }
 }
 

@@ -14,6 +14,7 @@ import { loadTopics, saveTopics } from "../hub/archive.js";
 import { Hub } from "../hub/hub.js";
 import { Rebuild } from "../hub/rebuild.js";
 import { Settled } from "../hub/settled.js";
+import { MAX_FRAME_BYTES } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
@@ -42,7 +43,8 @@ runChild<StartHub>("startHub", log, start);
 async function start(given: StartHub): Promise<Running> {
   const { config } = given;
   const fleet = new Fleet();
-  const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes);
+  const frameBytes = Math.min(config.hubQueueBytes, MAX_FRAME_BYTES);
+  const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes, frameBytes);
   const rebuild = new Rebuild(hub, given.rebuild ? given.crew : 0, given.allLived, (workers, isContinued) =>
     log("info", `topics gathered from the workers; numbering ${isContinued ? "goes on" : "begins anew"}`, {
       workers,

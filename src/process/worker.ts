@@ -8,8 +8,9 @@
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
 import { returnRate } from "../admission/budget.js";
+import { fitting } from "../hub/image.js";
 import { Link } from "../hub/link.js";
-import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
+import { fromWire, MAX_FRAME_BYTES, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
@@ -125,7 +126,8 @@ function linked(
 /** The hub lost its memory: it gets every replica of this worker. */
 function offerAll(link: Link, topics: Topics<Waiter>): void {
   for (const { name: topic, epoch, offset, memory } of topics.replicas()) {
-    link.send({ type: "offer", topic, epoch, offset, history: toWire(memory.all()), state: memory.state });
+    const history = toWire(fitting(memory.all(), memory.stateSizeWith(undefined, ""), MAX_FRAME_BYTES));
+    link.send({ type: "offer", topic, epoch, offset, history, state: memory.state });
   }
   link.send({ type: "offered" });
 }
