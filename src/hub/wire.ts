@@ -72,12 +72,27 @@ export interface Reply {
   readonly subscribers?: number;
   readonly readers?: readonly SlowReader[];
 }
+/** Live connections of an address in one worker; 0 when the last is gone. */
+export type AddressCount = readonly [address: string, count: number];
+/** What has changed since the worker's last report. */
+export interface AddressCounts {
+  readonly type: "addresses";
+  readonly counts: readonly AddressCount[];
+}
+/** Addresses that have reached --connections-per-address over all workers, and those that no longer do. */
+export interface AtLimit {
+  readonly type: "atLimit";
+  readonly yes: readonly string[];
+  readonly no: readonly string[];
+}
+/** In one frame of either kind: at 50 bytes each a quarter of a megabyte. */
+export const ADDRESSES_A_FRAME = 5000;
 export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Reply;
-export type ToWorker = Welcome | Standing | Ask | Pushed;
+export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Reply | AddressCounts;
+export type ToWorker = Welcome | Standing | Ask | Pushed | AtLimit;
 export type Frame = ToHub | ToWorker;
 
 const TYPES = [
@@ -92,6 +107,8 @@ const TYPES = [
   "welcome",
   "ask",
   "reply",
+  "addresses",
+  "atLimit",
 ] as const;
 const HEAD = 5;
 const PUBLICATION_HEAD = 9;

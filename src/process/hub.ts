@@ -70,6 +70,7 @@ async function start(given: StartHub): Promise<Running> {
   const acceptor = new Acceptor(hub, rebuild, {
     path: given.path,
     queueBytes: config.hubQueueBytes,
+    addressLimit: config.connectionsPerAddress,
     log,
     onCounters: (worker, values) => fleet.update(worker, values),
     onLinked: (worker, pid) => fleet.joined(worker, pid),
