@@ -9,6 +9,7 @@ import { addOptions } from "../src/config/help.js";
 import { resolve } from "../src/config/resolve.js";
 import { whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
+import { claim } from "../src/owner.js";
 import { runLoad } from "./command.js";
 import { exitStatus } from "./evidence.js";
 import { LOAD_OPTIONS } from "./options.js";
@@ -82,12 +83,17 @@ class Interrupt {
   }
 }
 
-/** In a process group of its own, so that Ctrl-C reaches the load alone, which then closes everything in order. */
+/**
+ * In a process group of its own, so that Ctrl-C reaches the load alone, which then closes everything in order. Where
+ * this command is killed instead, the gateway ends by itself.
+ */
 function startGateway(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [process.argv[1]!, "serve", ...args], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const gateway = spawn(process.execPath, [process.argv[1]!, "serve", ...args], {
+    stdio: ["ignore", "pipe", "inherit", "ipc"],
     detached: true,
   });
+  claim(gateway);
+  return gateway;
 }
 
 /** Resolves when its banner is out. */

@@ -90,7 +90,7 @@ function boundLines({ bounds }: SizingPlan): string {
 
 function describeBound(bound: Bound): string {
   const { connections } = bound;
-  const where = connections === null ? "at no number of connections" : `beyond ${grouped(connections)} connections`;
+  const where = connections === null ? "never, however many connections" : `beyond ${grouped(connections)} connections`;
   return `${NAMES[bound.resource]}, ${where} (${describeUse(bound)})`;
 }
 

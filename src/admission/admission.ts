@@ -45,7 +45,7 @@ export class Admission {
     this.#tickets = new Tickets(ticketKey);
     this.windowMs = options.windowMs;
     const limit = config.connectionsPerAddress;
-    this.addresses = limit > 0 ? new Addresses(addressShare(limit, workers)) : undefined;
+    this.addresses = limit > 0 ? new Addresses(addressShare(limit, workers), workers > 1) : undefined;
   }
 
   /** The budget has changed. */

@@ -58,6 +58,14 @@ export function capOf(workers: number, nofile: number, shared: SharedLimits): Ca
   return caps.reduce((a, b) => (b.connections < a.connections ? b : a));
 }
 
+/** Connections that a full worker takes beyond its cap to refuse them: enough for a burst, few beside the cap's memory. */
+const OVERFLOW = 512;
+
+/** How many those are for a worker of cap `cap` that could hold `most`: the reserve is there in any case. */
+export function overflowRoom(cap: number, most: number): number {
+  return DESCRIPTOR_RESERVE + Math.max(0, Math.min(OVERFLOW, most - cap));
+}
+
 /**
  * The connections that the fullest of `workers` is expected to hold: SO_REUSEPORT spreads binomially, and five standard
  * deviations above the mean is met less than once in a million runs.

@@ -80,7 +80,7 @@ export const SERVE_OPTIONS = {
     max: 10_000_000,
     unit: "connections",
     explanation:
-      "Connections that one client address may hold: never fewer, and with several workers up to their random spread more. " +
+      "Connections that one client address may hold, over all workers; a burst within a quarter of a second may get some more. " +
       "0 sets no limit, as is right behind a proxy",
   }),
   memoryFloorBytes: bytes({

@@ -7,16 +7,19 @@ import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
+import { AddressBook } from "./addresses.js";
 import { Census } from "./census.js";
 import type { Hub, Peer } from "./hub.js";
 import type { Rebuild } from "./rebuild.js";
-import { encode, FrameReader, type ToHub, type Want } from "./wire.js";
+import { encode, FrameReader, type ToHub, type ToWorker, type Want } from "./wire.js";
 
 const ROOM_MS = 5000;
 
 export interface AcceptorOptions {
   readonly path: string;
   readonly queueBytes: number;
+  /** --connections-per-address; 0 is none. */
+  readonly addressLimit: number;
   readonly log: Log;
   /** A worker's counters, as it pushes them once a second. */
   readonly onCounters: (worker: number, values: Float64Array) => void;
@@ -60,6 +63,8 @@ export class Acceptor {
   readonly #server: Server;
   readonly #peers = new Set<WorkerPeer>();
   readonly #census = new Census();
+  /** Undefined where addresses are not limited. */
+  readonly #addresses: AddressBook<WorkerPeer> | undefined;
   overflows = 0;
 
   constructor(
@@ -67,6 +72,8 @@ export class Acceptor {
     private readonly rebuild: Rebuild,
     private readonly options: AcceptorOptions,
   ) {
+    const { addressLimit } = options;
+    this.#addresses = addressLimit > 0 ? new AddressBook(addressLimit, (news) => this.#tellAll(news)) : undefined;
     this.#server = createServer((socket) => this.#accepted(socket));
   }
 
@@ -136,6 +143,11 @@ export class Acceptor {
     return [...this.#peers].some((peer) => peer.pid === pid);
   }
 
+  #tellAll(news: ToWorker): void {
+    const frame = encode(news);
+    for (const peer of this.#peers) peer.write(frame);
+  }
+
   #accepted(socket: Socket): void {
     const peer = new WorkerPeer(socket, this.options.queueBytes, (full) => this.#overflow(full));
     const reader = new FrameReader();
@@ -155,6 +167,7 @@ export class Acceptor {
     socket.on("close", () => {
       this.#peers.delete(peer);
       this.hub.left(peer, peer.wanted);
+      this.#addresses?.left(peer);
       if (peer.worker >= 0) this.options.onLeft(peer.worker, peer.pid);
     });
   }
@@ -166,6 +179,7 @@ export class Acceptor {
         peer.pid = frame.pid;
         this.options.onLinked(frame.worker, frame.pid);
         peer.write(encode({ type: "welcome", rebuild: this.rebuild.running }));
+        for (const news of this.#addresses?.standing() ?? []) peer.write(encode(news));
         break;
       case "offer":
         if (this.rebuild.running) this.hub.adopt(frame);
@@ -183,6 +197,9 @@ export class Acceptor {
         break;
       case "reply":
         this.#census.replied(frame);
+        break;
+      case "addresses":
+        this.#addresses?.report(peer, frame.counts);
         break;
       case "counters":
         this.options.onCounters(peer.worker, frame.values);

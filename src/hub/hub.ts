@@ -10,7 +10,8 @@ import { type StateEntry, TopicMemory } from "../topics/memory.js";
 import { encodePush, type Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
 import { type Aged, AgeList } from "./age.js";
-import { encode, encodePublication, fromWire, type TopicImage, toWire } from "./wire.js";
+import { fitting, stateLimit } from "./image.js";
+import { encode, encodePublication, fromWire, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
 
 /** A linked worker, as the hub needs it. */
 export interface Peer {
@@ -55,6 +56,8 @@ export class Hub {
   constructor(
     private readonly rules: TopicRules,
     private readonly memoryLimit: number,
+    /** Greatest frame that a worker takes. */
+    private readonly frameBytes = MAX_FRAME_BYTES,
   ) {}
 
   get topics(): number {
@@ -73,6 +76,7 @@ export class Hub {
         `topic ${name} has as many keys as its rule allows; raise --state-keys or delete some`,
       );
     }
+    if (key !== undefined && data !== "null") this.#checkState(name, memory?.stateSizeWith(key, data) ?? 0);
     topic.offset += 1;
     const publication = { topic: name, offset: topic.offset, key, push: encodePush(name, topic.offset, data, key) };
     this.publications += 1;
@@ -83,6 +87,14 @@ export class Hub {
       for (const peer of topic.interested) peer.write(frame);
     }
     return { topic: name, epoch: topic.epoch, offset: topic.offset };
+  }
+
+  /** State that no worker could be told must not come to be. */
+  #checkState(name: string, characters: number): void {
+    const most = stateLimit(this.frameBytes);
+    if (characters <= most) return;
+    const detail = `topic ${name}: its state may have ${most} characters, a quarter of --hub-queue-bytes (of 64 MiB at most); raise that, delete keys, or spread them over topics`;
+    throw new GatewayError("stateFull", detail);
   }
 
   #memory(topic: HubTopic): TopicMemory | undefined {
@@ -155,8 +167,11 @@ export class Hub {
       has?.epoch === epoch
         ? (memory?.since(has.offset, offset, Date.now()) ?? (has.offset === offset ? [] : undefined))
         : undefined;
-    if (missed) return { topic: name, epoch, offset, history: toWire(missed) };
-    return { topic: name, epoch, offset, history: toWire(memory?.all() ?? []), state: memory?.state ?? [] };
+    if (missed && fitting(missed, 0, this.frameBytes).length === missed.length) {
+      return { topic: name, epoch, offset, history: toWire(missed) };
+    }
+    const history = fitting(memory?.all() ?? [], memory?.stateSizeWith(undefined, "") ?? 0, this.frameBytes);
+    return { topic: name, epoch, offset, history: toWire(history), state: memory?.state ?? [] };
   }
 
   unwant(peer: Peer, name: string): void {
@@ -186,9 +201,11 @@ export class Hub {
     return this.#topics.get(name)?.interested ?? [];
   }
 
-  /** Every topic as it stands, for `--state-dir`. */
+  /** Every topic as it stands, with all that is remembered, for `--state-dir`. */
   *images(): Generator<TopicImage> {
-    for (const topic of this.#topics.values()) yield this.#image(topic);
+    for (const { name, epoch, offset, memory } of this.#topics.values()) {
+      yield { topic: name, epoch, offset, history: toWire(memory?.all() ?? []), state: memory?.state ?? [] };
+    }
   }
 
   /** Takes over a topic from a worker's replica or from disk; the later epoch wins, within it the one that is ahead. */
@@ -200,7 +217,9 @@ export class Hub {
     topic.epoch = image.epoch;
     topic.offset = image.offset;
     const memory = this.#memory(topic);
-    if (memory) this.#remember(topic, () => memory.restore(fromWire(image.history), image.state ?? []));
+    if (!memory) return;
+    this.#remember(topic, () => memory.restore(fromWire(image.history), image.state ?? []));
+    this.#checkState(image.topic, memory.stateSizeWith(undefined, ""));
   }
 
   #topic(name: string): HubTopic {

@@ -72,12 +72,27 @@ export interface Reply {
   readonly subscribers?: number;
   readonly readers?: readonly SlowReader[];
 }
+/** Live connections of an address in one worker; 0 when the last is gone. */
+export type AddressCount = readonly [address: string, count: number];
+/** What has changed since the worker's last report. */
+export interface AddressCounts {
+  readonly type: "addresses";
+  readonly counts: readonly AddressCount[];
+}
+/** Addresses that have reached --connections-per-address over all workers, and those that no longer do. */
+export interface AtLimit {
+  readonly type: "atLimit";
+  readonly yes: readonly string[];
+  readonly no: readonly string[];
+}
+/** In one frame of either kind: at 50 bytes each a quarter of a megabyte. */
+export const ADDRESSES_A_FRAME = 5000;
 export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Reply;
-export type ToWorker = Welcome | Standing | Ask | Pushed;
+export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Reply | AddressCounts;
+export type ToWorker = Welcome | Standing | Ask | Pushed | AtLimit;
 export type Frame = ToHub | ToWorker;
 
 const TYPES = [
@@ -92,6 +107,8 @@ const TYPES = [
   "welcome",
   "ask",
   "reply",
+  "addresses",
+  "atLimit",
 ] as const;
 const HEAD = 5;
 const PUBLICATION_HEAD = 9;
@@ -135,22 +152,40 @@ export function encodePublication(publication: Publication): Buffer {
   return out;
 }
 
-/** Takes a stream apart. `push` of a publication is a view into the received chunk: copy what is kept. */
+/**
+ * Takes a stream apart, copying each byte at most twice however it is cut: chunks of a frame that is not whole are only
+ * collected. `push` of a publication is a view into the received chunk: copy what is kept.
+ */
 export class FrameReader {
-  #rest: Buffer = Buffer.alloc(0);
+  #rest: Buffer[] = [];
+  #restBytes = 0;
+  /** Bytes without which it is no use to look: a length, or the frame that was begun. */
+  #needed = 4;
 
   *read(chunk: Buffer): Generator<Frame> {
-    let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = Buffer.alloc(0);
+    this.#keep(chunk);
+    if (this.#restBytes < this.#needed) return;
+    let bytes = this.#rest.length === 1 ? chunk : Buffer.concat(this.#rest, this.#restBytes);
+    this.#rest = [];
+    this.#restBytes = 0;
+    this.#needed = 4;
     while (bytes.length >= 4) {
       const length = bytes.readUInt32LE(0);
       if (length < 1 || length > MAX_FRAME_BYTES) throw new RangeError(`frame of ${length} bytes`);
-      if (bytes.length < 4 + length) break;
+      if (bytes.length < 4 + length) {
+        this.#needed = 4 + length;
+        break;
+      }
       yield decode(bytes.subarray(4, 4 + length));
       bytes = bytes.subarray(4 + length);
     }
     // Copied: a view would pin the whole received chunk until the next one comes.
-    if (bytes.length > 0) this.#rest = Buffer.from(bytes);
+    if (bytes.length > 0) this.#keep(Buffer.from(bytes));
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#rest.push(bytes);
+    this.#restBytes += bytes.length;
   }
 }
 

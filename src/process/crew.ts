@@ -1,19 +1,21 @@
 /**
  * The worker processes as a group: who there is, who is at its cap, who is leaving. Every process has a place, a number that
  * no other living one has; places are used again. Supervisor only.
- *
- * When every worker that serves is at its cap they listen again, a little beyond it, to say so.
  */
 import type { Log } from "../log.js";
 import type { Farewell } from "../session/farewell.js";
 import { Child } from "./children.js";
 import type { Ended, FromChild, StartWorker } from "./messages.js";
+import { isFull, withoutHelp } from "./overflow.js";
 
 export interface Worker {
   readonly place: number;
   readonly child: Child;
+  readonly up: boolean;
   full: boolean;
   leaving: boolean;
+  /** It has been told to listen beyond its cap when it is full (overflow.ts). */
+  overflow: boolean;
   /** The window that its clients were given when it said goodbye. */
   windowMs: number;
 }
@@ -32,7 +34,7 @@ export interface CrewSurroundings {
 
 export class Crew {
   #workers: Worker[] = [];
-  #overflow = false;
+  #full = false;
   #restarts = 0;
   #rolled = 0;
 
@@ -54,8 +56,12 @@ export class Crew {
     const name = `worker ${place}`;
     const worker: Worker = {
       place,
+      get up() {
+        return this.child.ready;
+      },
       full: false,
       leaving: false,
+      overflow: false,
       windowMs: 0,
       child: new Child({
         name,
@@ -65,6 +71,7 @@ export class Crew {
         onMessage: (message) => this.#heard(worker, message),
         onDied: (pid, deaths) => {
           this.#restarts += 1;
+          worker.overflow = false;
           this.#setFull(worker, false);
           this.around.ended(place, pid);
           this.around.diedEarly(name, deaths);
@@ -82,7 +89,7 @@ export class Crew {
   #heard(worker: Worker, message: FromChild): void {
     if (message.type === "full") this.#setFull(worker, message.full);
     else if (message.type === "farewell") worker.windowMs = message.windowMs;
-    else if (message.type === "ready" && this.#overflow) worker.child.tell({ type: "overflow", on: true });
+    else if (message.type === "ready") this.#review();
     this.around.heard(message);
   }
 
@@ -92,12 +99,20 @@ export class Crew {
   }
 
   #review(): void {
-    const serving = this.#workers.filter(({ leaving }) => !leaving);
-    const overflow = serving.length > 0 && serving.every(({ full }) => full);
-    if (overflow === this.#overflow) return;
-    this.#overflow = overflow;
-    this.around.log("warn", overflow ? "every worker is at its cap; new clients get 503" : "there is room again");
-    for (const { child } of this.#workers) child.tell({ type: "overflow", on: overflow });
+    const alone = withoutHelp(this.#workers);
+    for (const worker of this.#workers.filter(({ leaving }) => !leaving)) {
+      const overflow = worker.up && alone.has(worker);
+      if (overflow === worker.overflow) continue;
+      worker.overflow = overflow;
+      worker.child.tell({ type: "overflow", on: overflow });
+    }
+    const full = isFull(this.#workers) ?? this.#full;
+    if (full === this.#full) return;
+    this.#full = full;
+    this.around.log(
+      "warn",
+      full ? "every worker that is up is at its cap; new clients get 503" : "there is room again",
+    );
   }
 
   /** One that never came up: it is not tried again. */

@@ -6,14 +6,14 @@
  *   Prometheus ─HTTP─► admin ─► registry ◄─ Fleet ◄────── counters ──────────┘
  */
 import type { Server } from "node:http";
-import { Budget, returnRate } from "../admission/budget.js";
-import { GOODBYE_RATE } from "../config/capacity.js";
+import { Budget } from "../admission/budget.js";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
 import { loadTopics, saveTopics } from "../hub/archive.js";
 import { Hub } from "../hub/hub.js";
 import { Rebuild } from "../hub/rebuild.js";
 import { Settled } from "../hub/settled.js";
+import { MAX_FRAME_BYTES } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
@@ -22,19 +22,17 @@ import { Limits } from "../metrics/limits.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import { type HubPort, PublishApi } from "../publish/api.js";
-import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import { TopicRules } from "../topics/rules.js";
 import { createAdmin, type Routes } from "./admin.js";
 import { CannotStart, type Running, runChild } from "./child.js";
 import { Departures } from "./departures.js";
-import type { DrainFacts } from "./drain-plan.js";
+import { looks } from "./looks.js";
 import { endedInAll, type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
 
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;
 const LAST_ANSWERS_MS = 100;
-const SLOWEST_SHOWN = 50;
 const log = forwardedLog({ process: "hub" });
 
 runChild<StartHub>("startHub", log, start);
@@ -42,7 +40,8 @@ runChild<StartHub>("startHub", log, start);
 async function start(given: StartHub): Promise<Running> {
   const { config } = given;
   const fleet = new Fleet();
-  const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes);
+  const frameBytes = Math.min(config.hubQueueBytes, MAX_FRAME_BYTES);
+  const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes, frameBytes);
   const rebuild = new Rebuild(hub, given.rebuild ? given.crew : 0, given.allLived, (workers, isContinued) =>
     log("info", `topics gathered from the workers; numbering ${isContinued ? "goes on" : "begins anew"}`, {
       workers,
@@ -68,6 +67,7 @@ async function start(given: StartHub): Promise<Running> {
   const acceptor = new Acceptor(hub, rebuild, {
     path: given.path,
     queueBytes: config.hubQueueBytes,
+    addressLimit: config.connectionsPerAddress,
     log,
     onCounters: (worker, values) => fleet.update(worker, values),
     onLinked: (worker, pid) => fleet.joined(worker, pid),
@@ -114,13 +114,8 @@ async function start(given: StartHub): Promise<Running> {
     return reasons;
   };
   const routes: Routes = {
+    ...looks({ hub, acceptor, fleet, config, workerCap: given.workerCap, acceptRate: () => budget.rate }),
     "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
-    "GET /topics/{name}": async (_request, name) => ({ body: await describe(hub, acceptor, name) }),
-    "GET /slow-readers": async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } }),
-    "GET /openapi.json": async () => {
-      const { openApi } = await import("../publish/openapi.js");
-      return { body: openApi({ version: VERSION, maxPublicationBytes: config.maxPublicationBytes }) };
-    },
     "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
     "GET /healthz": () => ({ body: { status: "alive" } }),
     "GET /readyz": () => {
@@ -139,27 +134,6 @@ async function start(given: StartHub): Promise<Running> {
       return { status: 202, body: roll };
     },
     "GET /restart-workers": () => ({ body: roll }),
-    "GET /drain": () => ({
-      body: {
-        connections: connections(),
-        workers: fleet.members().map((member) => member.connections),
-        cap: given.workerCap,
-        returnPerSecond: returnRate(budget.rate),
-        goodbyePerSecond: GOODBYE_RATE,
-        stopSeconds: config.stopSeconds,
-        stopNoticeSeconds: config.stopNoticeSeconds,
-      } satisfies DrainFacts,
-    }),
-    "GET /processes": () => ({
-      body: {
-        processes: [
-          { role: "supervisor", pid: process.ppid },
-          { role: "hub", pid: process.pid },
-          ...fleet.members().map((member) => ({ role: "worker", ...member })),
-        ],
-        connections: connections(),
-      },
-    }),
   };
   if (config.stateDir !== "" && !given.rebuild) restore(hub, config.stateDir);
   const admin = createAdmin(routes, {
@@ -239,16 +213,6 @@ function save(hub: Hub, dir: string): void {
   } catch (error) {
     log("error", "topics could not be saved; the next run begins new epochs", { dir, error: String(error) });
   }
-}
-
-/** A topic as the hub knows it, and how many sockets follow it. */
-async function describe(hub: Hub, acceptor: Acceptor, name: string): Promise<object> {
-  if (!isTopic(name)) throw new GatewayError("badTopic", `topic: ${TOPIC_RULE}`);
-  const topic = hub.describe(name);
-  if (!topic) throw new GatewayError("notFound", `no such topic: nobody published to ${name} or asked for it`);
-  const subscribers = await acceptor.subscribers(name);
-  const state = topic.state.map(({ key, data }) => ({ key, data: JSON.parse(data) as unknown }));
-  return { ...topic, subscribers, state };
 }
 
 async function listen(admin: Server, host: string, port: number): Promise<void> {

@@ -51,6 +51,8 @@ export interface StartWorker {
   readonly port: number;
   readonly workers: number;
   readonly cap: number;
+  /** Connections beyond the cap that it may take to refuse them. */
+  readonly overflow: number;
   readonly capReason: CapReason;
   readonly nofile: number;
   readonly rate: number;
@@ -98,7 +100,7 @@ export type ToChild =
   | { readonly type: "workerEnded"; readonly worker: number; readonly pid: number; readonly ended: Ended }
   /** To the hub: how the rolling restart goes. */
   | { readonly type: "roll"; readonly roll: RollState }
-  /** To workers: all of them are (not) at their cap. */
+  /** To a worker: no other one has room (or some has): it listens beyond its cap, or leaves the port when it is full. */
   | { readonly type: "overflow"; readonly on: boolean };
 
 /** What the hub's counters say of all workers, told once a second. */

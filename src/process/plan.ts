@@ -13,6 +13,8 @@ export interface Plan {
   /** The same with the limit by its name. */
   readonly cap: Cap;
   readonly nofile: number;
+  /** The most that one worker could hold, whatever is wished. */
+  readonly most: number;
 }
 
 /** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
@@ -44,7 +46,8 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
   const each = config.workerConnections > 0 ? wish : most;
   const ceiling = ceilingOf({ ...config, workers, workerCap: each.connections }, memoryBytes());
   const limit = { full: each.limit, total_limit: "max-connections", memory: "memory" } as const;
-  return { workers, ceiling, cap: { connections: ceiling.connections, limit: limit[ceiling.reason] }, nofile };
+  const cap = { connections: ceiling.connections, limit: limit[ceiling.reason] };
+  return { workers, ceiling, cap, nofile, most: most.connections };
 }
 
 /** The limit behind a cap, in words: what a person would raise. */

@@ -1,10 +1,11 @@
 /**
  * The `serve` command: a supervisor from start to stop, its banner on stdout, and its signals: SIGTERM and SIGINT end it,
- * SIGHUP replaces the workers.
+ * SIGHUP replaces the workers. It also ends when a command owns it that is gone (owner.ts).
  */
 import { closeSync, openSync } from "node:fs";
 import type { ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
+import { whenOwnerIsGone } from "../owner.js";
 import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
 import { LIMITS, makePlan, type Plan } from "./plan.js";
@@ -76,6 +77,11 @@ function onSignals(supervisor: Supervisor, log: (level: "info" | "warn", message
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
+    whenOwnerIsGone(() => {
+      if (asked) return;
+      log("warn", "the command that started this gateway is gone");
+      stop();
+    });
     const began = hasTerminal();
     process.on("SIGHUP", () => {
       // A terminal that is closed hangs up too: then nobody asked for new workers.

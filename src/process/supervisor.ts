@@ -6,26 +6,23 @@
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
-import { join } from "node:path";
+import { availableParallelism } from "node:os";
 import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budget.js";
 import { capOf } from "../admission/ceiling.js";
+import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
 import type { Farewell } from "../session/farewell.js";
 import { Child } from "./children.js";
 import { Crew } from "./crew.js";
-import { endedInAll, type FromChild, type Load, type RollState, type StartHub, type StartWorker } from "./messages.js";
+import { endedInAll, type FromChild, type Load, type StartHub, type StartWorker } from "./messages.js";
 import { tellWithinMs } from "./pace.js";
 import type { Plan } from "./plan.js";
 import { findPort } from "./ports.js";
-import { rollWorkers } from "./rolling.js";
+import { Roller } from "./roller.js";
+import { RunDir } from "./run-dir.js";
 import { type Machine, Watching } from "./watching.js";
-
-/** Longest path of a unix socket, less the file name. */
-const MAX_RUN_DIR_BYTES = 85;
 
 /** Deaths of one child before it was ever ready, at which the start is given up. */
 const START_TRIES = 4;
@@ -42,8 +39,8 @@ export class Supervisor {
   readonly #hub: Child;
   readonly #crew: Crew;
   readonly #watching: Watching;
-  readonly #runDir: string;
-  readonly #ownsRunDir: boolean;
+  readonly #roller: Roller;
+  readonly #runDir: RunDir;
   #port: number;
   #adminPort: number;
   readonly #ticketKey = randomBytes(32).toString("hex");
@@ -52,7 +49,6 @@ export class Supervisor {
   #started = false;
   #settledEnded = 0;
   #load: Load | undefined;
-  #roll: RollState = { state: "none", replaced: 0, of: 0, detail: "no rolling restart so far" };
   #stopping: Promise<void> | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
@@ -67,17 +63,17 @@ export class Supervisor {
     this.#adminPort = config.adminPort;
     const rate = config.acceptRate || priorRate(availableParallelism());
     this.#budget = { rate, windowMs: returnWindowMs(0, rate) };
-    this.#ownsRunDir = config.runDir === "";
-    this.#runDir = this.#ownsRunDir ? mkdtempSync(join(tmpdir(), "megagate-")) : config.runDir;
-    if (Buffer.byteLength(this.#runDir) > MAX_RUN_DIR_BYTES) {
-      throw new GatewayError(
-        "config",
-        `--run-dir: at most ${MAX_RUN_DIR_BYTES} bytes long, or the kernel refuses the socket in it`,
-      );
-    }
-    mkdirSync(this.#runDir, { recursive: true, mode: 0o700 });
+    this.#runDir = new RunDir(config.runDir);
     this.#watching = new Watching(machine, log, (news) => this.#hub.tell(news));
     this.#hub = this.#createHub();
+    this.#roller = new Roller({
+      log,
+      stopSeconds: config.stopSeconds,
+      returnRate: () => returnRate(this.#budget.rate),
+      load: () => this.#load,
+      stopping: () => this.#stopping !== undefined,
+      tell: (roll) => this.#hub.tell({ type: "roll", roll }),
+    });
     this.#crew = new Crew({
       log,
       startMessage: (place) => this.#startWorker(place),
@@ -152,13 +148,13 @@ export class Supervisor {
       type: "startHub",
       // A restarted hub keeps the port that the first one was given.
       config: { ...this.config, adminPort: this.#adminPort },
-      path: this.#socketPath,
+      path: this.#runDir.socketPath,
       workers,
       cap: this.plan.cap,
       workerCap: capOf(ceiling, workers, 0),
       crew: this.#crew.workers.length,
       ended,
-      roll: this.#roll,
+      roll: this.#roller.state,
       rebuild: this.#hub.restarts > 0,
       allLived: endedInAll(ended) === this.#settledEnded,
       rate: this.#budget.rate,
@@ -166,15 +162,17 @@ export class Supervisor {
   }
 
   #startWorker(index: number): StartWorker {
-    const { workers, ceiling, nofile } = this.plan;
+    const { workers, ceiling, nofile, most } = this.plan;
+    const cap = capOf(ceiling, workers, index);
     return {
       type: "startWorker",
       config: this.config,
-      path: this.#socketPath,
+      path: this.#runDir.socketPath,
       index,
       port: this.#port,
       workers,
-      cap: capOf(ceiling, workers, index),
+      cap,
+      overflow: overflowRoom(cap, most),
       capReason: ceiling.reason,
       nofile,
       ...this.#budget,
@@ -200,52 +198,10 @@ export class Supervisor {
     return { reason: "drain", among: this.plan.workers, perSecond, withinMs };
   }
 
-  get #socketPath(): string {
-    return join(this.#runDir, `hub-${process.pid}.sock`);
-  }
-
   /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
   restartWorkers(why: string): void {
-    const refusal = this.#stopping
-      ? "the gateway is stopping"
-      : this.#roll.state === "rolling"
-        ? "another one is running"
-        : this.#started
-          ? undefined
-          : "the gateway is starting";
-    if (refusal !== undefined) {
-      this.log("warn", `no rolling restart: ${refusal}`, { why });
-      const running = this.#roll.state === "rolling";
-      this.#rolled(running ? this.#roll : { state: "failed", replaced: 0, of: 0, detail: refusal });
-      return;
-    }
-    const of = this.#crew.workers.length;
-    this.log("info", "rolling restart begins", { workers: of, why });
-    this.#rolled({ state: "rolling", replaced: 0, of, detail: "begins" });
-    const around = {
-      log: this.log,
-      stopSeconds: this.config.stopSeconds,
-      returnRate: () => returnRate(this.#budget.rate),
-      load: () => this.#load,
-      stopping: () => this.#stopping !== undefined,
-      tell: (roll: RollState) => this.#rolled(roll),
-    };
-    rollWorkers(this.#crew, around).then(
-      () => {
-        this.log("info", "rolling restart done", { workers: of });
-        this.#rolled({ state: "done", replaced: of, of, detail: "every worker is a new process" });
-      },
-      (error: unknown) => {
-        const detail = error instanceof Error ? error.message : String(error);
-        this.log("error", `rolling restart ended early: ${detail}`, { replaced: this.#roll.replaced, of });
-        this.#rolled({ ...this.#roll, state: "failed", detail });
-      },
-    );
-  }
-
-  #rolled(roll: RollState): void {
-    this.#roll = roll;
-    this.#hub.tell({ type: "roll", roll });
+    const refusal = this.#stopping ? "the gateway is stopping" : this.#started ? undefined : "the gateway is starting";
+    this.#roller.roll(this.#crew, why, refusal);
   }
 
   /** Everybody is told to go, then workers and hub end. Bounded by `stopSeconds`; asked twice, it is the same stop. */
@@ -262,7 +218,7 @@ export class Supervisor {
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
     await this.#hub.stop(stopSeconds * 1000);
-    this.#clean();
+    this.#runDir.clean();
   }
 
   /** Before anything closes: whoever looks at `/readyz` is not to be surprised. */
@@ -278,10 +234,6 @@ export class Supervisor {
   kill(): void {
     this.#crew.kill();
     this.#hub.kill();
-    this.#clean();
-  }
-
-  #clean(): void {
-    rmSync(this.#ownsRunDir ? this.#runDir : this.#socketPath, { recursive: true, force: true });
+    this.#runDir.clean();
   }
 }

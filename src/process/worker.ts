@@ -9,8 +9,17 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
 import { returnRate } from "../admission/budget.js";
 import { Outlook } from "../admission/outlook.js";
+import { fitting } from "../hub/image.js";
 import { Link } from "../hub/link.js";
-import { fromWire, type Question, type Reply, type ToWorker, toWire } from "../hub/wire.js";
+import {
+  ADDRESSES_A_FRAME,
+  fromWire,
+  MAX_FRAME_BYTES,
+  type Question,
+  type Reply,
+  type ToWorker,
+  toWire,
+} from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
@@ -28,6 +37,7 @@ import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "./leavin
 import { type StartWorker, type ToChild, tell } from "./messages.js";
 
 const EVERY_MS = 1000;
+const ADDRESSES_EVERY_MS = 100;
 const log = forwardedLog({ process: "worker" });
 
 runChild<StartWorker>("startWorker", log, start);
@@ -55,6 +65,7 @@ async function start(given: StartWorker): Promise<Running> {
     host: config.host,
     backlog: config.backlog,
     cap: given.cap,
+    overflow: given.overflow,
     nofile: given.nofile,
     onFull: (full) => tell({ type: "full", full }),
     log: (level, message, fields) => log(level, message, { worker: index, ...fields }),
@@ -65,7 +76,7 @@ async function start(given: StartWorker): Promise<Running> {
     if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
     return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
   };
-  const link = await linked(given, topics, reply);
+  const link = await linked(given, topics, admission, reply);
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
   const outlook = new Outlook();
   const ticking = everySecond(admission, () => {
@@ -73,6 +84,7 @@ async function start(given: StartWorker): Promise<Running> {
     foretell(outlook, admission, sessions);
   });
   const ownDescriptors = openDescriptors();
+  const reporting = reportAddresses(link, admission);
   let orphaned = given.farewell;
   tell({ type: "ready" });
 
@@ -92,6 +104,7 @@ async function start(given: StartWorker): Promise<Running> {
       tell({ type: "farewell", windowMs });
       await untilClientsAreGone(ownDescriptors);
       clearInterval(ticking);
+      clearInterval(reporting);
       // So that the hub's totals are exact, and nobody is counted as lost.
       count(link, topics, listener, sessions);
       link.stop();
@@ -103,6 +116,7 @@ async function start(given: StartWorker): Promise<Running> {
 function linked(
   given: StartWorker,
   topics: Topics<Waiter>,
+  { addresses }: Admission,
   reply: (asked: Question) => Pick<Reply, "subscribers" | "readers">,
 ): Promise<Link> {
   return new Promise((resolve) => {
@@ -119,7 +133,9 @@ function linked(
           resolve(link);
           if (frame.rebuild) offerAll(link, topics);
           topics.relink();
-        } else return received(topics, frame);
+          addresses?.relinked();
+        } else if (frame.type === "atLimit") addresses?.heard(frame.yes, frame.no);
+        else return received(topics, frame);
         return undefined;
       },
       log,
@@ -130,9 +146,19 @@ function linked(
 /** The hub lost its memory: it gets every replica of this worker. */
 function offerAll(link: Link, topics: Topics<Waiter>): void {
   for (const { name: topic, epoch, offset, memory } of topics.replicas()) {
-    link.send({ type: "offer", topic, epoch, offset, history: toWire(memory.all()), state: memory.state });
+    const history = toWire(fitting(memory.all(), memory.stateSizeWith(undefined, ""), MAX_FRAME_BYTES));
+    link.send({ type: "offer", topic, epoch, offset, history, state: memory.state });
   }
   link.send({ type: "offered" });
+}
+
+/** Counts of client addresses to the hub; undefined where nothing limits them, or this worker is the only one. */
+function reportAddresses(link: Link, { addresses }: Admission): NodeJS.Timeout | undefined {
+  if (!addresses?.areReported) return undefined;
+  return setInterval(() => {
+    const counts = link.up ? addresses.report(ADDRESSES_A_FRAME) : [];
+    if (counts.length > 0) link.send({ type: "addresses", counts });
+  }, ADDRESSES_EVERY_MS);
 }
 
 function received(topics: Topics<Waiter>, frame: ToWorker): Iterable<void> | undefined {

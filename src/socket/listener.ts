@@ -1,11 +1,10 @@
 /**
  * When this worker listens. It shares the public port with its siblings (SO_REUSEPORT); at its cap it leaves the group,
- * so that the kernel sends new connections to workers with room, and comes back when it has room again. When all
- * are at their cap the supervisor lets it listen a little beyond (`overflow`), so that clients are told 503 instead of
+ * so that the kernel sends new connections to workers with room, and comes back when it has room again. Where no other
+ * has room the supervisor lets it listen a little beyond (`overflow`), so that clients are told 503 instead of
  * being refused by the kernel. Counts every accepted descriptor, upgraded or not: at the descriptor limit uWebSockets
  * would spin at 100 % (KERNEL.md §3.2).
  */
-import { DESCRIPTOR_RESERVE } from "../config/capacity.js";
 import type { Log } from "../log.js";
 import { setBacklog } from "./backlog.js";
 import { Lingering } from "./lingering.js";
@@ -16,6 +15,8 @@ export interface ListenerOptions {
   readonly backlog: number;
   /** Connections at which it stops listening. */
   readonly cap: number;
+  /** Connections beyond the cap that are taken to be refused, where no other worker has room. */
+  readonly overflow: number;
   readonly nofile: number;
   /** Told when the worker reaches its cap (true) and when it has room again (false). */
   readonly onFull: (full: boolean) => void;
@@ -31,14 +32,17 @@ export class Listener {
   #overflow = false;
   #stopped = false;
   #checkQueued = false;
+  #nextCheck: NodeJS.Timeout | undefined;
   /** Some room below the cap before it listens again, so that it does not flap at every close. */
   readonly #resumeAt: number;
+  readonly #overflowResumeAt: number;
 
   constructor(
     private readonly app: TemplatedApp,
     private readonly options: ListenerOptions,
   ) {
     this.#resumeAt = Math.max(0, options.cap - Math.max(1, Math.min(64, Math.floor(options.cap / 50))));
+    this.#overflowResumeAt = options.cap + Math.floor(options.overflow / 2);
   }
 
   get listening(): boolean {
@@ -86,13 +90,14 @@ export class Listener {
   removed(mayLinger = false): void {
     this.#held -= 1;
     if (mayLinger) this.#lingering.add();
-    if (this.#held <= this.#resumeAt && this.#full && !this.#checkQueued) {
+    const enough = this.#overflow && !this.listening ? this.#overflowResumeAt : this.#resumeAt;
+    if (this.#held <= enough && this.#full && !this.#checkQueued) {
       this.#checkQueued = true;
       setImmediate(() => this.#check());
     }
   }
 
-  /** The supervisor's word on whether all siblings are full too. */
+  /** The supervisor's word on whether no sibling has room. */
   setOverflow(overflow: boolean): void {
     this.#overflow = overflow;
     this.#check();
@@ -107,19 +112,24 @@ export class Listener {
       this.#full = full;
       this.options.onFull(full);
     }
-    const limit = this.options.cap + (this.#overflow ? DESCRIPTOR_RESERVE : 0);
+    const limit = this.options.cap + (this.#overflow ? this.options.overflow : 0);
     if (full && held >= limit) this.#close();
     else if (this.#token === undefined && (!full || this.#overflow)) this.#reopen();
     // Overflow connections are short: look again soon, for their end is not always an event of ours.
-    if (full && this.#overflow && this.#token === undefined) setTimeout(() => this.#check(), 100).unref();
+    if (full && this.#overflow && this.#token === undefined) this.#checkIn(100);
     // Neither is the end of one that lingers.
-    else if (full && held > this.#held) setTimeout(() => this.#check(), 1000).unref();
+    else if (full && held > this.#held) this.#checkIn(1000);
+  }
+
+  #checkIn(ms: number): void {
+    clearTimeout(this.#nextCheck);
+    this.#nextCheck = setTimeout(() => this.#check(), ms).unref();
   }
 
   #reopen(): void {
     if (!this.open(this.#port)) {
       this.options.log("error", "cannot listen again; retrying", { port: this.#port });
-      setTimeout(() => this.#check(), 1000).unref();
+      this.#checkIn(1000);
     }
   }
 

@@ -22,6 +22,8 @@ export interface StateEntry {
 
 /** Map entry, string headers and object of one remembered publication or value, bytes (measured: about 150). */
 const ENTRY_BYTES = 150;
+/** `{"key":"","data":""},` around an entry on its way to a replica. */
+const PUNCTUATION = 22;
 
 export class TopicMemory {
   #ring: Remembered[] = [];
@@ -49,6 +51,15 @@ export class TopicMemory {
   accepts(key: string | undefined, data: string): boolean {
     if (key === undefined || this.rule.stateKeys === 0 || data === "null") return true;
     return this.#state === undefined || this.#state.size < this.rule.stateKeys || this.#state.has(key);
+  }
+
+  /** Characters of the keyed state, were this publication remembered, with what names and parts its entries. */
+  stateSizeWith(key: string | undefined, data: string): number {
+    const now = this.#stateBytes + (this.#state?.size ?? 0) * PUNCTUATION;
+    if (key === undefined || this.rule.stateKeys === 0) return now;
+    const before = this.#state?.get(key);
+    const without = before === undefined ? now : now - (before.length + key.length + PUNCTUATION);
+    return data === "null" ? without : without + data.length + key.length + PUNCTUATION;
   }
 
   /** Remembers a publication. `push` is kept as it is: copy it before if it is a view of something larger. */

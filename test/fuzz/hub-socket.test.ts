@@ -75,6 +75,7 @@ describe("the hub's pipe", () => {
     const acceptor = new Acceptor(hub, new Rebuild(hub, 0, true, () => undefined), {
       path: join(dir, "hub"),
       queueBytes: 1e6,
+      addressLimit: 2,
       log: (_level, message) => void faults.push(message),
       onCounters: () => undefined,
       onLinked: () => undefined,

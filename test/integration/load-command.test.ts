@@ -3,9 +3,24 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { type AddressInfo, createServer } from "node:net";
 import { describe, it } from "node:test";
+import { descendants, living } from "../support/descendants.js";
 import { evidencePath, load, readEvidence, startLoad } from "../support/evidence.js";
 import { CLI, cli, Gateway, Run } from "../support/gateway.js";
 import { until } from "../support/wait.js";
+
+/** Two that were free a moment ago. */
+async function freePorts(): Promise<{ port: string; adminPort: string }> {
+  const servers = await Promise.all(
+    [0, 1].map(async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const [port, adminPort] = servers.map((server) => String((server.address() as AddressInfo).port));
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return { port: port!, adminPort: adminPort! };
+}
 
 describe("load", () => {
   it("holds what it asks for, and says so with every key of its schema", async () => {
@@ -117,22 +132,57 @@ describe("load", () => {
   });
 
   it("million: gateway, load and stop in one command", async () => {
-    const servers = await Promise.all(
-      [0, 1].map(async () => {
-        const server = createServer();
-        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        return server;
-      }),
-    );
-    const [port, adminPort] = servers.map((server) => String((server.address() as AddressInfo).port));
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
     const report = evidencePath();
-    const ports = ["--port", port!, "--admin-port", adminPort!];
+    const { port, adminPort } = await freePorts();
+    const ports = ["--port", port, "--admin-port", adminPort];
     const exit = await cli(["million", "--connections", "1000", "--hold-seconds", "1", "--report", report, ...ports])
       .ended;
     assert.equal(exit.code, 0, exit.stdout + exit.stderr);
     assert.equal(readEvidence(report).open, 1000);
-    const refused = await fetch(`http://127.0.0.1:${adminPort!}/healthz`).catch(() => "gone");
+    const refused = await fetch(`http://127.0.0.1:${adminPort}/healthz`).catch(() => "gone");
     assert.equal(refused, "gone", "the gateway has left with the command");
+  });
+
+  it("million: killed with SIGKILL in the middle, it leaves nothing behind: its gateway ends by itself, in order", async () => {
+    const { port, adminPort } = await freePorts();
+    const ports = ["--port", port, "--admin-port", adminPort, "--report", evidencePath()];
+    const run = cli(["million", "--connections", "1000", "--hold-seconds", "60", ...ports]);
+    const open = async (): Promise<number> => {
+      const metrics = await fetch(`http://127.0.0.1:${adminPort}/metrics`).then((r) => r.text(), String);
+      return Number(/^megagate_connections (\d+)$/m.exec(metrics)?.[1] ?? 0);
+    };
+    await until("all are open", open, (n) => n === 1000, 60_000);
+    const pids = descendants(run.process.pid!);
+    assert.ok(pids.length >= 5, "gateway, hub, workers and generators");
+    run.process.kill("SIGKILL");
+    const left = (): number[] => living(pids);
+    await until("all have ended", left, (alive) => alive.length === 0, 30_000);
+    const { stderr } = await run.ended;
+    assert.match(stderr, /command that started this gateway is gone.*stopping.*stopped/s);
+  });
+
+  it("a gateway that nobody claims outlives whoever started it, with or without an IPC channel", async () => {
+    const { port, adminPort } = await freePorts();
+    const serve = ["serve", "--port", port, "--admin-port", adminPort, "--connections", "100", "--workers", "1"];
+    const child = spawn(process.execPath, [CLI, ...serve], { stdio: ["pipe", "ignore", "ignore", "ipc"] });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const healthy = (): Promise<boolean> =>
+      fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
+        (response) => response.status === 200,
+        () => false,
+      );
+    await until("ready", healthy, Boolean, 30_000);
+    child.stdin?.end();
+    child.disconnect();
+    await until(
+      "its channel is closed",
+      () => child.connected,
+      (connected) => !connected,
+    );
+    const endMs = performance.now() + 1500;
+    await until("it stays", healthy, (ready) => !ready || performance.now() > endMs);
+    assert.ok(await healthy());
+    child.kill("SIGTERM");
+    assert.equal(await ended, 0);
   });
 });

@@ -1,0 +1,53 @@
+/** Handshakes that are tried once each, with what became of them: the answer's status, or the error of the kernel. */
+import { connect } from "node:net";
+import { HANDSHAKE } from "./client.js";
+
+export interface Attempt {
+  /** When it began, and when it was answered; milliseconds of performance.now(). */
+  readonly beganMs: number;
+  readonly endedMs: number;
+  /** "101", "503", …, or "ECONNREFUSED", "ECONNRESET", "silence". */
+  readonly outcome: string;
+  readonly retryAfter: boolean;
+  /** Ends the connection if it is open still. */
+  end(): void;
+}
+
+const SILENCE_MS = 8000;
+
+export interface AttemptFrom {
+  readonly localAddress?: string;
+  /** Called when the connection ends, after an upgrade. */
+  readonly onEnd?: () => void;
+}
+
+export function attempt(port: number, { localAddress, onEnd }: AttemptFrom = {}): Promise<Attempt> {
+  const beganMs = performance.now();
+  const socket = connect({ port, host: "127.0.0.1", ...(localAddress && { localAddress }) });
+  let text = "";
+  return new Promise((resolve) => {
+    const done = (outcome: string): void => {
+      clearTimeout(timer);
+      const retryAfter = /\r\nRetry-After: \d+\r\n/.test(text);
+      resolve({ beganMs, endedMs: performance.now(), outcome, retryAfter, end: () => socket.destroy() });
+    };
+    const timer = setTimeout(() => done("silence"), SILENCE_MS);
+    socket.on("connect", () => socket.write(HANDSHAKE));
+    socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString("latin1");
+      if (text.includes("\r\n\r\n")) done(text.slice(9, 12));
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => done(error.code ?? "error"));
+    socket.on("close", () => {
+      done("ended");
+      onEnd?.();
+    });
+  });
+}
+
+/** How often each outcome came. */
+export function outcomes(attempts: readonly Attempt[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { outcome } of attempts) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
