@@ -13,6 +13,7 @@ import { encode, FrameReader, type ToHub, type ToWorker } from "./wire.js";
 
 /** Twice as many still fit: what comes with the poll phase, and what goes on right after it. */
 const FRAMES_A_TURN = 16;
+const STOP_MS = 1000;
 const RETRY_MS = { first: 20, most: 1000 };
 
 export interface LinkOptions {
@@ -46,9 +47,16 @@ export class Link {
     if (this.#up) this.#socket?.write(encode(frame));
   }
 
-  stop(): void {
+  /** Resolves when what was sent has been handed over, or after a second. */
+  stop(): Promise<void> {
     this.#stopped = true;
-    this.#socket?.destroy();
+    const socket = this.#socket;
+    if (!socket || socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      socket.once("close", () => resolve());
+      setTimeout(() => socket.destroy(), STOP_MS).unref();
+      socket.destroySoon();
+    });
   }
 
   #dial(): void {

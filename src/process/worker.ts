@@ -107,7 +107,7 @@ async function start(given: StartWorker): Promise<Running> {
       clearInterval(reporting);
       // So that the hub's totals are exact, and nobody is counted as lost.
       count(link, topics, listener, sessions);
-      link.stop();
+      await link.stop();
     },
   };
 }

@@ -88,7 +88,7 @@ describe("a rolling restart", () => {
       const moves = ends.length + all.reduce((n, { client }) => n + client.counts.connections - 1, 0);
       // The last numbers of the last worker may still be on their way.
       const closed = (): Promise<number> => gateway.metric('megagate_closed_total{reason="restart"}');
-      await until("each move is counted", closed, (n) => n === moves);
+      await until(`each of ${moves} moves is counted`, closed, (n) => n === moves);
       assert.equal(await gateway.metric('megagate_closed_total{reason="worker_lost"}'), 0);
       assert.equal(await gateway.metric("megagate_worker_rolls_total"), 3);
       assert.equal(await gateway.metric("megagate_worker_restarts_total"), 0);
