@@ -106,10 +106,13 @@ async function start(given: StartHub): Promise<Running> {
     memoryPerConnection: () => memorySamples(memory, connections()).each,
     buildInfo: () => [{ labels: { version: VERSION, node: process.version, uws: UWS_VERSION }, value: 1 }],
   });
+  // One that died is replaced, and the others take clients meanwhile: only the beginning waits for all.
+  let complete = false;
   const missing = (): string[] => {
+    complete ||= fleet.size >= given.workers;
     const reasons = ready ? [] : ["stopping"];
     if (rebuild.running) reasons.push("gathering topics from the workers");
-    if (fleet.size < given.workers) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
+    if (!complete) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
     if (fleet.total("listening") === 0) reasons.push("no worker listens");
     return reasons;
   };

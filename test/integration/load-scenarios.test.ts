@@ -72,6 +72,7 @@ describe("load scenarios", () => {
     assert.ok(found.returns.departures > 300 && found.returns.departures < 900, String(found.returns.departures));
     assert.deepEqual([found.returns.returned, found.returns.away], [found.returns.departures, 0]);
     assert.equal(found.returns.acceptRateFrom, "gateway");
+    assert.equal(found.gateway.notReadySeconds, 0, "one worker is left");
     assert.ok(found.returns.predictedSeconds! > 0 && found.returns.settleSeconds! > 0);
     assert.ok(found.latency.during.pushes > 0, "untouched sockets went on receiving");
     assertNothingLost(found);
