@@ -108,8 +108,8 @@ export const CONSTANTS = {
   stalledBuffer: {
     value: SERVE_OPTIONS.maxBackpressureBytes.default,
     unit: "bytes",
-    means: "gateway buffer of a stalled reader",
-    source: "--max-backpressure-bytes of serve, where slow readers are closed",
+    means: "what waits for a reader before it counts as stalled",
+    source: "--max-backpressure-bytes of serve",
   },
   tlsPerConnection: {
     value: 3400,

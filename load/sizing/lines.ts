@@ -86,7 +86,7 @@ function memory({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "buffers, at worst",
         size(m.buffers),
-        `${demand.stalledPercent} % of the connections × (stalledQueue + stalledBuffer)`,
+        `${demand.stalledPercent} % of the connections × (stalledQueue + 2 × (stalledBuffer + a push) and its bookkeeping)`,
       ),
       ...(demand.clientsHere
         ? [line("client ends", size(m.clients), "connections × (kernelPerClientEnd + generatorPerConnection)")]

@@ -3,8 +3,10 @@
  * Pure: demand, machine and constants in, numbers out; lines.ts says each formula in words, bounds.ts compares with what
  * there is. What cannot be known is taken at its worse end, and whole things are rounded up.
  */
+
 import { fullestWorker, RETURN_RATE, WORKER_OWN_DESCRIPTORS, workersFor } from "../../src/config/capacity.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
+import { slowReaderCost } from "../../src/config/slow-cost.js";
 import type { Constants } from "./constants.js";
 import type { Demand, Machine } from "./demand.js";
 import { ACK_WIRE_BYTES, ENVELOPE_BYTES, onWire } from "./frames.js";
@@ -96,13 +98,19 @@ function memoryOf(given: Given, n: number, workers: number, traffic: Traffic) {
     topicsInWorkers: replicas * (c.perReplica + perMemory),
     tls: demand.tls ? n * c.tlsPerConnection * (demand.clientsHere ? 2 : 1) : 0,
     kernel: n * c.kernelPerServerEnd,
-    buffers: Math.ceil((n * demand.stalledPercent) / 100) * (c.stalledQueue + c.stalledBuffer),
+    buffers: Math.ceil((n * demand.stalledPercent) / 100) * (c.stalledQueue + stalledBytes(given)),
     clients,
   };
   const total = Object.values(parts).reduce((sum, part) => sum + part, 0);
   // What --topic-memory-bytes of serve is compared with.
   const account = demand.topics * remembered * (pushBytesOf(given) + ACCOUNT_BYTES);
   return { ...parts, account, remembered, replicas, user: total - parts.kernel - parts.buffers - clients, total };
+}
+
+/** Of the worker's own memory, at most. */
+function stalledBytes({ demand, constants: c }: Given): number {
+  const limits = { maxBackpressureBytes: c.stalledBuffer, maxPublicationBytes: demand.messageBytes };
+  return slowReaderCost(limits, demand.subscriptions).user;
 }
 
 /** Publications that a topic remembers by serve's defaults: by count, by age, by bytes, whichever is least. */
