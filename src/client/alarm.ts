@@ -4,6 +4,9 @@
  */
 import type { Clock } from "./surroundings.js";
 
+/** The longest that a timer can wait, 24 days; beyond it would ring at once. */
+const MOST_MS = 2 ** 31 - 1;
+
 export class Alarm {
   #timer: unknown;
 
@@ -16,10 +19,13 @@ export class Alarm {
   /** Replaces what was set before. */
   set(delayMs: number, ring: () => void): void {
     this.clear();
-    this.#timer = this.clock.setTimeout(() => {
-      this.#timer = undefined;
-      ring();
-    }, delayMs);
+    this.#timer = this.clock.setTimeout(
+      () => {
+        this.#timer = undefined;
+        ring();
+      },
+      Math.min(delayMs, MOST_MS),
+    );
   }
 
   clear(): void {

@@ -3,6 +3,7 @@
  * what they missed. Runs in browsers and in Node; imports nothing outside this room. This file is the state machine
  * (drawn in events.ts): which connection there is, and when the next one is tried.
  */
+import { Address, NoAddress, type Slot } from "./address.js";
 import { Alarm } from "./alarm.js";
 import { adviceOf, Backoff, type Delay } from "./backoff.js";
 import { Connection } from "./connection.js";
@@ -19,7 +20,7 @@ export type { ClientEvents, ClientState } from "./events.js";
 export type { Position } from "./protocol.js";
 export type { ClientOptions } from "./settings.js";
 export type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
-export type { Clock, Page, WebSocketConstructor, WebSocketLike } from "./surroundings.js";
+export type { Clock, Fetch, FetchResponse, Page, WebSocketConstructor, WebSocketLike } from "./surroundings.js";
 
 /** The gateway's "ask again in a few seconds" is between one and three. */
 const ASK_AGAIN_MS = 1000;
@@ -27,7 +28,7 @@ const ASK_AGAIN_MS = 1000;
 const ABNORMAL = 1006;
 
 interface Why {
-  readonly code: number;
+  readonly code?: number;
   readonly reason: string;
 }
 
@@ -36,6 +37,7 @@ export class MegagateClient {
   readonly #settings: Settings;
   readonly #events = new Events();
   readonly #feeds: Feeds;
+  readonly #address: Address;
   /** The next step: connecting gives up, open asks again, waiting connects. */
   readonly #step: Alarm;
   readonly #backoff: Backoff;
@@ -53,7 +55,9 @@ export class MegagateClient {
     this.#settings = settingsOf(options);
     this.#step = new Alarm(this.#settings.clock);
     this.#backoff = new Backoff(this.#settings);
+    this.#address = new Address(this.#settings);
     this.#feeds = new Feeds(this.counts, {
+      topicsInUrl: this.#settings.topicsInUrl,
       now: () => this.#settings.clock.now(),
       send: (text) => this.#connection?.send(text),
       later: () => this.#askLater(),
@@ -96,26 +100,37 @@ export class MegagateClient {
   }
 
   #connect(): void {
-    const { url, connectTimeoutMs } = this.#settings;
     this.#attempt += 1;
-    this.#step.set(connectTimeoutMs, () => this.#giveUp("no connection in time"));
+    this.#step.set(this.#settings.connectTimeoutMs, () => this.#giveUp("no connection in time"));
     this.#move("connecting", {});
-    if (typeof url === "string") this.#dial(url);
-    else void this.#askAddress(url, this.#attempt);
+    // A listener of "connecting" may have closed the client.
+    if (this.#state !== "connecting") return;
+    const url = this.#address.take();
+    if (url === undefined) void this.#askAddress(this.#attempt);
+    else this.#dial(url);
   }
 
-  async #askAddress(address: () => Promise<string>, attempt: number): Promise<void> {
+  async #askAddress(attempt: number): Promise<void> {
     try {
-      const url = await address();
-      if (attempt === this.#attempt) this.#dial(url);
+      const slot = await this.#address.ask();
+      if (attempt === this.#attempt) this.#come(slot);
     } catch (error) {
       if (attempt === this.#attempt) this.#noAddress(error);
     }
   }
 
-  #dial(url: string): void {
-    // A listener of "connecting" may have closed the client.
-    if (this.#state !== "connecting") return;
+  /** Now, or when the gateway says. */
+  #come(slot: Slot): void {
+    if (slot.afterMs === 0) {
+      this.#dial(slot.url);
+      return;
+    }
+    this.#address.keep(slot);
+    this.#wait({ delayMs: slot.afterMs, ordered: true }, { reason: "the gateway has given it a later turn" });
+  }
+
+  #dial(address: string): void {
+    const url = this.#feeds.addressed(address);
     const { WebSocket, protocols } = this.#settings;
     let socket: InstanceType<typeof WebSocket>;
     try {
@@ -133,6 +148,9 @@ export class MegagateClient {
   }
 
   #noAddress(error: unknown): void {
+    const afterMs = error instanceof NoAddress ? error.retryAfterMs : undefined;
+    // Whole seconds: spread over the one, so that those who were told the same do not come at once.
+    if (afterMs !== undefined) this.#backoff.order([afterMs, afterMs + 1000]);
     this.#events.emit("error", { error: error instanceof Error ? error.message : String(error) });
     this.#giveUp("no address to connect to");
   }
@@ -188,6 +206,7 @@ export class MegagateClient {
     if (this.#state === "closed") return;
     if (this.#state === "open") this.#backoff.ended(this.#settings.clock.now() - this.#openedMs, wordless);
     this.#attempt += 1;
+    this.#address.cancel();
     this.#connection = undefined;
     this.#feeds.disconnected();
     const advice = adviceOf(code);
@@ -216,6 +235,7 @@ export class MegagateClient {
 
   #end(why: Partial<Why>): void {
     this.#attempt += 1;
+    this.#address.cancel();
     this.#connection = undefined;
     this.#step.clear();
     this.#page.stop();

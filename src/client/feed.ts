@@ -4,8 +4,7 @@
  *
  *   away ──connected──► asked ──answer──► joined ──gap, dropped──► joined, asked again ──answer──► joined
  *
- * The position survives a connection; the next request says `since`. A push carries no epoch, so on a new connection
- * none counts before the answer, which names it.
+ * The position survives a connection: the next request says `since`. A push carries no epoch: none counts before the answer.
  */
 import { Audience } from "./audience.js";
 import type { Counts } from "./counts.js";
@@ -42,7 +41,8 @@ export class Feed {
   #queryless = false;
   /** This connection's answer is here: pushes count. */
   #joined = false;
-  #request: { readonly id: number; readonly request: Request } | undefined;
+  /** `isWhole`: its answer will carry all of the state. */
+  #request: { readonly id: number; readonly request: Request; readonly isWhole: boolean } | undefined;
   #askedMs = 0;
   /** Asked, or going to ask: further gaps are part of the same trouble. */
   #recovering = false;
@@ -75,9 +75,12 @@ export class Feed {
     return subscription;
   }
 
-  connected(): void {
+  /** `urlId`: the address of the connection has asked already, and the answer will carry this id. */
+  connected(urlId?: number): void {
     this.#fruitless = 0;
-    this.ask();
+    // A gateway that knows topics in addresses answers them with the state.
+    if (urlId === undefined) this.ask();
+    else this.#await(urlId, { reqtype: "Subscribe", topic: this.topic }, true);
   }
 
   disconnected(): void {
@@ -98,21 +101,26 @@ export class Feed {
   #ask(request: Request): void {
     // A listener may have closed the last subscription meanwhile.
     if (this.#audience.isEmpty) return;
+    const isWhole = request.reqtype === "Query" || "since" in request || this.#queryless;
+    this.#await(this.around.ask(request, this), request, isWhole);
+  }
+
+  #await(id: number, request: Request, isWhole: boolean): void {
     this.#recovering = true;
     this.#askedMs = this.around.now();
-    this.#request = { id: this.around.ask(request, this), request };
+    this.#request = { id, request, isWhole };
   }
 
   answered(answer: AnswerMessage): void {
-    if (this.#request?.id !== answer.id) return;
-    const { request } = this.#request;
+    if (this.#request === undefined || this.#request.id !== answer.id) return;
+    const { request, isWhole } = this.#request;
     this.#request = undefined;
     this.#recovering = false;
     this.#joined = true;
     const known = this.#position?.epoch === answer.epoch ? this.#position : undefined;
     if (request.reqtype === "Query" && known && known.offset >= answer.offset) this.#complete(answer, known);
     else if (answer.recovered && known) this.#owed = answer.offset;
-    else this.#begin(answer, request.reqtype === "Query" || "since" in request || this.#queryless);
+    else this.#begin(answer, isWhole);
     this.#completeState();
   }
 
@@ -200,9 +208,8 @@ export class Feed {
   }
 
   refused(refusal: RefusalMessage): void {
-    const asked = this.#request;
-    if (asked === undefined || asked.id !== refusal.id) return;
-    const { request } = asked;
+    if (this.#request === undefined || this.#request.id !== refusal.id) return;
+    const { request } = this.#request;
     this.#request = undefined;
     const { code, error } = refusal;
     if (request.reqtype === "Query" && code === REFUSAL.notARequest) {

@@ -1,12 +1,14 @@
 /**
  * All topics of one client: which feed a message is for, which request an answer belongs to, and what has to be asked
  * again. A topic is unsubscribed when its last subscription closes, but never while its answer is on the way: the
- * gateway may have to fetch the topic first, and would refuse the one and then go on with the other.
+ * gateway may have to fetch the topic first, and would refuse the one and then go on with the other. What the address of
+ * a connection asks for (url-topics.ts) has an id like a message's, which its answer does not carry.
  */
 import type { Counts } from "./counts.js";
 import { Feed, type FeedSurroundings } from "./feed.js";
 import type { AnswerMessage, RefusalMessage, ServerMessage } from "./protocol.js";
 import type { SubscribeOptions, Subscription } from "./subscription.js";
+import { UrlTopics } from "./url-topics.js";
 
 interface Refusal {
   readonly code: number;
@@ -16,6 +18,7 @@ interface Refusal {
 
 /** What the client lends to its topics. */
 interface Surroundings {
+  readonly topicsInUrl: boolean;
   now(): number;
   /** Sends if the connection is open. */
   send(text: string): void;
@@ -31,6 +34,7 @@ export class Feeds {
   /** Requests on this connection without an answer yet. */
   readonly #asked = new Map<number, Feed>();
   readonly #askAgain = new Set<Feed>();
+  readonly #urlTopics: UrlTopics<Feed>;
   readonly #lent: FeedSurroundings;
   #isConnected = false;
   #lastId = 0;
@@ -39,6 +43,7 @@ export class Feeds {
     private readonly counts: Counts,
     private readonly around: Surroundings,
   ) {
+    this.#urlTopics = new UrlTopics(around.topicsInUrl);
     this.#lent = {
       counts,
       now: () => around.now(),
@@ -66,9 +71,16 @@ export class Feeds {
     return subscription;
   }
 
+  /** An attempt begins: its address, with topics in it. */
+  addressed(address: string): string {
+    return this.#urlTopics.addTo(address, this.#feeds.values(), () => ++this.#lastId);
+  }
+
   connected(): void {
     this.#isConnected = true;
-    for (const feed of this.#feeds.values()) feed.connected();
+    // Also those that were closed since: their answers come, and then they are unsubscribed.
+    for (const [id, feed] of this.#urlTopics.requests) this.#asked.set(id, feed);
+    for (const feed of this.#feeds.values()) feed.connected(this.#urlTopics.idFor(feed));
   }
 
   received(message: TopicMessage): void {
@@ -94,19 +106,26 @@ export class Feeds {
   }
 
   #answered(answer: AnswerMessage): void {
-    const feed = this.#asked.get(answer.id);
-    this.#asked.delete(answer.id);
+    const id = answer.id ?? this.#urlTopics.answered(answer.urlTopic);
+    if (id === undefined) {
+      // Of an address whose author named topics.
+      this.counts.unknown += 1;
+      return;
+    }
+    const feed = this.#asked.get(id);
+    this.#asked.delete(id);
     if (!feed) return;
-    if (this.#feeds.get(feed.topic) === feed) feed.answered(answer);
+    if (this.#feeds.get(feed.topic) === feed) feed.answered({ ...answer, id });
     else if (!this.#feeds.has(feed.topic)) this.#unsubscribe(feed.topic);
   }
 
   #refused(refusal: RefusalMessage): void {
-    const { id, code, error } = refusal;
+    const { code, error } = refusal;
+    const id = refusal.id ?? this.#urlTopics.answered(refusal.urlTopic);
     const feed = id === undefined ? undefined : this.#asked.get(id);
     if (id !== undefined) this.#asked.delete(id);
     if (!feed) this.around.refused({ code, error });
-    else if (this.#feeds.get(feed.topic) === feed) feed.refused(refusal);
+    else if (this.#feeds.get(feed.topic) === feed) feed.refused({ ...refusal, id });
   }
 
   #emptied(feed: Feed, refusal: RefusalMessage | undefined): void {
@@ -133,6 +152,7 @@ export class Feeds {
   }
 
   disconnected(): void {
+    this.#urlTopics.over(this.#isConnected);
     this.#isConnected = false;
     this.#asked.clear();
     this.#askAgain.clear();

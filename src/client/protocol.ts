@@ -29,7 +29,10 @@ export interface PushMessage {
 /** A topic's position, and its state unless `recovered`. */
 export interface AnswerMessage extends Position {
   readonly kind: "answer";
-  readonly id: number;
+  /** Of our message; an answer to a topic of the address has none. */
+  readonly id: number | undefined;
+  /** Where there is no id: the topic of the address that is answered. */
+  readonly urlTopic: string | undefined;
   readonly recovered: boolean;
   readonly data: readonly Entry[];
 }
@@ -37,6 +40,7 @@ export interface AnswerMessage extends Position {
 export interface RefusalMessage {
   readonly kind: "refusal";
   readonly id: number | undefined;
+  readonly urlTopic: string | undefined;
   readonly code: number;
   readonly error: string;
 }
@@ -68,6 +72,15 @@ export const HEARTBEAT = '{"reqtype":"Heartbeat"}';
 /** Codes of refusals that the client acts upon; every other 40xx ends the subscription. */
 export const REFUSAL = { notARequest: 4001, hubUnavailable: 4006 } as const;
 
+const MAX_TOPIC_CHARACTERS = 128;
+const URL_TOPIC = /^[\w-]+(?::[\w-]+)*(?:@[\w.-]{1,64}:\d{1,15})?$/;
+
+/** One entry of `?topics=`; undefined for what the gateway would refuse the whole handshake for. */
+export function urlTopic(topic: string, since: Position | undefined): string | undefined {
+  const text = since ? `${topic}@${since.epoch}:${since.offset}` : topic;
+  return topic.length <= MAX_TOPIC_CHARACTERS && URL_TOPIC.test(text) && !topic.includes("@") ? text : undefined;
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 const OTHER: ServerMessage = { kind: "other" };
@@ -92,12 +105,13 @@ export function parseMessage(text: unknown): ServerMessage {
 function parseAnswer(code: number, fields: Fields): ServerMessage {
   const { reqtype, epoch, offset, recovered, data, error } = fields;
   const id = typeof fields.id === "number" ? fields.id : undefined;
-  if (code !== 0) return { kind: "refusal", id, code, error: typeof error === "string" ? error : "refused" };
+  const urlTopic = !("id" in fields) && typeof fields.topic === "string" ? fields.topic : undefined;
+  if (code !== 0) return { kind: "refusal", id, urlTopic, code, error: typeof error === "string" ? error : "refused" };
   if (reqtype === "Heartbeat" || reqtype === "Unsubscribe") return { kind: "done" };
   if (reqtype !== "Subscribe" && reqtype !== "Query") return OTHER;
-  // Without an id it answers the URL's topics, not us.
-  if (id === undefined || typeof epoch !== "string" || !isOffset(offset)) return OTHER;
-  return { kind: "answer", id, epoch, offset, recovered: recovered === true, data: entriesOf(data) };
+  if (id === undefined && urlTopic === undefined) return OTHER;
+  if (typeof epoch !== "string" || !isOffset(offset)) return OTHER;
+  return { kind: "answer", id, urlTopic, epoch, offset, recovered: recovered === true, data: entriesOf(data) };
 }
 
 function parseEvent(event: string, fields: Fields): ServerMessage {

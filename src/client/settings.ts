@@ -2,6 +2,7 @@
  * The client's options with their defaults. All times are milliseconds. What tests lend (`clock`, `random`, `page`) is
  * an option like the others.
  */
+import type { AddressSettings } from "./address.js";
 import type { BackoffSettings } from "./backoff.js";
 import type { HeartbeatSettings } from "./heartbeat.js";
 import { SUBPROTOCOL } from "./protocol.js";
@@ -9,6 +10,8 @@ import {
   CLOCK,
   type Clock,
   currentPage,
+  type Fetch,
+  globalFetch,
   globalWebSocket,
   type Page,
   type WebSocketConstructor,
@@ -16,9 +19,21 @@ import {
 
 export interface ClientOptions {
   /** Where to connect; a function is asked before each attempt, for an address or a token that changes. */
-  readonly url: string | (() => Promise<string>);
+  readonly url?: string | (() => Promise<string>);
+  /**
+   * Instead of `url`: the gateway's `/bcall/url`, asked before each connection; in a storm it gives the client its turn.
+   * A page may give a relative one.
+   */
+  readonly addressUrl?: string;
+  /**
+   * Whether the first topics go into the address of a connection instead of messages. Default true; false for a gateway
+   * that does not see the query.
+   */
+  readonly topicsInUrl?: boolean;
   /** Default: the global one, as in browsers. In Node 20 give the `ws` package's. */
   readonly WebSocket?: WebSocketConstructor;
+  /** Asks `addressUrl`. Default: the global one. */
+  readonly fetch?: Fetch;
   readonly protocols?: readonly string[];
   /** Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000. */
   readonly heartbeatMs?: number;
@@ -37,18 +52,24 @@ export interface ClientOptions {
   readonly page?: Page;
 }
 
-export interface Settings extends HeartbeatSettings, BackoffSettings {
-  readonly url: string | (() => Promise<string>);
+export interface Settings extends HeartbeatSettings, BackoffSettings, AddressSettings {
   readonly WebSocket: WebSocketConstructor;
   readonly protocols: readonly string[];
+  readonly topicsInUrl: boolean;
   readonly connectTimeoutMs: number;
   readonly page: Page;
 }
 
-/** Throws if there is no WebSocket to use. */
+/** Throws if there is no WebSocket to use, or not one place to connect to. */
 export function settingsOf(options: ClientOptions): Settings {
+  if ((options.url === undefined) === (options.addressUrl === undefined)) {
+    throw new Error("give the client either `url`, where to connect, or `addressUrl`, where to ask for that");
+  }
   return {
     url: options.url,
+    addressUrl: options.addressUrl ?? "",
+    fetch: options.fetch ?? globalFetch,
+    topicsInUrl: options.topicsInUrl ?? true,
     WebSocket: options.WebSocket ?? globalWebSocket(),
     protocols: options.protocols ?? [SUBPROTOCOL],
     heartbeatMs: options.heartbeatMs ?? 25_000,

@@ -1,7 +1,8 @@
 /**
  * What the client needs of the place in which it runs: a WebSocket constructor, a clock, and, in browsers, the page that
  * says when it becomes visible or goes offline. Declared here as narrow interfaces, so that the client needs neither
- * DOM types nor Node's, and tests can lend their own. Browsers' WebSocket and the `ws` package's both fit.
+ * DOM types nor Node's, and tests can lend their own. Browsers' WebSocket and the `ws` package's both fit; browsers' fetch
+ * and Node's too.
  */
 
 /** Handlers take `never`, which every WebSocket's own event type accepts; the client only sets them. */
@@ -18,6 +19,18 @@ export interface WebSocketLike {
 }
 
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => WebSocketLike;
+
+export interface FetchResponse {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  json(): Promise<unknown>;
+}
+
+export type Fetch = (
+  url: string,
+  options: { readonly signal: AbortSignal; readonly cache: "no-store" },
+) => Promise<FetchResponse>;
 
 export interface Clock {
   /** Milliseconds that never go back. */
@@ -39,6 +52,7 @@ export interface Page {
 
 interface Globals extends Partial<Listenable> {
   readonly WebSocket?: WebSocketConstructor;
+  readonly fetch?: Fetch;
   readonly document?: Page["document"];
   readonly performance: { now(): number };
   setTimeout(run: () => void, delayMs: number): unknown;
@@ -47,7 +61,7 @@ interface Globals extends Partial<Listenable> {
 
 const globals = globalThis as unknown as Globals;
 
-/** Called through `globals`, because browsers refuse these functions on any other object. */
+/** These are called through `globals`, because browsers refuse them on any other object. */
 export const CLOCK: Clock = {
   now: () => globals.performance.now(),
   setTimeout: (run, delayMs) => globals.setTimeout(run, delayMs),
@@ -64,3 +78,8 @@ export function globalWebSocket(): WebSocketConstructor {
   if (globals.WebSocket) return globals.WebSocket;
   throw new Error("there is no global WebSocket here: give the client one, such as the ws package's, as `WebSocket`");
 }
+
+export const globalFetch: Fetch = async (url, options) => {
+  if (globals.fetch) return await globals.fetch(url, options);
+  throw new Error("there is no global fetch here: give the client one as `fetch`");
+};

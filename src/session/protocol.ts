@@ -153,8 +153,9 @@ export function unsubscribeReply(topic: string, id: RequestId): Buffer {
   return reply({ reqtype: "Unsubscribe", id, code: 0, topic });
 }
 
-export function errorReply(error: GatewayError, reqtype?: string, id?: RequestId): Buffer {
-  return reply({ ...error.toJSON(), reqtype, id });
+/** `topic`: a topic of the URL has no id by which its refusal is known. */
+export function errorReply(error: GatewayError, reqtype?: string, id?: RequestId, topic?: string): Buffer {
+  return reply({ ...error.toJSON(), reqtype, id, topic });
 }
 
 /** Said early: the window for the random wait of a client whose connection ends without a word. */

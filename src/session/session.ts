@@ -74,7 +74,7 @@ export class Sessions {
     this.following = new Following(topics, this.parking, config, {
       open: () => this.#open,
       hand: (socket, message) => this.#hand(socket, message),
-      refuse: (socket, error, wish) => this.#refuse(socket, error, reqtypeOf(wish), wish.id),
+      refuse: (socket, error, wish) => this.#refuse(socket, error, reqtypeOf(wish), wish.id, wish.topic),
     });
   }
 
@@ -168,9 +168,9 @@ export class Sessions {
     else this.#refuse(socket, new GatewayError("notSubscribed"), "Unsubscribe", id);
   }
 
-  #refuse(socket: Socket, error: GatewayError, reqtype?: string, id?: RequestId): void {
+  #refuse(socket: Socket, error: GatewayError, reqtype?: string, id?: RequestId, topic?: string): void {
     counters[SLOT.errorsAnswered]! += 1;
-    this.#send(socket, errorReply(error, reqtype, id));
+    this.#send(socket, errorReply(error, reqtype, id, topic));
   }
 
   #send(socket: Socket, message: Uint8Array): void {

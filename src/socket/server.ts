@@ -174,6 +174,12 @@ export class Server {
 
   /** The address of the WebSocket, for clients that ask before they connect. */
   #address(res: HttpResponse, req: HttpRequest): void {
+    const closed = this.#closedDoor;
+    if (closed) {
+      // Without it a page of another origin could not see when to come back.
+      this.#refuse(res, { ...closed, headers: { ...closed.headers, "Access-Control-Expose-Headers": "Retry-After" } });
+      return;
+    }
     const host = req.getHeader("host");
     const named = /^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/.test(host);
     if (this.config.publicUrl === "" && !named) {

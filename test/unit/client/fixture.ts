@@ -129,7 +129,9 @@ export class Place {
   constructor(options: Partial<ClientOptions> = {}) {
     const { sockets, document, window } = this;
     this.client = new MegagateClient({
-      url: "ws://test/ws",
+      ...(options.addressUrl === undefined && { url: "ws://test/ws" }),
+      // Most tests are about messages; those about addresses switch it on.
+      topicsInUrl: false,
       WebSocket: class extends FakeSocket {
         constructor(url: string, protocols?: string[]) {
           super(url, protocols);

@@ -24,6 +24,7 @@ function watching(): {
   const over = watchTopic({
     url: "ws://test/ws",
     topic: "t",
+    topicsInUrl: false,
     WebSocket: Socket,
     clock,
     random: () => 0.5,
