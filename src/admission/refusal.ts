@@ -31,6 +31,9 @@ export function refuseAddress(random: number): Refusal {
   return later("address_limit", "addressLimit", seconds);
 }
 
+/** Milliseconds until whoever was refused may try again. */
+export const retryAfterMs = ({ headers }: Refusal): number => Number(headers?.["Retry-After"] ?? 0) * 1000;
+
 function later(reason: RefuseReason, kind: ErrorName, seconds: number): Refusal {
   return { reason, error: new GatewayError(kind), headers: { "Retry-After": String(seconds) } };
 }

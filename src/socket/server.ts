@@ -6,7 +6,7 @@
  */
 import type { Held } from "../admission/addresses.js";
 import type { Admission, Slot } from "../admission/admission.js";
-import { type Refusal, refuseAddress } from "../admission/refusal.js";
+import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
@@ -172,14 +172,8 @@ export class Server {
     this.listener.removed(code !== 1006 || reason.byteLength === 0);
   }
 
-  /** The address of the WebSocket, for clients that ask before they connect. */
+  /** The address of the WebSocket, for clients that ask before they connect, and in a crowd when to use it. */
   #address(res: HttpResponse, req: HttpRequest): void {
-    const closed = this.#closedDoor;
-    if (closed) {
-      // Without it a page of another origin could not see when to come back.
-      this.#refuse(res, { ...closed, headers: { ...closed.headers, "Access-Control-Expose-Headers": "Retry-After" } });
-      return;
-    }
     const host = req.getHeader("host");
     const named = /^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/.test(host);
     if (this.config.publicUrl === "" && !named) {
@@ -188,6 +182,12 @@ export class Server {
       return;
     }
     const data = this.config.publicUrl === "" ? `ws://${host}${WEBSOCKET_PATH}` : this.config.publicUrl;
+    const closed = this.#closedDoor;
+    if (closed) {
+      // Not refused: the original front end takes any answer but this one for the end.
+      this.#answer(res, 200, JSON.stringify({ data, afterMs: retryAfterMs(closed) }));
+      return;
+    }
     const slot = this.admission.slot(Date.now());
     this.#answer(res, 200, JSON.stringify(slot ? inSlot(data, slot) : { data }));
   }
