@@ -7,7 +7,7 @@ export class Due {
   private readonly atMs: Float64Array;
   private readonly lists = new Map<number, number[]>();
   /** Nobody is due in an earlier millisecond. */
-  private nextMs = Number.POSITIVE_INFINITY;
+  nextMs = Number.POSITIVE_INFINITY;
   waiting = 0;
 
   constructor(connections: number) {

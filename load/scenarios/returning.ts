@@ -22,8 +22,8 @@ import type { Part, Position, ReturnDuty, Step } from "./steps.js";
 
 /** Attempts begun in one turn, before pushes get theirs: each makes the kernel's whole TCP handshake. */
 const BATCH = 32;
-/** How late a client may dial. */
-const TICK_MS = 10;
+/** How late a client may dial: those who are due in between begin together. */
+const LATE_MS = 10;
 const PHASE = { fresh: 0, open: 1, waiting: 2, dialling: 3, gone: 4 } as const;
 
 export class Returning {
@@ -42,7 +42,9 @@ export class Returning {
   private readonly churn: Churn;
   readonly identities: TopicIdentities;
   private heads: readonly (Position | null)[] = [];
-  private ticking: NodeJS.Timeout | undefined;
+  /** Wakes the poller when the next one is due. */
+  private alarm: NodeJS.Timeout | undefined;
+  private alarmAtMs = Number.POSITIVE_INFINITY;
   private stopped = false;
   private gone = 0;
   private dialling = 0;
@@ -116,7 +118,7 @@ export class Returning {
     this.stopped = true;
     this.churn.stop();
     this.due.clear();
-    clearInterval(this.ticking);
+    clearTimeout(this.alarm);
     this.resume();
   }
 
@@ -176,16 +178,21 @@ export class Returning {
     }
     this.phases[number] = PHASE.waiting;
     this.due.set(number, monotonicMs() + afterMs);
-    this.ticking ??= setInterval(() => this.tick(), TICK_MS);
+    this.arm();
   }
 
-  private tick(): void {
-    if (this.due.waiting > 0) {
-      this.wake();
-      return;
-    }
-    clearInterval(this.ticking);
-    this.ticking = undefined;
+  private arm(): void {
+    const atMs = this.due.nextMs;
+    if (this.stopped || atMs >= this.alarmAtMs) return;
+    clearTimeout(this.alarm);
+    this.alarmAtMs = atMs;
+    this.alarm = setTimeout(
+      () => {
+        this.alarmAtMs = Number.POSITIVE_INFINITY;
+        this.wake();
+      },
+      Math.max(LATE_MS, atMs - monotonicMs()),
+    );
   }
 
   /** A message to an open connection; false when it is none that a scenario expects. */
@@ -222,6 +229,7 @@ export class Returning {
       this.absences.dialled(number);
       this.connections().start(0, number);
     });
+    this.arm();
   }
 
   /** Answers are awaited. */
