@@ -2,6 +2,7 @@
  * A plan as rows for people: what, how much, and the sum behind it in words. Pure; report.ts lays them out for a terminal
  * and for the README.
  */
+import { RETURN_RATE_PER_CORE } from "../../src/config/capacity.js";
 import { grouped, size } from "../words.js";
 import { CPU_SHARE, MEMORY_SHARE } from "./demand.js";
 import type { SizingPlan } from "./plan.js";
@@ -184,7 +185,7 @@ function times({ perServer }: SizingPlan): Section {
       line(
         "return window",
         lasting(t.windowSeconds),
-        "connections / 10,000 a second: what a goodbye gives clients to come back in",
+        `connections / (cores × ${grouped(RETURN_RATE_PER_CORE)}): what a goodbye gives until the gateway has measured more`,
       ),
     ],
   };

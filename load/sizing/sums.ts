@@ -4,7 +4,7 @@
  * there is. What cannot be known is taken at its worse end, and whole things are rounded up.
  */
 
-import { fullestWorker, RETURN_RATE, WORKER_OWN_DESCRIPTORS, workersFor } from "../../src/config/capacity.js";
+import { fullestWorker, RETURN_RATE_PER_CORE, WORKER_OWN_DESCRIPTORS, workersFor } from "../../src/config/capacity.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { slowReaderCost } from "../../src/config/slow-cost.js";
 import type { Constants } from "./constants.js";
@@ -180,6 +180,6 @@ function timesOf(given: Given, n: number, traffic: Traffic, workers: number) {
     reconnectPerSecond: (machine.cores * 1e6) / connect,
     reconnectSeconds: (n * connect) / machine.cores / 1e6,
     drainSeconds: (n * (both ? c.goodbyeBothEnds : c.goodbye)) / machine.cores / 1e6,
-    windowSeconds: Math.max(1, n / RETURN_RATE),
+    windowSeconds: Math.max(1, n / (RETURN_RATE_PER_CORE * machine.cores)),
   };
 }

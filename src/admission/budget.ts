@@ -8,12 +8,12 @@
  * workers would do if all were busy. Refused handshakes count too: they cost nearly as much, and a budget that forgot
  * them would sink with each refusal. Whatever else the workers do meanwhile makes the sample smaller, as it should.
  */
-import { RETURN_RATE } from "../config/capacity.js";
+import { RETURN_RATE_PER_CORE } from "../config/capacity.js";
 
 /** Clients that come back also subscribe and catch up, and new ones come as well: half the rate is promised. */
 const SAFETY = 2;
-/** Handshakes a second of one core until they were measured; RETURN_RATE is what is promised on two. */
-const PRIOR_PER_CORE = (RETURN_RATE * SAFETY) / 2;
+/** Handshakes a second of one core until they were measured. */
+const PRIOR_PER_CORE = RETURN_RATE_PER_CORE * SAFETY;
 /** Share of a sample in the new estimate: four seconds of storm decide. */
 const WEIGHT = 0.3;
 /** A single second moves the estimate at most so far: a pause of the machine is no measurement. */

@@ -97,8 +97,8 @@ export const BYTES_PER_WORKER = 12e6;
 
 /** The most workers of one gateway: `--workers` goes no further. */
 export const MOST_WORKERS = 4096;
-/** Connections a second that a gateway on two cores takes back, for the window that clients are given (README, measured). */
-export const RETURN_RATE = 10_000;
+/** Connections a second that a gateway takes back for each core, until it has measured it: half of what was seen on two (README). */
+export const RETURN_RATE_PER_CORE = 5_000;
 /** Goodbyes a second on two cores shared with the clients: 200,000 took 5.6 s (measured). */
 export const GOODBYE_RATE = 35_000;
 /** Sockets that may stall at the same moment: an assumption, generous where slow readers are closed at 32 KiB. */
