@@ -11,6 +11,7 @@ import type { Connections } from "../connections.js";
 import type { Duty } from "../messages.js";
 import type { Message, Subscribed } from "../protocol.js";
 import { Absences } from "./absences.js";
+import { Alarm } from "./alarm.js";
 import { pauseMs, STABLE_MS } from "./backoff.js";
 import { choose } from "./choosing.js";
 import { Churn } from "./churning.js";
@@ -22,8 +23,6 @@ import type { Part, Position, ReturnDuty, Step } from "./steps.js";
 
 /** Attempts begun in one turn, before pushes get theirs: each makes the kernel's whole TCP handshake. */
 const BATCH = 32;
-/** How late a client may dial: those who are due in between begin together. */
-const LATE_MS = 10;
 const PHASE = { fresh: 0, open: 1, waiting: 2, dialling: 3, gone: 4 } as const;
 
 export class Returning {
@@ -42,9 +41,7 @@ export class Returning {
   private readonly churn: Churn;
   readonly identities: TopicIdentities;
   private heads: readonly (Position | null)[] = [];
-  /** Wakes the poller when the next one is due. */
-  private alarm: NodeJS.Timeout | undefined;
-  private alarmAtMs = Number.POSITIVE_INFINITY;
+  private readonly alarm: Alarm;
   private stopped = false;
   private gone = 0;
   private dialling = 0;
@@ -55,9 +52,10 @@ export class Returning {
     duty: Duty,
     private readonly returning: ReturnDuty,
     private readonly connections: () => Connections,
-    private readonly wake: () => void,
+    wake: () => void,
   ) {
     const n = duty.connections;
+    this.alarm = new Alarm(wake);
     this.positions = new Positions(n);
     this.due = new Due(n);
     this.phases = new Uint8Array(n);
@@ -118,7 +116,7 @@ export class Returning {
     this.stopped = true;
     this.churn.stop();
     this.due.clear();
-    clearTimeout(this.alarm);
+    this.alarm.clear();
     this.resume();
   }
 
@@ -178,21 +176,7 @@ export class Returning {
     }
     this.phases[number] = PHASE.waiting;
     this.due.set(number, monotonicMs() + afterMs);
-    this.arm();
-  }
-
-  private arm(): void {
-    const atMs = this.due.nextMs;
-    if (this.stopped || atMs >= this.alarmAtMs) return;
-    clearTimeout(this.alarm);
-    this.alarmAtMs = atMs;
-    this.alarm = setTimeout(
-      () => {
-        this.alarmAtMs = Number.POSITIVE_INFINITY;
-        this.wake();
-      },
-      Math.max(LATE_MS, atMs - monotonicMs()),
-    );
+    this.alarm.atLatest(this.due.nextMs);
   }
 
   /** A message to an open connection; false when it is none that a scenario expects. */
@@ -229,7 +213,7 @@ export class Returning {
       this.absences.dialled(number);
       this.connections().start(0, number);
     });
-    this.arm();
+    this.alarm.atLatest(this.due.nextMs);
   }
 
   /** Answers are awaited. */

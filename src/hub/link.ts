@@ -13,7 +13,7 @@ import { encode, FrameReader, type ToHub, type ToWorker } from "./wire.js";
 
 /** Twice as many still fit: what comes with the poll phase, and what goes on right after it. */
 const FRAMES_A_TURN = 16;
-const STOP_MS = 1000;
+const STOP_MS = 3000;
 const RETRY_MS = { first: 20, most: 1000 };
 
 export interface LinkOptions {
@@ -47,7 +47,10 @@ export class Link {
     if (this.#up) this.#socket?.write(encode(frame));
   }
 
-  /** Resolves when what was sent has been handed over, or after a second. */
+  /**
+   * Resolves when the hub has read to the end, or after a while. Closed at once, a publication on its way here would break the
+   * pipe, and the hub would drop the last numbers with it, unread.
+   */
   stop(): Promise<void> {
     this.#stopped = true;
     const socket = this.#socket;
@@ -55,7 +58,7 @@ export class Link {
     return new Promise((resolve) => {
       socket.once("close", () => resolve());
       setTimeout(() => socket.destroy(), STOP_MS).unref();
-      socket.destroySoon();
+      socket.end();
     });
   }
 

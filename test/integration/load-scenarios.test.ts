@@ -1,7 +1,9 @@
 /** Load scenarios against a real gateway: what happens to the clients, and that every push is accounted for. */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { ScenarioEvidence } from "../../load/scenarios/evidence.js";
+import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { load } from "../support/evidence.js";
 import { cli, Gateway } from "../support/gateway.js";
 
@@ -11,6 +13,18 @@ const QUICK = ["--baseline-seconds", "1", "--publish-rate", "100", "--sockets-pe
 
 /** Enough to go on from, for readers that missed much. */
 const HISTORY = ["--history-bytes", "16MB", "--history-count", "10000"];
+
+/** Without `tune` the kernel takes megabytes for a reader that has stopped, and it is long before anybody notices. */
+const LOWAT = "/proc/sys/net/ipv4/tcp_notsent_lowat";
+const untuned = (): boolean => Number(readFileSync(LOWAT, "utf8")) > 65_536;
+try {
+  // The machine's own value stays as it is.
+  enterNewNamespace();
+  writeFileSync(LOWAT, "16384");
+} catch {
+  // Not root.
+}
+const noSlowReaders = untuned() && "needs root, or net.ipv4.tcp_notsent_lowat=16384 (make tune)";
 
 async function play(gateway: Gateway, ...args: string[]): Promise<ScenarioEvidence> {
   const { exit, evidence } = await load(gateway, ...args, ...QUICK, ...LENIENT);
@@ -106,7 +120,9 @@ describe("load scenarios", () => {
   });
 
   for (const policy of ["disconnect", "drop", "conflate"]) {
-    it(`slow: readers that stop are treated by the policy ${policy}, and told of all that they did not get`, async () => {
+    it(`slow: readers that stop are treated by the policy ${policy}, and told of all that they did not get`, {
+      skip: noSlowReaders,
+    }, async () => {
       const readers = ["--slow-readers", policy, "--slow-reader-grace-ms", "500"];
       await using gateway = await Gateway.start(...["--workers", "2", ...readers], ...HISTORY);
       const args = ["--connections", "300", "--slow", "30%", "--scenario-seconds", "6", "--publish-rate", "120"];
