@@ -1,11 +1,10 @@
 /** Load scenarios against a real gateway: what happens to the clients, and that every push is accounted for. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { ScenarioEvidence } from "../../load/scenarios/evidence.js";
-import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { load } from "../support/evidence.js";
 import { cli, Gateway } from "../support/gateway.js";
+import { tunedNetwork } from "../support/tuned-network.js";
 
 /** Bars that a busy machine does not break: what is held here is the account, not the speed. */
 const LENIENT = ["--settle-factor", "100", "--latency-floor-ms", "20000", "--slow-bytes", "100MB"];
@@ -14,17 +13,7 @@ const QUICK = ["--baseline-seconds", "1", "--publish-rate", "100", "--sockets-pe
 /** Enough to go on from, for readers that missed much. */
 const HISTORY = ["--history-bytes", "16MB", "--history-count", "10000"];
 
-/** Without `tune` the kernel takes megabytes for a reader that has stopped, and it is long before anybody notices. */
-const LOWAT = "/proc/sys/net/ipv4/tcp_notsent_lowat";
-const untuned = (): boolean => Number(readFileSync(LOWAT, "utf8")) > 65_536;
-try {
-  // The machine's own value stays as it is.
-  enterNewNamespace();
-  writeFileSync(LOWAT, "16384");
-} catch {
-  // Not root.
-}
-const noSlowReaders = untuned() && "needs root, or net.ipv4.tcp_notsent_lowat=16384 (make tune)";
+const noSlowReaders = tunedNetwork();
 
 async function play(gateway: Gateway, ...args: string[]): Promise<ScenarioEvidence> {
   const { exit, evidence } = await load(gateway, ...args, ...QUICK, ...LENIENT);
