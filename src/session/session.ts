@@ -44,7 +44,7 @@ const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 const TOLD_PER_TURN = 256;
 
 export class Sessions {
-  /** What newcomers are told of their own accord, after the answers to the topics of their URL. */
+  /** What newcomers are told of their own accord; answers to the topics of their URL may still have to wait. */
   greeting: Buffer | undefined;
   readonly #open = new Set<Socket>();
   readonly following: Following;

