@@ -17,12 +17,16 @@ async function tryOpen(url: string): Promise<Client | undefined> {
   return client?.socket.readyState === WebSocket.OPEN ? client : undefined;
 }
 
-/** Opens until `most` are in or the gateway takes no more. */
+/**
+ * Opens until `most` are in or the gateway takes no more. A few at a time: handshakes under way count against a cap too, and
+ * many at once at a cap of thirty would all be refused, over and over.
+ */
 async function openUpTo(gateway: Gateway, most: number, tries: number): Promise<Client[]> {
   const clients: Client[] = [];
-  for (let i = 0; i < tries && clients.length < most; i += 20) {
-    const batch = await Promise.all(Array.from({ length: 20 }, () => tryOpen(gateway.url)));
+  for (let i = 0; i < tries && clients.length < most; i += 4) {
+    const batch = await Promise.all(Array.from({ length: 4 }, () => tryOpen(gateway.url)));
     clients.push(...batch.filter((client) => client !== undefined));
+    if (batch.includes(undefined)) await new Promise((resolve) => setTimeout(resolve, 5));
   }
   return clients;
 }
