@@ -43,6 +43,12 @@ export const ERRORS = {
   badMethod: { code: 4014, http: 405, retry: "stay", text: "method not allowed" },
   badMediaType: { code: 4015, http: 415, retry: "stay", text: "unsupported content type" },
   alreadyRolling: { code: 4017, http: 409, retry: "stay", text: "a rolling restart is running already" },
+  namesFull: {
+    code: 4018,
+    http: 503,
+    retry: "stay",
+    text: "too many topics are followed that nobody has published to",
+  },
   bodyTooSlow: { code: 4016, http: 408, retry: "stay", text: "the body did not come in time" },
   full: { code: 4200, http: 503, close: 1013, retry: "window", text: "every worker is at its connection cap" },
   draining: { code: 4201, http: 503, close: 1012, retry: "window", text: "the gateway is stopping" },

@@ -95,6 +95,21 @@ export const USER_BYTES_PER_CONNECTION = 1000;
 /** Private memory of one idle worker, bytes. */
 export const BYTES_PER_WORKER = 12e6;
 
+/** A topic of one user with one keyed publication in the hub, bytes: 1,170 measured, and its place in the log's images. */
+const TOPIC_BYTES_PER_CONNECTION = 1280;
+const LEAST_TOPIC_MEMORY_BYTES = 268_435_456;
+
+/** --topic-memory-bytes, or where that is 0 room for one topic of its own for each of --connections. */
+export function topicMemoryBytes({
+  topicMemoryBytes: asked,
+  connections,
+}: {
+  topicMemoryBytes: number;
+  connections: number;
+}): number {
+  return asked || Math.max(LEAST_TOPIC_MEMORY_BYTES, connections * TOPIC_BYTES_PER_CONNECTION);
+}
+
 /** The most workers of one gateway: `--workers` goes no further. */
 export const MOST_WORKERS = 4096;
 /** Connections a second that a gateway takes back for each core, until it has measured it: half of what was seen on two (README). */

@@ -224,11 +224,22 @@ export const SERVE_OPTIONS = {
       "Other values of these five for topics of a prefix, such as user:history=0,keys=0;exts:keys=50000,slow=conflate",
   }),
   topicMemoryBytes: bytes({
-    default: 268_435_456,
+    default: 0,
     min: 1_048_576,
     max: 1_099_511_627_776,
+    also: [0],
     explanation:
-      "What topics remember in all, in the hub and again in each worker; beyond it the hub forgets the oldest topics without subscribers",
+      "What topics remember in all, in the hub and again in each worker; 0 takes 1,280 bytes for each of --connections, at " +
+      "least 256 MiB. Beyond it the hub forgets the topics that nobody follows, then shortens the longest histories; states of " +
+      "followed topics are never dropped: what would make them grow is refused",
+  }),
+  idempotencyBytes: bytes({
+    default: 67_108_864,
+    min: 0,
+    max: 17_179_869_184,
+    explanation:
+      "What the ids of publications may take in the hub, some 250 bytes each; the oldest are forgotten beyond it, and all " +
+      "after 10 minutes",
   }),
   hubQueueBytes: bytes({
     default: 16_777_216,
@@ -302,7 +313,15 @@ export const SERVE_OPTIONS = {
     unit: "path",
     range: "a folder",
     explanation:
-      "Folder where an orderly stop leaves what topics remember, for the next start to go on; none forgets it",
+      "Folder on a local disk for the log of what topics remember, so that the next start goes on; none keeps the log in " +
+      "memory, where it outlives the hub process and ends with the gateway",
+  }),
+  stateSync: choice({
+    default: "second",
+    choices: ["none", "second", "each"],
+    explanation:
+      "When the log in --state-dir is forced to the disk, which matters when the machine itself fails: never, once a second, " +
+      "or before each answer",
   }),
   runDir: text({
     default: "",

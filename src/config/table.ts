@@ -59,14 +59,23 @@ export function parseBytes(text: string): number | undefined {
   return match && factor ? Math.round(Number(match[1]) * factor) : undefined;
 }
 
-/** A size in bytes; text may carry KB, MB, GB, KiB, MiB, GiB. */
-export function bytes(row: { default: number; min: number; max: number; explanation: string }): Option<number> {
-  const range = `${grouped(row.min)}–${grouped(row.max)}`;
+/** A size in bytes; text may carry KB, MB, GB, KiB, MiB, GiB. `also` names lone values outside the range. */
+export function bytes(row: {
+  default: number;
+  min: number;
+  max: number;
+  also?: readonly number[];
+  explanation: string;
+}): Option<number> {
+  const also = row.also ?? [];
+  const range = [...also.map(grouped), `${grouped(row.min)}–${grouped(row.max)}`].join(", ");
   const schema = z.preprocess(
     (raw) => (typeof raw === "string" ? (parseBytes(raw) ?? raw) : raw),
     z
       .number({ error: `must be a size in bytes (${range}; 16KiB or 1GB are understood)` })
-      .refine((n) => Number.isInteger(n) && n >= row.min && n <= row.max, { error: `must be ${range} bytes` }),
+      .refine((n) => Number.isInteger(n) && (also.includes(n) || (n >= row.min && n <= row.max)), {
+        error: `must be ${range} bytes`,
+      }),
   );
   return { schema, default: row.default, unit: "bytes", range, explanation: row.explanation };
 }

@@ -1,7 +1,8 @@
 /**
  * The hub's listening end: one unix socket in a private run directory, one peer per worker. Frames are decoded here,
- * writes of one tick leave together, and a worker whose queue is full is cut off: it dials in again and resyncs, which
- * is cheaper and more honest than memory without a bound. Hub process only.
+ * writes of one turn leave together when that turn is in the log, and a worker whose queue is full is cut off: it dials in
+ * again and resyncs, which is cheaper and more honest than memory without a bound. A worker that asks for thousands of topics
+ * is answered as fast as its pipe takes the answers, so that they never fill its queue. Hub process only.
  */
 import { rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
@@ -9,11 +10,13 @@ import type { Log } from "../log.js";
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
 import { AddressBook } from "./addresses.js";
 import { Census } from "./census.js";
-import type { Hub, Peer } from "./hub.js";
-import type { Rebuild } from "./rebuild.js";
-import { encode, FrameReader, type ToHub, type ToWorker, type Want } from "./wire.js";
+import type { Hub } from "./hub.js";
+import type { Peer } from "./topic-table.js";
+import { encode, type Follow, FrameReader, type Hello, type ToHub, type ToWorker, WIRE_VERSION } from "./wire.js";
 
 const ROOM_MS = 5000;
+/** Answers to requests for topics may take this part of a worker's queue; the rest is for publications. */
+const ANSWERS_SHARE = 4;
 
 export interface AcceptorOptions {
   readonly path: string;
@@ -25,35 +28,65 @@ export interface AcceptorOptions {
   readonly onCounters: (worker: number, values: Float64Array) => void;
   readonly onLinked: (worker: number, pid: number) => void;
   readonly onLeft: (worker: number, pid: number) => void;
+  /** The worker has asked for everything that it follows. */
+  readonly onRelinked: (worker: number) => void;
+  /** Frames wait: `release` is to be called when what they tell is in the log. */
+  readonly onWaiting: () => void;
 }
 
 /** One linked worker. */
 class WorkerPeer implements Peer {
   worker = -1;
   pid = 0;
-  readonly wanted = new Set<string>();
+  /** Topics that it follows, with the number of its latest request. */
+  readonly followed = new Map<string, number>();
+  /** Requests that are answered when its pipe has taken the answers before. */
+  readonly unanswered = new Map<string, Follow>();
   #corked = false;
+  #answerBytes = 0;
 
   constructor(
     readonly socket: Socket,
     private readonly queueBytes: number,
+    private readonly onCorked: (peer: WorkerPeer) => void,
     private readonly onOverflow: (peer: WorkerPeer) => void,
   ) {}
 
-  /** Queues a frame; the frames of one tick leave in one writev. */
+  requestOf(topic: string): number {
+    return this.followed.get(topic) ?? 0;
+  }
+
+  /** Its pipe takes one more answer; where not, `drain` follows, which comes only beyond the high-water mark. */
+  get takesAnswers(): boolean {
+    const { writableLength, writableHighWaterMark } = this.socket;
+    return writableLength < Math.max(this.queueBytes / ANSWERS_SHARE, writableHighWaterMark);
+  }
+
+  /** Queues a frame; the frames of one turn leave in one writev. */
   write(frame: Buffer): void {
+    this.#send(frame);
+    if (this.socket.writableLength - this.#answerBytes > this.queueBytes) this.onOverflow(this);
+  }
+
+  /** Queues an answer to `follow`. However large it is, it does not count against the queue: `takesAnswers` bounds them. */
+  answer(frame: Buffer): void {
+    this.#answerBytes += frame.length;
+    this.#send(frame, () => {
+      this.#answerBytes -= frame.length;
+    });
+  }
+
+  #send(frame: Buffer, onSent?: () => void): void {
     if (this.socket.destroyed) return;
     if (!this.#corked) {
       this.#corked = true;
       this.socket.cork();
-      // Before the publisher's answer leaves (promises run later): what was answered is on its way to the workers.
-      process.nextTick(() => this.#flush());
+      this.onCorked(this);
     }
-    this.socket.write(frame);
-    if (this.socket.writableLength > this.queueBytes) this.onOverflow(this);
+    this.socket.write(frame, onSent);
   }
 
-  #flush(): void {
+  uncork(): void {
     this.#corked = false;
     this.socket.uncork();
   }
@@ -62,6 +95,8 @@ class WorkerPeer implements Peer {
 export class Acceptor {
   readonly #server: Server;
   readonly #peers = new Set<WorkerPeer>();
+  /** Peers with frames that wait for the log. */
+  #corked: WorkerPeer[] = [];
   readonly #census = new Census();
   /** Undefined where addresses are not limited. */
   readonly #addresses: AddressBook<WorkerPeer> | undefined;
@@ -69,7 +104,6 @@ export class Acceptor {
 
   constructor(
     private readonly hub: Hub,
-    private readonly rebuild: Rebuild,
     private readonly options: AcceptorOptions,
   ) {
     const { addressLimit } = options;
@@ -96,11 +130,11 @@ export class Acceptor {
    * nothing must not hold up the publishers any longer and its link may be cut. Publishers wait for it between messages.
    */
   room(): Promise<void> | undefined {
-    return this.#fullest() < this.options.queueBytes / 2 ? undefined : this.#roomLater(Date.now() + ROOM_MS);
+    return this.#fullest() < this.options.queueBytes / 2 ? undefined : this.#roomLater(performance.now() + ROOM_MS);
   }
 
   async #roomLater(untilMs: number): Promise<void> {
-    while (this.#fullest() >= this.options.queueBytes / 4 && Date.now() < untilMs) {
+    while (this.#fullest() >= this.options.queueBytes / 4 && performance.now() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
@@ -131,11 +165,18 @@ export class Acceptor {
     );
   }
 
-  /** Whether `expected` workers are linked and have received all that was sent to them until now. */
-  async haveRead(expected: number): Promise<boolean> {
-    const linked = [...this.#peers].filter(({ worker }) => worker >= 0);
-    if (this.rebuild.running || linked.length < expected) return false;
-    return (await this.#census.ask({ read: true }, linked)).length === linked.length;
+  /** What all frames that wait tell is in the log: they leave. */
+  release(): void {
+    const corked = this.#corked;
+    this.#corked = [];
+    for (const peer of corked) peer.uncork();
+  }
+
+  /** Requests for topics that wait for room in a pipe. */
+  get unanswered(): number {
+    let sum = 0;
+    for (const peer of this.#peers) sum += peer.unanswered.size;
+    return sum;
   }
 
   /** Whether the worker process still has a link, on which its last words may come. */
@@ -149,7 +190,11 @@ export class Acceptor {
   }
 
   #accepted(socket: Socket): void {
-    const peer = new WorkerPeer(socket, this.options.queueBytes, (full) => this.#overflow(full));
+    const onCorked = (corked: WorkerPeer): void => {
+      this.#corked.push(corked);
+      this.options.onWaiting();
+    };
+    const peer = new WorkerPeer(socket, this.options.queueBytes, onCorked, (full) => this.#overflow(full));
     const reader = new FrameReader();
     this.#peers.add(peer);
     socket.on("data", (chunk) => {
@@ -164,9 +209,10 @@ export class Acceptor {
       }
     });
     socket.on("error", () => undefined);
+    socket.on("drain", () => this.#answerFollows(peer));
     socket.on("close", () => {
       this.#peers.delete(peer);
-      this.hub.left(peer, peer.wanted);
+      this.hub.left(peer, peer.followed.keys());
       this.#addresses?.left(peer);
       if (peer.worker >= 0) this.options.onLeft(peer.worker, peer.pid);
     });
@@ -175,25 +221,23 @@ export class Acceptor {
   #received(peer: WorkerPeer, frame: ToHub): void {
     switch (frame.type) {
       case "hello":
-        peer.worker = frame.worker;
-        peer.pid = frame.pid;
-        this.options.onLinked(frame.worker, frame.pid);
-        peer.write(encode({ type: "welcome", rebuild: this.rebuild.running }));
-        for (const news of this.#addresses?.standing() ?? []) peer.write(encode(news));
+        this.#hello(peer, frame);
         break;
-      case "offer":
-        if (this.rebuild.running) this.hub.adopt(frame);
+      case "follow":
+        peer.followed.set(frame.topic, frame.request);
+        peer.unanswered.set(frame.topic, frame);
+        this.#answerFollows(peer);
         break;
-      case "offered":
-        this.rebuild.offered(peer.worker);
+      case "unfollow":
+        peer.followed.delete(frame.topic);
+        peer.unanswered.delete(frame.topic);
+        this.hub.unfollow(peer, frame.topic);
         break;
-      case "want":
-        peer.wanted.add(frame.topic);
-        this.rebuild.whenDone(() => this.#want(peer, frame));
+      case "relinked":
+        this.options.onRelinked(peer.worker);
         break;
-      case "unwant":
-        peer.wanted.delete(frame.topic);
-        this.hub.unwant(peer, frame.topic);
+      case "compare":
+        this.#compare(peer, frame.topics);
         break;
       case "reply":
         this.#census.replied(frame);
@@ -204,13 +248,40 @@ export class Acceptor {
       case "counters":
         this.options.onCounters(peer.worker, frame.values);
         break;
+      default:
+        // Of another version: its hello was refused, or never came.
+        throw new TypeError(`unknown frame ${String((frame satisfies never as { type: unknown }).type)}`);
     }
   }
 
-  #want(peer: WorkerPeer, { topic, epoch, offset }: Want): void {
-    // Unwanted or gone while the hub was being rebuilt.
-    if (!peer.wanted.has(topic) || peer.socket.destroyed) return;
-    this.hub.want(peer, topic, epoch === undefined || offset === undefined ? undefined : { epoch, offset });
+  #hello(peer: WorkerPeer, { worker, pid, version }: Hello): void {
+    if (version !== WIRE_VERSION) {
+      const reason = `this worker speaks version ${version} of the protocol between processes and the hub ${WIRE_VERSION}: the program was replaced while it ran; restart the whole gateway`;
+      this.options.log("error", `worker refused: ${reason}`, { worker, pid });
+      peer.write(encode({ type: "refused", reason }));
+      peer.socket.end();
+      return;
+    }
+    peer.worker = worker;
+    peer.pid = pid;
+    this.options.onLinked(worker, pid);
+    peer.write(encode({ type: "welcome" }));
+    for (const news of this.#addresses?.standing() ?? []) peer.write(encode(news));
+  }
+
+  /** Goes on when the pipe has drained. */
+  #answerFollows(peer: WorkerPeer): void {
+    for (const [topic, follow] of peer.unanswered) {
+      if (!peer.takesAnswers || peer.socket.destroyed) return;
+      peer.unanswered.delete(topic);
+      this.hub.follow(peer, follow);
+    }
+  }
+
+  /** A topic that the worker follows and that is not served to it: it is told, and asks again. */
+  #compare(peer: WorkerPeer, topics: readonly string[]): void {
+    const unserved = topics.filter((topic) => !peer.unanswered.has(topic) && !this.hub.followers(topic).includes(peer));
+    if (unserved.length > 0) peer.write(encode({ type: "unserved", topics: unserved }));
   }
 
   #overflow(peer: WorkerPeer): void {

@@ -3,7 +3,7 @@
  * A worker in the middle of a broadcast may take seconds: after `WAIT_MS` the answer is what is known. Hub process only.
  */
 
-import type { Peer } from "./hub.js";
+import type { Peer } from "./topic-table.js";
 import { encode, type Question, type Reply } from "./wire.js";
 
 const WAIT_MS = 1000;

@@ -1,249 +1,374 @@
 /**
- * Numbers every publication, remembers what each topic's rule asks for, and hands it to the workers that want the topic.
+ * Numbers every publication, remembers what each topic's rule asks for, and hands it to the workers that follow the topic.
  * One per gateway, in the hub process. A topic's `epoch` names one run of numbering, its `offset` rises by one with each
- * publication. What topics remember is bounded in all: beyond it the oldest topics without subscribers are forgotten.
- * Peers are a narrow interface; their queues are bounded by the acceptor. Rebuilding after a crash is rebuild.ts.
+ * publication. Every change goes to the log before anybody sees it (wal/), and `restore` makes the same changes from it.
+ * Peers are a narrow interface; their queues are bounded by the acceptor.
  */
-import { randomBytes } from "node:crypto";
 import { GatewayError } from "../errors.js";
-import { type StateEntry, TopicMemory } from "../topics/memory.js";
+import type { StateEntry } from "../topics/memory.js";
 import { encodePush, type Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
-import { type Aged, AgeList } from "./age.js";
 import { fitting, stateLimit } from "./image.js";
-import { encode, encodePublication, fromWire, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
+import { IDEMPOTENCY_AGE_MS, nameOf, RecentIds } from "./recent-ids.js";
+import { type HubTopic, type Peer, TopicTable } from "./topic-table.js";
+import type { Image, WalRecord } from "./wal/records.js";
+import { encode, encodePublication, type Follow, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
 
-/** A linked worker, as the hub needs it. */
-export interface Peer {
-  write(frame: Buffer): void;
-}
-
-interface HubTopic extends Aged<HubTopic> {
-  readonly name: string;
-  epoch: string;
-  offset: number;
-  /** Created with the first publication that is remembered: a million topics of one user mostly have little. */
-  memory: TopicMemory | undefined;
-  /** Workers that want it; undefined while none does. */
-  interested: Set<Peer> | undefined;
+/** One message to publish. `data`: JSON text; "null" with a key deletes that key. `id`: idempotency key. */
+export interface Draft {
+  readonly topic: string;
+  readonly data: string;
+  readonly key?: string | undefined;
+  readonly id?: string | undefined;
 }
 
 export interface Published extends Position {
   readonly topic: string;
+  /** The id was known: this is where its first publication stands. */
+  readonly duplicate?: true;
 }
 
-export interface Description extends Published {
+/** The results of those before the first that was refused, and why that was. */
+export interface Batch {
+  readonly results: readonly Published[];
+  readonly error?: GatewayError;
+}
+
+export interface Description extends Position {
+  readonly topic: string;
   readonly history: { count: number; bytes: number };
   readonly state: readonly StateEntry[];
 }
 
-/** Map entry and object of one topic, bytes (a million lean topics: 0.2 GB). */
-const TOPIC_BYTES = 200;
+/** Where changes are recorded (wal/wal.ts). */
+export interface HubLog {
+  readonly sequence: number;
+  record(record: WalRecord): void;
+  publication(epoch: number, frame: Uint8Array, id: string | undefined): void;
+}
+
+export interface HubOptions {
+  readonly rules: TopicRules;
+  /** First part of every epoch. */
+  readonly generation: string;
+  readonly memoryBytes: number;
+  readonly lingerMs: number;
+  readonly idempotencyBytes: number;
+  /** Greatest frame that a worker takes. */
+  readonly frameBytes?: number;
+  /** Monotonic, ms. */
+  readonly now: () => number;
+}
+
+const NO_LOG: HubLog = { sequence: 0, record: () => undefined, publication: () => undefined };
+const IDS_A_RECORD = 500;
+const NO_PUSH = Buffer.alloc(0);
 
 export class Hub {
-  readonly #topics = new Map<string, HubTopic>();
-  readonly #unwanted = new AgeList<HubTopic>();
-  /** First part of every epoch of this process: its start, so that epochs have an order, and chance, so that none repeats. */
-  readonly #run = `${Date.now().toString(36)}-${randomBytes(4).toString("hex")}`;
-  #epochs = 0;
-  /** False while replicas are gathered after a crash: publications are refused, not half done. */
+  readonly table: TopicTable;
+  readonly ids: RecentIds;
+  /** Set once what the log holds has been restored. */
+  log: HubLog = NO_LOG;
+  generation: string;
+  /** Topics forgotten so far: the second part of the next epoch. */
+  forgotten = 0;
+  /** False while workers dial in after a restart: publications are refused, not half done. */
   open = true;
   publications = 0;
   publicationBytes = 0;
-  memoryBytes = 0;
-  evicted = 0;
+  /** States that could not grow because followed topics fill --topic-memory-bytes. */
+  statesRefused = 0;
+  /** Workers that claimed a later offset than was given out: a fault of ours, which should never be. */
+  aheadClaims = 0;
+  readonly #frameBytes: number;
+  readonly #now: () => number;
+  #lastEpoch = { count: -1, text: "" };
 
-  constructor(
-    private readonly rules: TopicRules,
-    private readonly memoryLimit: number,
-    /** Greatest frame that a worker takes. */
-    private readonly frameBytes = MAX_FRAME_BYTES,
-  ) {}
+  constructor(options: HubOptions) {
+    const { rules, memoryBytes, lingerMs, idempotencyBytes, now, generation } = options;
+    this.generation = generation;
+    this.#frameBytes = options.frameBytes ?? MAX_FRAME_BYTES;
+    this.#now = now;
+    this.ids = new RecentIds({ bytes: idempotencyBytes, ageMs: IDEMPOTENCY_AGE_MS });
+    const onForgotten = (topic: HubTopic): void => {
+      this.forgotten += 1;
+      this.log.record({ type: "forget", topic: topic.name });
+    };
+    this.table = new TopicTable(rules, { memoryBytes, lingerMs, now, onForgotten });
+  }
 
   get topics(): number {
-    return this.#topics.size;
+    return this.table.size;
   }
 
-  /** Numbers one publication and fans it out. `data` is JSON text; `null` with a key deletes that key. */
-  publish(name: string, data: string, key?: string): Published {
-    if (!this.open)
-      throw new GatewayError("hubUnavailable", "the hub gathers its topics after a restart; publish again in a second");
-    const topic = this.#topic(name);
-    const memory = this.#memory(topic);
-    if (memory?.accepts(key, data) === false) {
-      throw new GatewayError(
-        "stateFull",
-        `topic ${name} has as many keys as its rule allows; raise --state-keys or delete some`,
-      );
+  /** Numbers, remembers and fans out messages in their order, until one is refused. */
+  publishAll(drafts: readonly Draft[]): Batch {
+    const results: Published[] = [];
+    try {
+      for (const draft of drafts) results.push(this.publish(draft));
+    } catch (error) {
+      if (error instanceof GatewayError) return { results, error };
+      throw error;
     }
-    if (key !== undefined && data !== "null") this.#checkState(name, memory?.stateSizeWith(key, data) ?? 0);
+    return { results };
+  }
+
+  /** Throws GatewayError: hubUnavailable, stateFull. */
+  publish({ topic: name, data, key, id }: Draft): Published {
+    if (!this.open) {
+      const detail = "the hub was restarted and its workers are dialling in; publish again in a second";
+      throw new GatewayError("hubUnavailable", detail);
+    }
+    const nowMs = this.#now();
+    const known = id === undefined ? undefined : this.ids.find(name, id, nowMs);
+    if (known) return { topic: name, epoch: known.epoch, offset: known.offset, duplicate: true };
+    const topic = this.table.find(name) ?? this.table.create(name, this.forgotten);
+    const memory = this.table.memoryOf(topic);
+    if (memory && key !== undefined) {
+      this.#checkState(topic, key, data);
+      // It was itself what had to go for its new state.
+      if (this.table.find(name) !== topic) return this.publish({ topic: name, data, key, id });
+    }
     topic.offset += 1;
+    if (topic.offset === 1) this.#born(topic);
+    else this.table.used(topic);
+    const epoch = this.#epoch(topic);
     const publication = { topic: name, offset: topic.offset, key, push: encodePush(name, topic.offset, data, key) };
+    const frame = encodePublication(publication);
+    this.log.publication(topic.epoch, memory ? frame : encodePublication({ ...publication, push: NO_PUSH }), id);
+    if (id !== undefined)
+      this.ids.remember({ name: nameOf(name, id), epoch, offset: topic.offset, atMs: nowMs }, nowMs);
     this.publications += 1;
     this.publicationBytes += publication.push.length;
-    if (memory) this.#remember(topic, () => memory.add(publication, Date.now()));
-    if (topic.interested !== undefined) {
-      const frame = encodePublication(publication);
-      for (const peer of topic.interested) peer.write(frame);
+    if (topic.followers) for (const peer of topic.followers) peer.write(frame);
+    if (memory) {
+      const before = memory.bytes;
+      memory.add(publication, nowMs);
+      this.table.remembered(memory, before);
+    } else {
+      this.table.trim();
     }
-    return { topic: name, epoch: topic.epoch, offset: topic.offset };
+    return { topic: name, epoch, offset: topic.offset };
   }
 
-  /** State that no worker could be told must not come to be. */
-  #checkState(name: string, characters: number): void {
-    const most = stateLimit(this.frameBytes);
-    if (characters <= most) return;
-    const detail = `topic ${name}: its state may have ${most} characters, a quarter of --hub-queue-bytes (of 64 MiB at most); raise that, delete keys, or spread them over topics`;
-    throw new GatewayError("stateFull", detail);
+  #born(topic: HubTopic): void {
+    topic.logFile = this.log.sequence;
+    this.table.born(topic);
   }
 
-  #memory(topic: HubTopic): TopicMemory | undefined {
-    if (topic.memory) return topic.memory;
-    const rule = this.rules.of(topic.name);
-    if (rule.historyCount === 0 && rule.stateKeys === 0) return undefined;
-    topic.memory = new TopicMemory(rule);
-    return topic.memory;
-  }
-
-  /** Runs a change of what a topic remembers, keeps the account of bytes and the order of age, and makes room. */
-  #remember(topic: HubTopic, change: () => void): void {
-    const before = topic.memory?.bytes ?? 0;
-    change();
-    this.memoryBytes += (topic.memory?.bytes ?? 0) - before;
-    if (topic.interested === undefined) this.#unwanted.touch(topic);
-    this.#evict();
-  }
-
-  /** Forgets the oldest without subscribers until the rest fits. */
-  #evict(): void {
-    while (this.memoryBytes > this.memoryLimit) {
-      const { oldest } = this.#unwanted;
-      if (!oldest) return;
-      this.#forget(oldest);
-      this.evicted += 1;
+  /** State that no worker could be told must not come to be, nor one that has no room. */
+  #checkState(topic: HubTopic, key: string, data: string): void {
+    const { name } = topic;
+    const memory = topic.memory!;
+    const refuse = (detail: string): never => {
+      // It was made for this publication.
+      if (topic.offset === 0 && topic.followers === undefined) this.table.unfollowed(topic);
+      throw new GatewayError("stateFull", detail);
+    };
+    if (!memory.accepts(key, data))
+      refuse(`topic ${name} has as many keys as its rule allows; raise --state-keys or delete some`);
+    const max = stateLimit(this.#frameBytes);
+    if (data !== "null" && memory.stateSizeWith(key, data) > max) {
+      refuse(
+        `topic ${name}: its state may have ${max} characters, a quarter of --hub-queue-bytes (of 64 MiB at most); raise that, delete keys, or spread them over topics`,
+      );
     }
+    const growth = memory.stateGrowth(key, data);
+    if (growth <= 0 || this.table.makeRoom(growth)) return;
+    this.statesRefused += 1;
+    refuse(
+      `topic ${name}: topics that somebody follows fill --topic-memory-bytes, and their states are never dropped; raise it, or delete keys`,
+    );
   }
 
-  #forget(topic: HubTopic): void {
-    this.#topics.delete(topic.name);
-    this.#unwanted.remove(topic);
-    this.memoryBytes -= TOPIC_BYTES + (topic.memory?.bytes ?? 0);
+  /** A worker follows a topic: it is told where that stands, and gets every publication after that. */
+  follow(peer: Peer, { topic: name, request, epoch, offset }: Follow): void {
+    const has = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
+    let topic = this.table.find(name);
+    if (!topic) {
+      // A worker that comes back had it before.
+      if (!this.table.hasRoomForName && has === undefined) {
+        peer.answer(encode({ type: "followRefused", topic: name, request }));
+        return;
+      }
+      topic = this.table.create(name, this.forgotten);
+    }
+    this.table.followed(topic);
+    topic.followers ??= [];
+    if (!topic.followers.includes(peer)) topic.followers.push(peer);
+    if (has && has.epoch === this.#epoch(topic) && has.offset > topic.offset) this.#renumber(topic);
+    else peer.answer(encode({ type: "topicSync", request, ...this.#image(topic, has) }));
   }
 
-  /** A worker wants a topic: it is told where that stands, and gets every publication after that. */
-  want(peer: Peer, name: string, has?: Position): void {
-    const topic = this.#topic(name);
-    this.#unwanted.remove(topic);
-    topic.interested ??= new Set();
-    topic.interested.add(peer);
-    if (has?.epoch === topic.epoch && has.offset > topic.offset) this.#renumber(topic);
-    else peer.write(encode({ type: "standing", ...this.#image(topic, has) }));
-  }
-
-  /**
-   * A worker that linked late knows publications that this hub does not: its numbers are taken, so numbering begins
-   * anew, and every follower is told.
-   */
+  /** A worker knows publications that this hub does not: its numbers are taken, so numbering begins again for every follower. */
   #renumber(topic: HubTopic): void {
-    this.#beginAnew(topic);
-    const frame = encode({ type: "standing", ...this.#image(topic) });
-    for (const peer of topic.interested ?? []) peer.write(frame);
+    this.aheadClaims += 1;
+    this.#beginAgain(topic);
+    this.log.record({ type: "forget", topic: topic.name });
+    this.log.record({ type: "image", image: this.imageOf(topic) });
+    for (const peer of topic.followers ?? []) {
+      peer.answer(encode({ type: "topicSync", request: peer.requestOf(topic.name), ...this.#image(topic) }));
+    }
   }
 
-  /** Of every topic, with its state: nobody can tell which numbers were given out (rebuild.ts). Before any want. */
-  renumberAll(): void {
-    for (const topic of [...this.#topics.values()]) this.#beginAnew(topic);
-  }
-
-  #beginAnew(topic: HubTopic): void {
-    topic.epoch = this.#newEpoch();
-    topic.offset = 0;
-    if (topic.memory) this.#remember(topic, () => topic.memory?.restore([], topic.memory.state));
+  #beginAgain(topic: HubTopic): void {
+    this.forgotten += 1;
+    topic.epoch = this.forgotten;
+    // As if its state were the first publication: 0 would say that nobody has published to it.
+    topic.offset = Math.min(topic.offset, 1);
+    const { memory } = topic;
+    if (!memory) return;
+    const before = memory.bytes;
+    memory.restore([], memory.state);
+    this.table.remembered(memory, before);
   }
 
   /** The whole topic, or only what follows `has` where that is remembered. */
-  #image({ name, epoch, offset, memory }: HubTopic, has?: Position): TopicImage {
+  #image(topic: HubTopic, has?: Position): TopicImage {
+    const { name, offset, memory } = topic;
+    const epoch = this.#epoch(topic);
     const missed =
       has?.epoch === epoch
-        ? (memory?.since(has.offset, offset, Date.now()) ?? (has.offset === offset ? [] : undefined))
+        ? (memory?.since(has.offset, offset, this.#now()) ?? (has.offset === offset ? [] : undefined))
         : undefined;
-    if (missed && fitting(missed, 0, this.frameBytes).length === missed.length) {
+    if (missed && fitting(missed, 0, this.#frameBytes).length === missed.length) {
       return { topic: name, epoch, offset, history: toWire(missed) };
     }
-    const history = fitting(memory?.all() ?? [], memory?.stateSizeWith(undefined, "") ?? 0, this.frameBytes);
+    const history = fitting(memory?.all() ?? [], memory?.stateSizeWith(undefined, "") ?? 0, this.#frameBytes);
     return { topic: name, epoch, offset, history: toWire(history), state: memory?.state ?? [] };
   }
 
-  unwant(peer: Peer, name: string): void {
-    const topic = this.#topics.get(name);
-    if (!topic?.interested?.delete(peer) || topic.interested.size > 0) return;
-    topic.interested = undefined;
-    // Asked for and never published to: it costs nothing once nobody wants it.
-    if (topic.offset === 0) this.#forget(topic);
-    else this.#unwanted.touch(topic);
+  unfollow(peer: Peer, name: string): void {
+    const topic = this.table.find(name);
+    const at = topic?.followers?.indexOf(peer) ?? -1;
+    if (!topic?.followers || at < 0) return;
+    topic.followers.splice(at, 1);
+    if (topic.followers.length > 0) return;
+    topic.followers = undefined;
+    this.table.unfollowed(topic);
   }
 
   /** A worker's link is gone. */
-  left(peer: Peer, wanted: Iterable<string>): void {
-    for (const name of wanted) this.unwant(peer, name);
+  left(peer: Peer, followed: Iterable<string>): void {
+    for (const name of followed) this.unfollow(peer, name);
+  }
+
+  /** Every worker has asked for what it follows: the rest may be forgotten. */
+  allFollowed(): void {
+    this.table.mayForget = true;
+    this.table.trim();
   }
 
   describe(name: string): Description | undefined {
-    const topic = this.#topics.get(name);
+    const topic = this.table.find(name);
     if (!topic) return undefined;
-    const { epoch, offset, memory } = topic;
+    const { offset, memory } = topic;
     const history = memory?.history ?? { count: 0, bytes: 0 };
-    return { topic: name, epoch, offset, history, state: memory?.state ?? [] };
+    return { topic: name, epoch: this.#epoch(topic), offset, history, state: memory?.state ?? [] };
   }
 
-  /** The workers that want a topic. */
-  followers(name: string): Iterable<Peer> {
-    return this.#topics.get(name)?.interested ?? [];
+  /** The workers that follow a topic. */
+  followers(name: string): readonly Peer[] {
+    return this.table.find(name)?.followers ?? [];
   }
 
-  /** Every topic as it stands, with all that is remembered, for `--state-dir`. */
-  *images(): Generator<TopicImage> {
-    for (const { name, epoch, offset, memory } of this.#topics.values()) {
-      yield { topic: name, epoch, offset, history: toWire(memory?.all() ?? []), state: memory?.state ?? [] };
+  #epoch({ epoch }: HubTopic): string {
+    if (this.#lastEpoch.count !== epoch)
+      this.#lastEpoch = { count: epoch, text: `${this.generation}.${epoch.toString(36)}` };
+    return this.#lastEpoch.text;
+  }
+
+  /** For a new file of the log: the ids, then every topic that was not born in it. */
+  *images(): Generator<WalRecord> {
+    for (const ids of this.ids.parts(IDS_A_RECORD)) yield { type: "ids", ids };
+    for (const topic of this.table.values()) {
+      if (topic.offset === 0 || topic.logFile === this.log.sequence) continue;
+      topic.logFile = this.log.sequence;
+      yield { type: "image", image: this.imageOf(topic) };
     }
   }
 
-  /** Takes over a topic from a worker's replica or from disk; the later epoch wins, within it the one that is ahead. */
-  adopt(image: TopicImage): void {
-    const known = this.#topics.get(image.topic);
-    if (known?.epoch === image.epoch ? known.offset >= image.offset : known && isLater(known.epoch, image.epoch))
-      return;
-    const topic: HubTopic = known ?? this.#topic(image.topic);
-    topic.epoch = image.epoch;
-    topic.offset = image.offset;
-    const memory = this.#memory(topic);
-    if (!memory) return;
-    this.#remember(topic, () => memory.restore(fromWire(image.history), image.state ?? []));
-    this.#checkState(image.topic, memory.stateSizeWith(undefined, ""));
+  imageOf({ name, epoch, offset, memory }: HubTopic): Image {
+    return { topic: name, epoch, offset, history: memory?.all() ?? [], state: memory?.state ?? [] };
   }
 
-  #topic(name: string): HubTopic {
-    let topic = this.#topics.get(name);
-    if (!topic) {
-      // Before it is in the list itself, or it might be the one to go.
-      this.#evict();
-      const unlinked = { older: undefined, newer: undefined, isListed: false };
-      topic = { name, epoch: this.#newEpoch(), offset: 0, memory: undefined, interested: undefined, ...unlinked };
-      this.#topics.set(name, topic);
-      this.#unwanted.touch(topic);
-      this.memoryBytes += TOPIC_BYTES;
+  /**
+   * One record of the log. Only before `log` is set. `atMs`: when it was made, by the clock of now; `shiftMs`: what times in
+   * it lack to that clock.
+   */
+  restore(record: WalRecord, atMs: number, shiftMs: number): void {
+    switch (record.type) {
+      case "session":
+        if (this.generation !== record.session.generation) this.newGeneration(record.session.generation);
+        this.forgotten = Math.max(this.forgotten, record.session.forgotten);
+        return;
+      case "publication":
+        this.#restorePublication(record, atMs);
+        return;
+      case "image": {
+        const { topic: name, epoch, offset, history, state } = record.image;
+        const topic = this.#restoredTopic(name, epoch, offset);
+        const memory = this.table.memoryOf(topic);
+        if (!memory) return;
+        const before = memory.bytes;
+        memory.restore(shiftMs === 0 ? history : history.map((entry) => later(entry, shiftMs)), state);
+        this.table.remembered(memory, before);
+        return;
+      }
+      case "forget": {
+        const topic = this.table.find(record.topic);
+        if (topic) this.table.forget(topic);
+        else this.forgotten += 1;
+        return;
+      }
+      case "ids":
+        for (const id of record.ids) this.ids.remember(later(id, shiftMs), this.#now());
+        return;
+      case "mark":
+      case "clean":
+        return;
+      default:
+        record satisfies never;
+    }
+  }
+
+  #restorePublication(record: WalRecord & { type: "publication" }, atMs: number): void {
+    const { epoch, publication, id } = record;
+    const { topic: name, offset, push } = publication;
+    // Its image stands further on in this file.
+    if (!this.table.find(name) && offset !== 1) return;
+    const topic = this.#restoredTopic(name, epoch, offset);
+    if (id !== undefined)
+      this.ids.remember({ name: nameOf(name, id), epoch: this.#epoch(topic), offset, atMs }, this.#now());
+    const memory = push.length === 0 ? undefined : this.table.memoryOf(topic);
+    if (!memory) return;
+    const before = memory.bytes;
+    memory.add(publication, atMs);
+    this.table.remembered(memory, before);
+  }
+
+  #restoredTopic(name: string, epoch: number, offset: number): HubTopic {
+    const topic = this.table.find(name) ?? this.table.create(name, epoch);
+    const isNew = topic.offset === 0;
+    topic.epoch = epoch;
+    topic.offset = offset;
+    if (isNew && offset > 0) {
+      this.table.born(topic);
+      // As if it had been followed until now: its followers may be about to come back.
+      this.table.unfollowed(topic);
     }
     return topic;
   }
 
-  #newEpoch(): string {
-    return `${this.#run}.${(this.#epochs++).toString(36)}`;
+  /** Nobody can tell which numbers were given out: every topic keeps its state and is numbered again. */
+  newGeneration(generation: string): void {
+    this.generation = generation;
+    this.#lastEpoch = { count: -1, text: "" };
+    for (const topic of this.table.values()) this.#beginAgain(topic);
   }
 }
 
-/** Whether epoch `a` began after `b`. The start of a run has the same number of digits until the year 2059. */
-function isLater(a: string, b: string): boolean {
-  const [runA = "", countA = ""] = a.split(".");
-  const [runB = "", countB = ""] = b.split(".");
-  return runA === runB ? Number.parseInt(countA, 36) > Number.parseInt(countB, 36) : runA > runB;
-}
+const later = <T extends { readonly atMs: number }>(entry: T, shiftMs: number): T => ({
+  ...entry,
+  atMs: entry.atMs + shiftMs,
+});

@@ -9,7 +9,7 @@
  */
 import { createConnection, type Socket } from "node:net";
 import type { Log } from "../log.js";
-import { encode, FrameReader, type ToHub, type ToWorker } from "./wire.js";
+import { encode, FrameReader, type ToHub, type ToWorker, WIRE_VERSION } from "./wire.js";
 
 /** Twice as many still fit: what comes with the poll phase, and what goes on right after it. */
 const FRAMES_A_TURN = 16;
@@ -20,7 +20,7 @@ export interface LinkOptions {
   readonly path: string;
   readonly worker: number;
   readonly onLost: () => void;
-  /** A frame that makes several publications returns them as steps. */
+  /** A frame that makes several publications returns steps: at most one publication before each, and one after the last. */
   readonly onFrame: (frame: ToWorker) => Iterable<void> | undefined;
   readonly log: Log;
 }
@@ -76,7 +76,7 @@ export class Link {
   #connected(): void {
     this.#up = true;
     this.#retryMs = RETRY_MS.first;
-    this.send({ type: "hello", worker: this.options.worker, pid: process.pid });
+    this.send({ type: "hello", version: WIRE_VERSION, worker: this.options.worker, pid: process.pid });
   }
 
   #received(socket: Socket, reader: FrameReader, chunk: Buffer): void {
@@ -88,7 +88,8 @@ export class Link {
     for (const frame of reader.read(chunk)) {
       const steps = this.options.onFrame(frame as ToWorker);
       if (steps) yield* steps;
-      else yield;
+      // Every frame is a step, whatever it came to: one that resets a topic publishes too.
+      yield;
     }
   }
 

@@ -10,27 +10,53 @@ import type { Publication } from "../topics/publication.js";
 /** Longest frame that is believed; a longer one is a broken peer. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
+/** Raised with each change of the frames below: processes of two program versions must not take each other's for their own. */
+export const WIRE_VERSION = 2;
+
 export interface Hello {
   readonly type: "hello";
+  readonly version: number;
   readonly worker: number;
   readonly pid: number;
 }
-/** A worker wants a topic; with a position if it follows the topic already (after a broken link). */
-export interface Want {
-  readonly type: "want";
+/** The hub will not serve this worker, and why; it closes the link after it. */
+export interface Refused {
+  readonly type: "refused";
+  readonly reason: string;
+}
+/**
+ * A worker asks for a topic, and for every publication after the answer. `request` rises with each one of a worker and comes
+ * back in the answer: only the answer to the latest is installed. With a position if it has the topic already.
+ */
+export interface Follow {
+  readonly type: "follow";
   readonly topic: string;
+  readonly request: number;
   readonly epoch?: string;
   readonly offset?: number;
 }
-export interface Unwant {
-  readonly type: "unwant";
+export interface Unfollow {
+  readonly type: "unfollow";
   readonly topic: string;
+}
+/** On a new link: everything that the worker has or waits for has been asked for again. */
+export interface Relinked {
+  readonly type: "relinked";
+}
+/** Topics that a worker believes to be served, a share of them at a time; the hub names those that it does not serve. */
+export interface Compare {
+  readonly type: "compare";
+  readonly topics: readonly string[];
+}
+export interface Unserved {
+  readonly type: "unserved";
+  readonly topics: readonly string[];
 }
 export interface Counters {
   readonly type: "counters";
   readonly values: Float64Array;
 }
-/** One remembered publication in a control frame: offset, time in ms, push as text, key if it has one. */
+/** One remembered publication in a control frame: offset, monotonic time in ms, push as text, key if it has one. */
 export type WireEntry = readonly [offset: number, atMs: number, push: string, key?: string];
 
 /** Where a topic stands, with what is remembered of it. */
@@ -42,24 +68,23 @@ export interface TopicImage {
   /** Absent where only the publications after the worker's own position are sent. */
   readonly state?: readonly StateEntry[];
 }
-/** The hub's answer to `want`. Publications after it follow on the same link. */
-export interface Standing extends TopicImage {
-  readonly type: "standing";
+/** The hub's answer to `follow`. Publications after it follow on the same link. */
+export interface TopicSync extends TopicImage {
+  readonly type: "topicSync";
+  readonly request: number;
 }
-/** A worker's replica, for a hub that lost its memory; `offered` ends the list. */
-export interface Offer extends TopicImage {
-  readonly type: "offer";
+/** The hub does not serve the topic: names that nobody has published to fill their account already. */
+export interface FollowRefused {
+  readonly type: "followRefused";
+  readonly topic: string;
+  readonly request: number;
 }
-export interface Offered {
-  readonly type: "offered";
-}
-/** The hub's first word; `rebuild` asks for the worker's replicas before anything else. */
+/** The hub's first word. */
 export interface Welcome {
   readonly type: "welcome";
-  readonly rebuild: boolean;
 }
-/** The hub asks how many sockets of this worker follow a topic, for its slowest readers, or only whether it has read so far. */
-export type Question = { readonly topic: string } | { readonly slowest: number } | { readonly read: true };
+/** The hub asks how many sockets of this worker follow a topic, or for its slowest readers. */
+export type Question = { readonly topic: string } | { readonly slowest: number };
 export interface Ask {
   readonly type: "ask";
   readonly id: number;
@@ -91,20 +116,23 @@ export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Want | Unwant | Counters | Offer | Offered | Reply | AddressCounts;
-export type ToWorker = Welcome | Standing | Ask | Pushed | AtLimit;
+export type ToHub = Hello | Follow | Unfollow | Relinked | Compare | Counters | Reply | AddressCounts;
+export type ToWorker = Refused | Welcome | TopicSync | FollowRefused | Unserved | Ask | Pushed | AtLimit;
 export type Frame = ToHub | ToWorker;
 
 const TYPES = [
   "hello",
-  "want",
-  "unwant",
-  "standing",
+  "refused",
+  "welcome",
+  "follow",
+  "unfollow",
+  "topicSync",
+  "followRefused",
+  "relinked",
+  "compare",
+  "unserved",
   "counters",
   "publication",
-  "offer",
-  "offered",
-  "welcome",
   "ask",
   "reply",
   "addresses",

@@ -159,6 +159,22 @@ export const WORKER_METRICS = {
     "Subscriptions that asked to continue and could not: answered with recovered:false and the state.",
   ),
   workerTopics: gauge("megagate_worker_topics", "Topic replicas held, summed over workers."),
+  workerTopicMemory: gauge(
+    "megagate_worker_topic_memory_bytes",
+    "What replicas remember, by their own account, summed over workers.",
+  ),
+  waitingSubscribers: gauge(
+    "megagate_waiting_subscribers",
+    "Subscribers that wait for the hub to describe a topic, or for an offset that they have seen elsewhere.",
+  ),
+  topicsUnserved: counter(
+    "megagate_topics_unserved_total",
+    "Topics that a worker followed and the hub did not serve: found by comparing, and asked for again. Should be 0.",
+  ),
+  staleSyncs: counter(
+    "megagate_stale_topic_answers_total",
+    "Answers of the hub to a request that a later one had replaced; they were not used.",
+  ),
   linkLost: counter("megagate_hub_link_lost_total", "Times that a worker lost its link to the hub."),
   unknownFrames: counter("megagate_unknown_frames_total", "Frames between processes that were not understood."),
   busySeconds: counter(
@@ -236,10 +252,70 @@ export const HUB_METRICS = {
     type: "gauge",
     help: "What topics remember in the hub, by its own account.",
   },
+  topicMemoryLimit: {
+    name: "megagate_topic_memory_limit_bytes",
+    type: "gauge",
+    help: "What they may remember (--topic-memory-bytes). Followed topics alone above it lose history first, and their states cannot grow.",
+  },
   topicsEvicted: {
     name: "megagate_topics_evicted_total",
     type: "counter",
-    help: "Topics without subscribers forgotten because of --topic-memory-bytes; they come back with a new epoch.",
+    help: "Topics that nobody followed, forgotten because of --topic-memory-bytes; they come back with a new epoch.",
+  },
+  topicHistoriesShortened: {
+    name: "megagate_topic_histories_shortened_total",
+    type: "counter",
+    help: "Histories shortened because of --topic-memory-bytes; clients that come back late get the state instead.",
+  },
+  topicStatesRefused: {
+    name: "megagate_topic_states_refused_total",
+    type: "counter",
+    help: "Publications refused because the state of followed topics fills --topic-memory-bytes.",
+  },
+  topicsUnpublished: {
+    name: "megagate_topics_unpublished",
+    type: "gauge",
+    help: "Topics that somebody follows and nobody has published to; they have an account of their own.",
+  },
+  topicsRenumbered: {
+    name: "megagate_topics_renumbered_total",
+    type: "counter",
+    help: "Topics numbered again because a worker claimed a later offset than the hub gave out. A fault of Megagate: should be 0.",
+  },
+  idempotencyIds: {
+    name: "megagate_idempotency_ids",
+    type: "gauge",
+    help: "Ids of publications that are remembered; the same id again is answered with its first position.",
+  },
+  idempotencyBytes: {
+    name: "megagate_idempotency_bytes",
+    type: "gauge",
+    help: "What they take, by the hub's own account.",
+  },
+  logBytes: {
+    name: "megagate_log_bytes",
+    type: "gauge",
+    help: "Bytes of the log of topics, in memory files or in --state-dir.",
+  },
+  logImages: {
+    name: "megagate_log_writes_images",
+    type: "gauge",
+    help: "1 while the log goes over to another file and writes what every topic remembers.",
+  },
+  logInMemory: {
+    name: "megagate_log_failed",
+    type: "gauge",
+    help: "1 while the log cannot be written where it should be: a restart would lose what topics remember. The log says why.",
+  },
+  logFailures: {
+    name: "megagate_log_write_failures_total",
+    type: "counter",
+    help: "Writes to the log that failed or came short.",
+  },
+  logSlowWrites: {
+    name: "megagate_log_slow_writes_total",
+    type: "counter",
+    help: "Writes to the log of over 100 ms, and syncs of over a second; publications waited for the former.",
   },
   publications: { name: "megagate_publications_total", type: "counter", help: "Publications accepted and numbered." },
   publicationBytes: { name: "megagate_publication_bytes_total", type: "counter", help: "Encoded bytes of those." },

@@ -8,6 +8,8 @@ import type { Log } from "../log.js";
 import type { Farewell } from "../session/farewell.js";
 import type { FromChild, ToChild } from "./messages.js";
 
+/** Number of the first of `descriptors` in the child. */
+export const FIRST_DESCRIPTOR = 4;
 const RESTART_MS = { first: 100, most: 10_000 };
 /** A child that lived so long starts again without delay. */
 const STABLE_MS = 30_000;
@@ -16,6 +18,8 @@ export interface ChildOptions {
   readonly name: string;
   /** Entry file, relative to this one. */
   readonly entry: string;
+  /** Descriptors that the child gets as 4, 5 and so on, after the standard ones and the control channel. */
+  readonly descriptors?: () => readonly number[];
   readonly startMessage: () => ToChild;
   readonly onMessage: (message: FromChild) => void;
   /** It ended without having been told to. */
@@ -44,12 +48,13 @@ export class Child {
   }
 
   start(): void {
-    this.#startedMs = Date.now();
+    this.#startedMs = performance.now();
     const child = fork(fileURLToPath(new URL(this.options.entry, import.meta.url)), [], {
       // The native HTTP parser would refuse headers over 4 KiB, but only when they come in pieces (KERNEL.md §3.6).
       env: { ...process.env, UWS_HTTP_MAX_HEADERS_SIZE: "16384" },
       // Node gives each process a pool for file I/O; a worker hardly reads files.
       execArgv: ["--max-semi-space-size=4"],
+      stdio: ["inherit", "inherit", "inherit", "ipc", ...(this.options.descriptors?.() ?? [])],
     });
     this.#process = child;
     child.on("message", (message: FromChild) => {
@@ -70,7 +75,7 @@ export class Child {
     this.ready = false;
     if (this.#stopping) return;
     this.restarts += 1;
-    if (Date.now() - this.#startedMs > STABLE_MS) this.#delayMs = RESTART_MS.first;
+    if (performance.now() - this.#startedMs > STABLE_MS) this.#delayMs = RESTART_MS.first;
     const how = signal ?? `exit status ${code ?? "unknown"}`;
     this.options.log("error", `${this.options.name} died; restarting`, { how, pid: child.pid, afterMs: this.#delayMs });
     this.options.onDied(child.pid ?? 0, this.restarts);

@@ -7,12 +7,15 @@
  */
 import type { Server } from "node:http";
 import { Budget } from "../admission/budget.js";
+import { monotonicMs } from "../clock.js";
+import { topicMemoryBytes } from "../config/capacity.js";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
-import { loadTopics, saveTopics } from "../hub/archive.js";
 import { Hub } from "../hub/hub.js";
-import { Rebuild } from "../hub/rebuild.js";
-import { Settled } from "../hub/settled.js";
+import { Reopening } from "../hub/reopening.js";
+import { LogFile, NotALog } from "../hub/wal/file.js";
+import { newGeneration, openWal } from "../hub/wal/open.js";
+import type { Wal, WalState } from "../hub/wal/wal.js";
 import { MAX_FRAME_BYTES } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
@@ -33,6 +36,8 @@ import { whyNotListening } from "./ports.js";
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;
 const LAST_ANSWERS_MS = 100;
+/** For the supervisor's word that it knows where the log stands; it does little else. */
+const HEARD_MS = 2000;
 const log = forwardedLog({ process: "hub" });
 
 runChild<StartHub>("startHub", log, start);
@@ -40,14 +45,25 @@ runChild<StartHub>("startHub", log, start);
 async function start(given: StartHub): Promise<Running> {
   const { config } = given;
   const fleet = new Fleet();
-  const frameBytes = Math.min(config.hubQueueBytes, MAX_FRAME_BYTES);
-  const hub = new Hub(new TopicRules(config, config.topicRules), config.topicMemoryBytes, frameBytes);
-  const rebuild = new Rebuild(hub, given.rebuild ? given.crew : 0, given.allLived, (workers, isContinued) =>
-    log("info", `topics gathered from the workers; numbering ${isContinued ? "goes on" : "begins anew"}`, {
-      workers,
-      topics: hub.topics,
-    }),
-  );
+  const hub = new Hub({
+    rules: new TopicRules(config, config.topicRules),
+    generation: newGeneration(),
+    memoryBytes: topicMemoryBytes(config),
+    lingerMs: config.topicLingerSeconds * 1000,
+    idempotencyBytes: config.idempotencyBytes,
+    frameBytes: Math.min(config.hubQueueBytes, MAX_FRAME_BYTES),
+    now: monotonicMs,
+  });
+  let onHeard: (() => void) | undefined;
+  const wal = restore(hub, given, () => acceptor.release(), logState);
+  hub.open = false;
+  const reopening = new Reopening(given.crew, given.isRestart, {
+    onOpen: (workers) => {
+      hub.open = true;
+      if (given.isRestart) log("info", "the hub takes publications again", { workersLinked: workers, of: given.crew });
+    },
+    onComplete: () => hub.allFollowed(),
+  });
   const budget = new Budget(given.workers, given.rate, config.acceptRate > 0);
   const memory = new MemoryGauge();
   const limits = new Limits(given.cap.connections);
@@ -55,16 +71,17 @@ async function start(given: StartHub): Promise<Running> {
   let stopping = false;
   let { crew, ended, roll } = given;
   // Asked for each publication and not once a request: a stream of lines may last for days.
-  const publish: HubPort["publish"] = (topic, data, key) => {
-    if (stopping) throw new GatewayError("draining");
-    return hub.publish(topic, data, key);
+  const publish: HubPort["publish"] = (drafts) => {
+    if (stopping) return { results: [], error: new GatewayError("draining") };
+    const batch = hub.publishAll(drafts);
+    return wal.flushed()?.then(() => batch) ?? batch;
   };
   const publishApi = new PublishApi({ publish, room: () => acceptor.room() }, config.maxPublicationBytes, {
     bytes: config.publishBufferBytes,
     seconds: config.publishBodySeconds,
   });
   const adminRefused = new Map<string, number>(Object.keys(ADMIN_REFUSE_REASONS).map((reason) => [reason, 0]));
-  const acceptor = new Acceptor(hub, rebuild, {
+  const acceptor: Acceptor = new Acceptor(hub, {
     path: given.path,
     queueBytes: config.hubQueueBytes,
     addressLimit: config.connectionsPerAddress,
@@ -72,14 +89,10 @@ async function start(given: StartHub): Promise<Running> {
     onCounters: (worker, values) => fleet.update(worker, values),
     onLinked: (worker, pid) => fleet.joined(worker, pid),
     onLeft: (_worker, pid) => departures.linkClosed(pid),
+    onRelinked: (worker) => reopening.relinked(worker),
+    onWaiting: () => wal.schedule(),
   });
   const departures = new Departures((pid) => acceptor.isLinked(pid), fleet, endedInAll(ended));
-  const settled = new Settled(
-    endedInAll(ended),
-    () => acceptor.haveRead(crew),
-    (known) => tell({ type: "settled", ended: known }),
-  );
-  if (given.rebuild) void settled.check();
   const pids = (): number[] => [process.ppid, process.pid, ...fleet.members().map(({ pid }) => pid)];
   const connections = (): number => fleet.total("connections");
   const registry = createRegistry(fleet, {
@@ -94,8 +107,20 @@ async function start(given: StartHub): Promise<Running> {
     workerRolls: () => ended.rolled,
     acceptRate: () => budget.rate,
     topics: () => hub.topics,
-    topicMemory: () => hub.memoryBytes,
-    topicsEvicted: () => hub.evicted,
+    topicMemory: () => hub.table.memoryBytes,
+    topicMemoryLimit: () => topicMemoryBytes(config),
+    topicsEvicted: () => hub.table.evicted,
+    topicHistoriesShortened: () => hub.table.shortened,
+    topicStatesRefused: () => hub.statesRefused,
+    topicsUnpublished: () => hub.table.unpublished,
+    topicsRenumbered: () => hub.aheadClaims,
+    idempotencyIds: () => hub.ids.size,
+    idempotencyBytes: () => hub.ids.bytes,
+    logBytes: () => wal.bytes,
+    logImages: () => (wal.isImaging ? 1 : 0),
+    logInMemory: () => (wal.state === "ok" ? 0 : 1),
+    logFailures: () => wal.failures,
+    logSlowWrites: () => wal.slowWrites,
     publications: () => hub.publications,
     publicationBytes: () => hub.publicationBytes,
     publishRefused: () => publishApi.refused,
@@ -111,20 +136,33 @@ async function start(given: StartHub): Promise<Running> {
   const missing = (): string[] => {
     complete ||= fleet.size >= given.workers;
     const reasons = ready ? [] : ["stopping"];
-    if (rebuild.running) reasons.push("gathering topics from the workers");
+    if (given.isRestart && !reopening.isComplete)
+      reasons.push(
+        `${reopening.missing} of ${crew} workers have not asked for their topics again after a restart of the hub`,
+      );
+    if (acceptor.unanswered > 0)
+      reasons.push(`${acceptor.unanswered} topics that workers asked for are not served yet`);
     if (!complete) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
     if (fleet.total("listening") === 0) reasons.push("no worker listens");
     return reasons;
   };
   const routes: Routes = {
-    ...looks({ hub, acceptor, fleet, config, workerCap: given.workerCap, acceptRate: () => budget.rate }),
+    ...looks({
+      hub,
+      acceptor,
+      fleet,
+      config,
+      workerCap: given.workerCap,
+      acceptRate: () => budget.rate,
+      flushed: () => wal.flushed(),
+    }),
     "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
     "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
     "GET /healthz": () => ({ body: { status: "alive" } }),
     "GET /readyz": () => {
       const reasons = missing();
       return reasons.length === 0
-        ? { body: { status: "ready" } }
+        ? { body: { status: "ready", ...(wal.state !== "ok" && { log: LOG_STATES[wal.state] }) } }
         : { status: 503, body: { status: "not ready", reasons } };
     },
     "POST /restart-workers": () => {
@@ -138,7 +176,6 @@ async function start(given: StartHub): Promise<Running> {
     },
     "GET /restart-workers": () => ({ body: roll }),
   };
-  if (config.stateDir !== "" && !given.rebuild) restore(hub, config.stateDir);
   const admin = createAdmin(routes, {
     connections: config.adminConnections,
     headSeconds: config.adminHeadSeconds,
@@ -176,13 +213,25 @@ async function start(given: StartHub): Promise<Running> {
       ready = false;
       tellLoad();
     } else if (message.type === "machine") limits.update(message);
-    else if (message.type === "crew") crew = message.size;
-    else if (message.type === "roll") roll = message.roll;
+    else if (message.type === "logStateHeard") onHeard?.();
+    else if (message.type === "crew") {
+      crew = message.size;
+      reopening.expect(crew);
+    } else if (message.type === "roll") roll = message.roll;
     else if (message.type === "workerEnded") {
       ended = message.ended;
       departures.processEnded(message.worker, message.pid, endedInAll(ended));
-      settled.died(endedInAll(ended));
     }
+  }
+  function logState(state: WalState, detail: string): Promise<void> {
+    tell({ type: "logState", state, detail });
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, HEARD_MS);
+      onHeard = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
   async function stop(): Promise<void> {
     // Publications are taken as long as there are clients to hear them. A stream that goes on gets its answer.
@@ -190,32 +239,53 @@ async function start(given: StartHub): Promise<Running> {
     await new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS));
     clearInterval(measuring);
     clearInterval(telling);
-    settled.stop();
+    reopening.stop();
+    save(wal, config.stateDir, hub);
     acceptor.close();
     admin.close();
     admin.closeAllConnections();
-    if (config.stateDir !== "") save(hub, config.stateDir);
   }
   return { handle, stop };
 }
 
-function restore(hub: Hub, dir: string): void {
+/** In /readyz, where the gateway is ready and yet not all is well. */
+const LOG_STATES = {
+  memory:
+    "in memory, because --state-dir could not be written: a restart of the gateway would lose what topics remember",
+  none: "nowhere: the death of the hub would lose what topics remember",
+} as const;
+
+/** What the hub before this one remembered, or the run before that. */
+function restore(
+  hub: Hub,
+  given: StartHub,
+  onWritten: () => void,
+  onState: (state: WalState, detail: string) => Promise<void>,
+): Wal {
+  const { isLogWhole: isWhole, config } = given;
+  const files = given.logFiles.map(({ fd, kind }) => new LogFile(fd, kind));
   try {
-    const topics = loadTopics(hub, dir);
-    if (topics > 0) log("info", "topics taken over from the last run", { topics, dir });
+    return openWal(hub, { files, isWhole, sync: config.stateSync, log, onWritten, onState });
   } catch (error) {
+    const why = error instanceof NotALog ? error.message : `it cannot be read (${String(error)})`;
     throw new CannotStart(
-      `--state-dir: ${dir} holds no readable state (${String(error)}); move it away to start without`,
+      `--state-dir: the log in ${config.stateDir} is not usable: ${why}; move the files away to start without what they hold`,
     );
   }
 }
 
-function save(hub: Hub, dir: string): void {
-  try {
-    log("info", "topics saved for the next run", { topics: saveTopics(hub, dir), dir });
-  } catch (error) {
-    log("error", "topics could not be saved; the next run begins new epochs", { dir, error: String(error) });
+function save(wal: Wal, dir: string, hub: Hub): void {
+  const failure = wal.close();
+  if (dir === "") return;
+  if (failure === "") {
+    log("info", "topics are in the log; the next run goes on with them", { topics: hub.topics, dir });
+    return;
   }
+  log("error", "what topics remember could not be written to --state-dir; the next run will miss it", {
+    dir,
+    error: failure,
+  });
+  tell({ type: "notSaved", detail: failure });
 }
 
 async function listen(admin: Server, host: string, port: number): Promise<void> {

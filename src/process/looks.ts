@@ -20,6 +20,8 @@ export interface Shown {
   readonly config: ServeConfig;
   /** Connections at which one worker stops listening. */
   readonly workerCap: number;
+  /** Resolves when all that happened until now is in the log: nothing is shown that could be undone. */
+  flushed(): Promise<void> | undefined;
   /** Handshakes a second by the storm budget. */
   acceptRate(): number;
 }
@@ -27,7 +29,11 @@ export interface Shown {
 export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Shown): Routes {
   const connections = (): number => fleet.total("connections");
   return {
-    "GET /topics/{name}": async (_request, name) => ({ body: await describe(hub, acceptor, name) }),
+    "GET /topics/{name}": async (_request, name) => {
+      const body = await describe(hub, acceptor, name);
+      await shown.flushed();
+      return { body };
+    },
     "GET /slow-readers": async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } }),
     "GET /openapi.json": async () => {
       const { openApi } = await import("../publish/openapi.js");

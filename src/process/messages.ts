@@ -3,8 +3,10 @@
 import type { CapReason } from "../admission/ceiling.js";
 import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
+import type { WalState } from "../hub/wal/wal.js";
 import type { LogMessage } from "../log.js";
 import type { Farewell } from "../session/farewell.js";
+import type { OpenLogFile } from "./log-files.js";
 
 /** Worker processes that ended since the gateway started: deaths, and replacements by a rolling restart. */
 export interface Ended {
@@ -34,12 +36,14 @@ export interface StartHub {
   readonly crew: number;
   readonly ended: Ended;
   readonly roll: RollState;
-  /** The hub before this one died: its memory is to be gathered from the workers. */
-  readonly rebuild: boolean;
+  /** The hub before this one died: its workers dial in again, and ask for everything they follow. */
+  readonly isRestart: boolean;
+  /** The files of the log, which are open in this process under these numbers. */
+  readonly logFiles: readonly OpenLogFile[];
+  /** Everything that a hub gave out stands in them; false where the log was nowhere for a while. */
+  readonly isLogWhole: boolean;
   /** Connections at which one worker stops listening. */
   readonly workerCap: number;
-  /** No worker ended whose publications may be unknown to the others: what they hold is all that anybody has seen. */
-  readonly allLived: boolean;
   /** The budget as it was last known, or the assumed one (admission/budget.ts): handshakes a second. */
   readonly rate: number;
 }
@@ -98,6 +102,8 @@ export type ToChild =
   | { readonly type: "crew"; readonly size: number }
   /** To the hub: a worker process ended, by itself or replaced. */
   | { readonly type: "workerEnded"; readonly worker: number; readonly pid: number; readonly ended: Ended }
+  /** To the hub: the supervisor knows where the log stands. */
+  | { readonly type: "logStateHeard" }
   /** To the hub: how the rolling restart goes. */
   | { readonly type: "roll"; readonly roll: RollState }
   /** To a worker: no other one has room (or some has): it listens beyond its cap, or leaves the port when it is full. */
@@ -118,8 +124,10 @@ export type FromChild =
   | LogMessage
   | { readonly type: "ready" }
   | { readonly type: "full"; readonly full: boolean }
-  /** From the hub: what so many ended workers had received, all others have received too. */
-  | { readonly type: "settled"; readonly ended: number }
+  /** From the hub: where its log stands now; nothing leaves the hub before `logStateHeard`. */
+  | { readonly type: "logState"; readonly state: WalState; readonly detail: string }
+  /** From the hub that stops: what topics remember could not be saved in `--state-dir`. */
+  | { readonly type: "notSaved"; readonly detail: string }
   | { readonly type: "load"; readonly load: Load }
   /** From the hub: somebody asks for a rolling restart. */
   | { readonly type: "restartWorkers" }

@@ -58,7 +58,7 @@ export async function rollWorkers(crew: Crew, around: RollSurroundings): Promise
 
 async function start(crew: Crew, around: RollSurroundings): Promise<Worker> {
   const deaths: number[] = [];
-  const fresh = crew.hire(() => deaths.push(Date.now()));
+  const fresh = crew.hire(() => deaths.push(performance.now()));
   await until(() => fresh.child.ready || deaths.length > 0, within(START_MS), around);
   if (fresh.child.ready) return fresh;
   crew.dismiss(fresh);

@@ -58,7 +58,7 @@ function announce(
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-function onSignals(supervisor: Supervisor, log: (level: "info" | "warn", message: string) => void): Promise<number> {
+function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
   return new Promise((resolve) => {
     let asked = false;
     const stop = (): void => {
@@ -71,8 +71,10 @@ function onSignals(supervisor: Supervisor, log: (level: "info" | "warn", message
       asked = true;
       log("info", "stopping: clients are told to come back later");
       void supervisor.stop().then(() => {
-        log("info", "stopped");
-        resolve(0);
+        const { notSaved } = supervisor;
+        if (notSaved === "") log("info", "stopped");
+        else log("error", `stopped; what topics remember is not in --state-dir: ${notSaved}`);
+        resolve(notSaved === "" ? 0 : 1);
       });
     };
     process.on("SIGTERM", stop);

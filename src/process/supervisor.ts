@@ -12,11 +12,13 @@ import { capOf } from "../admission/ceiling.js";
 import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
+import type { WalState } from "../hub/wal/wal.js";
 import type { Log } from "../log.js";
 import type { Farewell } from "../session/farewell.js";
-import { Child } from "./children.js";
+import { Child, FIRST_DESCRIPTOR } from "./children.js";
 import { Crew } from "./crew.js";
-import { endedInAll, type FromChild, type Load, type StartHub, type StartWorker } from "./messages.js";
+import { type OpenLogFile, openLogFiles } from "./log-files.js";
+import type { FromChild, Load, StartHub, StartWorker } from "./messages.js";
 import { tellWithinMs } from "./pace.js";
 import type { Plan } from "./plan.js";
 import { findPort } from "./ports.js";
@@ -47,7 +49,13 @@ export class Supervisor {
   /** The storm budget as the workers know it: measured by the hub, until then assumed. */
   #budget: { readonly rate: number; readonly windowMs: number };
   #started = false;
-  #settledEnded = 0;
+  #logFiles: readonly OpenLogFile[] = [];
+  /** False once the log was nowhere for a while: numbers may have been given out that stand in no file. */
+  #isLogWhole = true;
+  /** Why what topics remember would not outlive the gateway, or did not; "" where it does. */
+  #notSaved = "";
+  /** Why there is no file in --state-dir at all. */
+  #noDisk = "";
   #load: Load | undefined;
   #stopping: Promise<void> | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
@@ -88,6 +96,9 @@ export class Supervisor {
   async start(): Promise<Addresses> {
     this.#port = await findPort("public", this.config.host, this.config.port);
     this.#adminPort = await findPort("admin", this.config.adminHost, this.config.adminPort);
+    this.#logFiles = await openLogFiles(this.config.stateDir, this.log);
+    if (this.config.stateDir !== "" && !this.#logFiles.some(({ kind }) => kind === "disk"))
+      this.#noDisk = "the disk was full when the gateway started";
     this.#hub.start();
     await this.#until(() => this.#hub.ready);
     for (let i = 0; i < this.plan.workers; i++) this.#crew.hire();
@@ -112,6 +123,7 @@ export class Supervisor {
       name: "hub",
       entry: "./hub.js",
       log: this.log,
+      descriptors: () => this.#logFiles.map(({ fd }) => fd),
       startMessage: () => this.#startHub(),
       onMessage: (message) => this.#heardHub(message),
       onDied: (_pid, deaths) => {
@@ -130,9 +142,22 @@ export class Supervisor {
     if (message.type === "log") this.log(message.level, message.message, message.fields);
     else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
     else if (message.type === "ready") this.#onReady?.();
-    else if (message.type === "settled") this.#settledEnded = message.ended;
+    else if (message.type === "logState") this.#heardLogState(message.state, message.detail);
+    else if (message.type === "notSaved") this.#notSaved = message.detail;
     else if (message.type === "load") this.#heardLoad(message.load);
     else if (message.type === "restartWorkers") this.restartWorkers("asked on the admin port");
+  }
+
+  /** Nothing of that turn leaves the hub before it is answered: so a hub that dies then is not believed to have lost nothing. */
+  #heardLogState(state: WalState, detail: string): void {
+    this.#isLogWhole = state !== "none";
+    this.#notSaved = this.config.stateDir === "" ? "" : detail;
+    this.#hub.tell({ type: "logStateHeard" });
+  }
+
+  /** Why the next start will not find what topics remember; "" where it will, or where nobody asked for it. */
+  get notSaved(): string {
+    return this.#noDisk || this.#notSaved;
   }
 
   /** Heard only while starting: a gateway that has run keeps trying. */
@@ -155,8 +180,9 @@ export class Supervisor {
       crew: this.#crew.workers.length,
       ended,
       roll: this.#roller.state,
-      rebuild: this.#hub.restarts > 0,
-      allLived: endedInAll(ended) === this.#settledEnded,
+      isRestart: this.#hub.restarts > 0,
+      logFiles: this.#logFiles.map((file, i) => ({ ...file, fd: FIRST_DESCRIPTOR + i })),
+      isLogWhole: this.#isLogWhole,
       rate: this.#budget.rate,
     };
   }

@@ -9,17 +9,10 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
 import { returnRate } from "../admission/budget.js";
 import { Outlook } from "../admission/outlook.js";
-import { fitting } from "../hub/image.js";
+import { monotonicMs } from "../clock.js";
+import { topicMemoryBytes } from "../config/capacity.js";
 import { Link } from "../hub/link.js";
-import {
-  ADDRESSES_A_FRAME,
-  fromWire,
-  MAX_FRAME_BYTES,
-  type Question,
-  type Reply,
-  type ToWorker,
-  toWire,
-} from "../hub/wire.js";
+import { ADDRESSES_A_FRAME, fromWire, type Question, type Reply, type ToWorker } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
@@ -48,17 +41,23 @@ async function start(given: StartWorker): Promise<Running> {
   const rules = new TopicRules(config, config.topicRules);
   const topics: Topics<Waiter> = new Topics<Waiter>(
     {
-      want: (topic, position) => link.send({ type: "want", topic, ...(position && at(position)) }),
-      unwant: (topic) => link.send({ type: "unwant", topic }),
+      follow: (topic, request, position) =>
+        link.send({ type: "follow", topic, request, ...(position && at(position)) }),
+      unfollow: (topic) => link.send({ type: "unfollow", topic }),
+      relinked: () => link.send({ type: "relinked" }),
+      compare: (names) => link.send({ type: "compare", topics: names }),
       publish: (topic, message) => push(app, topic, message),
       subscribers: (topic) => app.numSubscribers(topic) + sessions.parking.count(topic),
-      arrived: (topic, waiting, inVain) => sessions.following.arrived(topic, waiting, inVain),
+      ready: (topic, waiting, timedOut) => sessions.following.arrived(topic, waiting, timedOut),
       reset: (topic) => sessions.following.reset(topic, (message) => push(app, topic.name, message)),
-      gaveUp: (topic, waiting) => sessions.following.gaveUp(topic, waiting),
+      failed: (topic, waiting, why) => sessions.following.gaveUp(topic, waiting, why),
     },
     rules,
-    config.topicLingerSeconds * 1000,
-    config.maxIdleTopics,
+    {
+      lingerMs: config.topicLingerSeconds * 1000,
+      maxIdle: config.maxIdleTopics,
+      memoryBytes: topicMemoryBytes(config),
+    },
   );
   const sessions = new Sessions(topics, config);
   const listener = new Listener(app, {
@@ -71,7 +70,14 @@ async function start(given: StartWorker): Promise<Running> {
     log: (level, message, fields) => log(level, message, { worker: index, ...fields }),
   });
   const admission = new Admission({ ...given, ticketKey: Buffer.from(given.ticketKey, "hex") });
-  const server = new Server(app, listener, sessions, admission, (topic) => topics.emptied(topic, Date.now()), config);
+  const server = new Server(
+    app,
+    listener,
+    sessions,
+    admission,
+    (topic) => topics.emptied(topic, monotonicMs()),
+    config,
+  );
   const reply = (asked: Question): Pick<Reply, "subscribers" | "readers"> => {
     if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
     return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
@@ -125,13 +131,13 @@ function linked(
       worker: given.index,
       onLost: () => {
         counters[SLOT.linkLost]! += 1;
+        topics.unlink();
       },
       onFrame: (frame) => {
         if (frame.type === "ask") {
           link.send({ type: "reply", id: frame.id, ...reply(frame.question) });
         } else if (frame.type === "welcome") {
           resolve(link);
-          if (frame.rebuild) offerAll(link, topics);
           topics.relink();
           addresses?.relinked();
         } else if (frame.type === "atLimit") addresses?.heard(frame.yes, frame.no);
@@ -141,15 +147,6 @@ function linked(
       log,
     });
   });
-}
-
-/** The hub lost its memory: it gets every replica of this worker. */
-function offerAll(link: Link, topics: Topics<Waiter>): void {
-  for (const { name: topic, epoch, offset, memory } of topics.replicas()) {
-    const history = toWire(fitting(memory.all(), memory.stateSizeWith(undefined, ""), MAX_FRAME_BYTES));
-    link.send({ type: "offer", topic, epoch, offset, history, state: memory.state });
-  }
-  link.send({ type: "offered" });
 }
 
 /** Counts of client addresses to the hub; undefined where nothing limits them, or this worker is the only one. */
@@ -166,10 +163,26 @@ function received(topics: Topics<Waiter>, frame: ToWorker): Iterable<void> | und
     case "publication":
       topics.deliver(frame);
       break;
-    case "standing":
-      return topics.standing(frame.topic, { ...at(frame), history: fromWire(frame.history), state: frame.state });
+    case "topicSync":
+      return topics.topicSync(frame.topic, { ...frame, history: fromWire(frame.history) });
+    case "followRefused":
+      topics.followRefused(frame.topic, frame.request);
+      break;
+    case "unserved":
+      log("error", "the hub did not serve topics that are followed here; asked for again", {
+        topics: frame.topics.length,
+      });
+      topics.notServed(frame.topics);
+      break;
+    case "refused":
+      throw new TypeError(frame.reason);
+    case "welcome":
+    case "ask":
+    case "atLimit":
+      break;
     default:
       counters[SLOT.unknownFrames]! += 1;
+      frame satisfies never;
   }
   return undefined;
 }
@@ -195,7 +208,7 @@ function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
     const now = performance.eventLoopUtilization();
     const { active, utilization } = performance.eventLoopUtilization(now, used);
     used = now;
-    admission.tick(utilization, Date.now());
+    admission.tick(utilization, monotonicMs());
     counters[SLOT.busySeconds]! += active / 1000;
     counters[SLOT.loopLagMax] = Math.max(0, delay.max / 1e9 - 0.1);
     delay.reset();
@@ -205,16 +218,21 @@ function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
 
 /** Clients learn early how to come back if this process dies without a word. */
 function foretell(outlook: Outlook, admission: Admission, sessions: Sessions): void {
-  const isNews = outlook.look(admission.windowMs, Date.now());
+  const isNews = outlook.look(admission.windowMs, monotonicMs());
   sessions.greeting = outlook.windowMs === undefined ? undefined : retryEvent(outlook.windowMs);
   if (isNews && sessions.greeting) void sessions.tellAll(sessions.greeting);
 }
 
 function count(link: Link, topics: Topics<Waiter>, listener: Listener, sessions: Sessions): void {
-  topics.sweep(Date.now());
-  sessions.tick(Date.now());
+  const nowMs = monotonicMs();
+  topics.sweep(nowMs);
+  sessions.tick(nowMs);
   counters[SLOT.connections] = sessions.size;
   counters[SLOT.listening] = listener.listening ? 1 : 0;
   counters[SLOT.workerTopics] = topics.size;
+  counters[SLOT.workerTopicMemory] = topics.memoryBytes;
+  counters[SLOT.waitingSubscribers] = topics.waiting;
+  counters[SLOT.topicsUnserved] = topics.unserved;
+  counters[SLOT.staleSyncs] = topics.staleSyncs;
   link.send({ type: "counters", values: counters });
 }

@@ -4,30 +4,24 @@
  * it and the answer says how many went before. Who reaches the admin port may publish; the port is private. Hub process only.
  */
 import { GatewayError } from "../errors.js";
-import type { Position } from "../topics/publication.js";
+import type { Batch, Draft, Published } from "../hub/hub.js";
 import { Bodies, type BodyLimits } from "./bodies.js";
 import { drink, idempotencyKey, kindOfBody, type PublishRequest, readBody } from "./body.js";
 import { Lines } from "./lines.js";
 import { type Message, maxMessageBytes, parseJson, toMessage } from "./message.js";
-import { RecentIds } from "./recent.js";
 import { scanArray } from "./scan.js";
 
 export const MAX_ARRAY_MESSAGES = 10_000;
 
-export interface Published extends Position {
-  readonly topic: string;
-}
-
-/** What this room needs of the hub. */
+/** What this room needs of the hub, or of an engine in its place. */
 export interface HubPort {
-  /** Throws GatewayError: hubUnavailable while the hub is being rebuilt, stateFull. `data`: JSON text, "null" with a key deletes. */
-  publish(topic: string, data: string, key?: string): Published;
+  /**
+   * Numbers the messages in their order until one is refused (hubUnavailable, stateFull, draining), and tells how far it came. Resolves
+   * when nothing can undo it: for the hub, when the log has it.
+   */
+  publish(drafts: readonly Draft[]): Batch | Promise<Batch>;
   /** Settles when the workers' queues have room again; undefined while they have. Publishers wait for it. */
   room(): Promise<void> | undefined;
-}
-
-interface Result extends Published {
-  readonly duplicate?: true;
 }
 
 /** Smaller bodies are parsed in a few milliseconds, whatever they are. */
@@ -43,7 +37,6 @@ export class PublishApi {
     private readonly hub: HubPort,
     private readonly maxPublicationBytes: number,
     limits: BodyLimits = USUAL_BODIES,
-    private readonly recent: RecentIds = new RecentIds(),
   ) {
     this.#bodies = new Bodies(limits);
   }
@@ -74,9 +67,9 @@ export class PublishApi {
       if (bytes.length > SCANNED_FROM_BYTES)
         scanArray(bytes, { messages: MAX_ARRAY_MESSAGES, messageBytes, marks: MAX_MARKS });
       const value = parseJson(bytes, "the body");
-      if (!Array.isArray(value)) return { code: 0, ...this.#publish(this.#message(value, "the body", id)) };
+      if (!Array.isArray(value)) return { code: 0, ...(await this.#publishOne(this.#message(value, "the body", id))) };
       if (id !== undefined) throw headerForMany();
-      return { code: 0, results: this.#publishAll(value) };
+      return { code: 0, results: await this.#publishAll(value) };
     } finally {
       body.close();
     }
@@ -91,15 +84,13 @@ export class PublishApi {
     return { ...message, id: headerId };
   }
 
-  #publish({ topic, data, key, id }: Message): Result {
-    const known = id === undefined ? undefined : this.recent.find(topic, id);
-    if (known !== undefined) return { topic, epoch: known.epoch, offset: known.offset, duplicate: true };
-    const { epoch, offset } = this.hub.publish(topic, data, key);
-    if (id !== undefined) this.recent.remember(topic, id, { epoch, offset });
-    return { topic, epoch, offset };
+  async #publishOne(message: Message): Promise<Published> {
+    const { results, error } = await this.hub.publish([message]);
+    if (error) throw error;
+    return results[0]!;
   }
 
-  #publishAll(values: readonly unknown[]): Result[] {
+  async #publishAll(values: readonly unknown[]): Promise<readonly Published[]> {
     if (values.length === 0) {
       throw new GatewayError("badRequest", "the body must be a JSON object or an array with at least one of them");
     }
@@ -107,35 +98,67 @@ export class PublishApi {
       const detail = `the array has more than ${MAX_ARRAY_MESSAGES} messages`;
       throw new GatewayError("publicationTooBig", detail);
     }
-    const messages = values.map((value, i) => naming(`message ${i + 1}`, () => this.#message(value, "it")));
-    return messages.map((message, i) => naming(`message ${i + 1}`, () => this.#publish(message), i));
+    const messages = values.map((value, i) => {
+      try {
+        return this.#message(value, "it");
+      } catch (error) {
+        throw explained(error, `message ${i + 1}`);
+      }
+    });
+    const { results, error } = await this.hub.publish(messages);
+    if (error) throw explained(error, `message ${results.length + 1}`, results.length);
+    return results;
   }
 
+  /** The lines of one chunk go to the hub together; nothing more is read before they are published. */
   async #stream(request: PublishRequest): Promise<object> {
     const lines = new Lines(maxMessageBytes(this.maxPublicationBytes));
-    let published = 0;
-    let duplicates = 0;
-    const onLine = (line: Buffer): void => {
-      if (isBlank(line)) return;
-      const result = this.#publish(this.#message(parseJson(line, "it"), "it"));
-      if (result.duplicate) duplicates += 1;
-      else published += 1;
-    };
-    const step = (work: () => void): void => {
+    const sum = { published: 0, duplicates: 0 };
+    const take = (read: (onLine: (line: Buffer) => void) => void): Promise<unknown> | undefined => {
+      const messages: Message[] = [];
+      const numbers: number[] = [];
+      let fault: { readonly error: unknown; readonly line: number } | undefined;
       try {
-        work();
+        read((line) => {
+          if (isBlank(line)) return;
+          messages.push(this.#message(parseJson(line, "it"), "it"));
+          numbers.push(lines.number);
+        });
       } catch (error) {
-        throw explained(error, `line ${lines.number}`, published);
+        fault = { error, line: lines.number };
       }
+      if (messages.length === 0 && !fault) return undefined;
+      return this.#publishLines(messages, numbers, { sum, fault });
     };
-    await drink(request, (chunk) => {
-      step(() => lines.feed(chunk, onLine));
-      return this.hub.room();
-    });
-    step(() => lines.end(onLine));
-    return { code: 0, published, duplicates };
+    await drink(request, (chunk) => take((onLine) => lines.feed(chunk, onLine)));
+    await take((onLine) => lines.end(onLine));
+    return { code: 0, ...sum };
+  }
+
+  /** What stood before a bad line is published before the line is refused. */
+  async #publishLines(
+    messages: readonly Message[],
+    numbers: readonly number[],
+    { sum, fault }: StreamState,
+  ): Promise<void> {
+    const { results, error } = messages.length === 0 ? NOTHING : await this.hub.publish(messages);
+    for (const { duplicate } of results) {
+      if (duplicate) sum.duplicates += 1;
+      else sum.published += 1;
+    }
+    if (error) throw explained(error, `line ${numbers[results.length]}`, sum.published);
+    if (fault) throw explained(fault.error, `line ${fault.line}`, sum.published);
+    await this.hub.room();
   }
 }
+
+/** A stream so far, and the bad line that ends it. */
+interface StreamState {
+  readonly sum: { published: number; duplicates: number };
+  readonly fault: { readonly error: unknown; readonly line: number } | undefined;
+}
+
+const NOTHING: Batch = { results: [] };
 
 function isBlank(line: Buffer): boolean {
   for (const byte of line) if (byte !== 0x20 && byte !== 0x0d && byte !== 0x09) return false;
@@ -144,14 +167,6 @@ function isBlank(line: Buffer): boolean {
 
 function headerForMany(): GatewayError {
   return new GatewayError("badRequest", "Idempotency-Key names one message: give each message its own id");
-}
-
-function naming<T>(what: string, work: () => T, published?: number): T {
-  try {
-    return work();
-  } catch (error) {
-    throw explained(error, what, published);
-  }
 }
 
 /** The same fault, naming the message; with the number of those that were published before it, if they were. */

@@ -3,8 +3,9 @@
  * the encoded state is shared, and a large one is used for a second although the topic moves on: those who get it then
  * get what they missed as pushes. So there are never more states in memory than seconds that it takes to send one.
  */
+import { monotonicMs } from "../clock.js";
 import type { Place } from "../topics/journal.js";
-import { placeOf, type Topic } from "../topics/topics.js";
+import { MAX_AHEAD, placeOf, type Topic } from "../topics/topics.js";
 import { PORTION_BYTES } from "./portion.js";
 import { followReply, resetEvent, type Wish } from "./protocol.js";
 import type { SharedMessage } from "./shared-message.js";
@@ -31,9 +32,9 @@ const snapshots = new Map<Topic, Snapshot>();
 
 export const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "Subscribe" : "Query");
 
-/** The client has seen more of this epoch than this worker: another worker was faster. */
+/** The client has seen more of this epoch than this worker: another worker was faster. What cannot be true is not waited for. */
 export const isAhead = ({ since }: Wish, topic: Topic): boolean =>
-  since !== undefined && since.epoch === topic.epoch && since.offset > topic.offset;
+  since?.epoch === topic.epoch && since.offset > topic.offset && since.offset - topic.offset <= MAX_AHEAD;
 
 /** The answer to a wish; `recovered`: the missed pushes follow, and no state is sent. */
 export function answerOf(topic: Topic, wish: Wish, recovered: boolean): Answer {
@@ -58,7 +59,7 @@ export function resetOf(topic: Topic): Answer {
 }
 
 function snapshotOf(topic: Topic): Snapshot {
-  const nowMs = Date.now();
+  const nowMs = monotonicMs();
   const known = snapshots.get(topic);
   if (known && isGood(known, topic, nowMs)) return known;
   const fresh = { place: placeOf(topic), json: topic.memory.encodeState(), atMs: nowMs, answers: new Map() };

@@ -2,6 +2,7 @@
  * What a parked socket is sent next of one topic, and where it stands after each message: missed pushes, or for a slow
  * reader what its topic's policy makes of them. Pure: reads the replica, decides, sends nothing.
  */
+import { monotonicMs } from "../clock.js";
 import type { UnsentReason } from "../metrics/catalog.js";
 import type { Place } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
@@ -53,7 +54,7 @@ export function mustGo(topic: Topic, place: Place, { slowForMs, graceMs }: Grace
 
 /** A new numbering voids what was before for everybody: that is told by a reset, and nothing of it is missed. */
 const isRemembered = ({ epoch, offset, memory }: Topic, place: Place): boolean =>
-  place.epoch !== epoch || memory.reaches(place.offset, offset, Date.now());
+  place.epoch !== epoch || memory.reaches(place.offset, offset, monotonicMs());
 
 /**
  * `slow`: the socket is parked because its buffer was full, not because it was sent much at its own wish. Undefined when
@@ -65,7 +66,7 @@ export function stepsFrom(topic: Topic, from: Place, slow: boolean): Iterable<St
     const unsent = { reason: "drop" as const, ...behind(topic, from) };
     return [{ message: droppedEvent(name, from.offset + 1, offset), isPush: false, place: placeOf(topic), unsent }];
   }
-  const missed = from.epoch === epoch ? memory.since(from.offset, offset, Date.now()) : undefined;
+  const missed = from.epoch === epoch ? memory.since(from.offset, offset, monotonicMs()) : undefined;
   if (missed) return slow && slowReaders === "conflate" ? newest(topic, from, missed) : each(topic, from, missed);
   if (slow && slowReaders === "disconnect" && from.epoch === epoch) return undefined;
   const { message, place } = resetOf(topic);

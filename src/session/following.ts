@@ -2,13 +2,14 @@
  * What sockets follow: a wish is answered and the socket subscribed in one tick, so that the next publication is the first
  * that the answer does not cover. It waits where the topic, or the offset that the client has seen, is not here yet.
  */
+import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { VOID_EPOCH } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
-import type { Topic, Topics } from "../topics/topics.js";
+import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
 import { answerOf, isAhead, resetOf } from "./answers.js";
 import type { Parking } from "./parking.js";
 import { PORTION_BYTES } from "./portion.js";
@@ -49,8 +50,8 @@ export class Following {
   #wait(socket: Socket, topic: Topic | undefined, wish: Wish): void {
     this.#waiting.begin(socket);
     const waiter = { socket, wish };
-    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, Date.now());
-    else this.topics.wait(wish.topic, waiter, Date.now());
+    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, monotonicMs());
+    else this.topics.wait(wish.topic, waiter, monotonicMs());
   }
 
   #mayFollow(socket: Socket, name: string): boolean {
@@ -92,7 +93,8 @@ export class Following {
   /** What follows the client's position, where that is remembered. */
   #missed(topic: Topic, { since }: Wish): readonly Remembered[] | undefined {
     if (since === undefined) return undefined;
-    const missed = since.epoch === topic.epoch ? topic.memory.since(since.offset, topic.offset, Date.now()) : undefined;
+    const missed =
+      since.epoch === topic.epoch ? topic.memory.since(since.offset, topic.offset, monotonicMs()) : undefined;
     counters[missed ? SLOT.recoveries : SLOT.recoveriesFailed]! += 1;
     return missed;
   }
@@ -123,9 +125,10 @@ export class Following {
     }
   }
 
-  /** The hub did not describe a topic in time. */
-  gaveUp(name: string, waiting: readonly Waiter[]): void {
-    const error = new GatewayError("hubUnavailable", `topic ${name}: ${ERRORS.hubUnavailable.text}`);
+  /** The topic cannot be had now: the hub did not describe it in time, or serves no further unpublished name. */
+  gaveUp(name: string, waiting: readonly Waiter[], why: FollowFailure): void {
+    const kind = why === "refused" ? "namesFull" : "hubUnavailable";
+    const error = new GatewayError(kind, `topic ${name}: ${ERRORS[kind].text}`);
     for (const { socket, wish } of waiting) {
       if (this.#waiting.end(socket)) this.sockets.refuse(socket, error, wish);
     }

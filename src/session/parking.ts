@@ -5,6 +5,7 @@
  * gap and no duplicate. A large answer goes as fragments of one shared buffer: memory is bounded by the portion, not by
  * the answer. Only parked sockets cost bookkeeping.
  */
+import { monotonicMs } from "../clock.js";
 import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
@@ -81,7 +82,7 @@ export class Parking {
   overflowed(socket: Socket, lost: readonly Handed[]): void {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
     if (parked.slowSinceMs === undefined) counters[SLOT.slowReaders]! += 1;
-    parked.slowSinceMs ??= Date.now();
+    parked.slowSinceMs ??= monotonicMs();
     for (const [name, place] of parked.places) {
       const first = lost.find((each) => each.name === name)?.before;
       if (first && (first.epoch === VOID_EPOCH || first.messages < place.messages)) parked.places.set(name, first);

@@ -3,6 +3,7 @@
  * connection itself has no object, timer, closure or map of ours, only its entry in the set of open sockets (about 50
  * bytes), because at a million connections every field counts. What a socket subscribes to is kept by uWebSockets.
  */
+import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { type CloseReason, SLOT } from "../metrics/catalog.js";
@@ -66,7 +67,7 @@ export class Sessions {
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
     const find = (name: string): Topic | undefined => topics.find(name);
-    const emptied = (name: string): void => topics.emptied(name, Date.now());
+    const emptied = (name: string): void => topics.emptied(name, monotonicMs());
     const tooSlow = (socket: Socket): void => this.slow.tooSlow(socket);
     this.parking = new Parking({ find, emptied, tooSlow }, config.maxBackpressureBytes);
     const cut = (socket: Socket): void => this.#cut(socket);

@@ -3,6 +3,7 @@
  * they lack something says so: at once, or when their grace is over (looked at once a second). Listed for the operator.
  * Costs nothing for those who keep up.
  */
+import { monotonicMs } from "../clock.js";
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
 import type { Journal } from "../topics/journal.js";
 import type { Topic } from "../topics/topics.js";
@@ -40,7 +41,7 @@ export class SlowReaders {
       return;
     }
     this.parking.overflowed(socket, lost);
-    this.#judge(socket, Date.now());
+    this.#judge(socket, monotonicMs());
   }
 
   /** Once a second: some have had their grace, and of some nobody remembers any more what they missed. */
@@ -74,7 +75,7 @@ export class SlowReaders {
     for (const socket of this.#toCut) {
       this.#toCut.delete(socket);
       if (this.#lately.length === CUT_KEPT) this.#lately.shift();
-      const nowMs = Date.now();
+      const nowMs = monotonicMs();
       this.#lately.push({ ...this.#describe(socket, this.parking.slowSinceMs(socket) ?? nowMs), cutMs: nowMs });
       this.cut(socket);
     }

@@ -4,9 +4,11 @@
  * One connection costs no object here; `res.upgrade` gets one shared empty object as user data, or where addresses are
  * limited the entry of its address.
  */
+
 import type { Held } from "../admission/addresses.js";
 import type { Admission, Slot } from "../admission/admission.js";
 import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
+import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
@@ -122,7 +124,7 @@ export class Server {
     try {
       const { admission } = this;
       let refusal = this.#closedDoor;
-      if (!refusal && admission.isCrowded) refusal = admission.crowded(req.getQuery("ticket"), Date.now());
+      if (!refusal && admission.isCrowded) refusal = admission.crowded(req.getQuery("ticket"), monotonicMs());
       if (refusal) {
         this.#refuse(res, refusal);
         return;
@@ -188,7 +190,7 @@ export class Server {
       this.#answer(res, 200, JSON.stringify({ data, afterMs: retryAfterMs(closed) }));
       return;
     }
-    const slot = this.admission.slot(Date.now());
+    const slot = this.admission.slot(monotonicMs());
     this.#answer(res, 200, JSON.stringify(slot ? inSlot(data, slot) : { data }));
   }
 

@@ -1,7 +1,7 @@
 /**
  * What one topic remembers: a ring of its last publications, bounded by count, bytes and age, and the last value of each
  * key. The hub and every worker's replica hold one each, made by the same steps, so that they are equal. Pure but for the
- * time that is given to it. Costs memory per topic, never per socket.
+ * time that is given to it, which is monotonic (clock.ts). Costs memory per topic, never per socket.
  */
 import { dataOf, type Publication } from "./publication.js";
 import type { TopicRule } from "./rules.js";
@@ -20,23 +20,47 @@ export interface StateEntry {
   readonly data: string;
 }
 
-/** Map entry, string headers and object of one remembered publication or value, bytes (measured: about 150). */
-const ENTRY_BYTES = 150;
+/** One remembered publication beside its bytes: object, buffer and place in the ring (bench/topic-memory.ts measures it). */
+const HISTORY_ENTRY_BYTES = 300;
+/** One key of the state beside its text: map entry and two string headers (measured likewise). */
+const STATE_ENTRY_BYTES = 110;
+/** The memory of a topic itself, and its map of keys once it has one. */
+const MEMORY_BYTES = 240;
+const STATE_BYTES = 220;
 /** `{"key":"","data":""},` around an entry on its way to a replica. */
 const PUNCTUATION = 22;
 
+/** Bytes of a string in V8: one a character, or two where one is beyond Latin-1 (judged by ASCII, which errs upwards). */
+const textBytes = (text: string): number => (Buffer.byteLength(text) === text.length ? text.length : 2 * text.length);
+
 export class TopicMemory {
-  #ring: Remembered[] = [];
+  /** Those before `#head` are dropped: their places are kept until it is worth copying the rest. */
+  #ring: (Remembered | undefined)[] = [];
   #head = 0;
   #ringBytes = 0;
   #state: Map<string, string> | undefined;
+  /** Characters of keys and values: what the state needs in a frame. */
+  #stateCharacters = 0;
+  /** Bytes of the same in memory. */
   #stateBytes = 0;
+  /** Its place among the histories of the process (memory-budget.ts); 0 is none. */
+  list = 0;
+  previous: TopicMemory | undefined;
+  next: TopicMemory | undefined;
 
   constructor(private readonly rule: TopicRule) {}
 
+  /** By the account that --topic-memory-bytes bounds. */
   get bytes(): number {
-    const entries = this.#ring.length - this.#head + (this.#state?.size ?? 0);
-    return this.#ringBytes + this.#stateBytes + entries * ENTRY_BYTES;
+    return MEMORY_BYTES + this.historyCost + this.#stateCost;
+  }
+
+  get historyCost(): number {
+    return this.#ringBytes + (this.#ring.length - this.#head) * HISTORY_ENTRY_BYTES;
+  }
+
+  get #stateCost(): number {
+    return this.#state === undefined ? 0 : STATE_BYTES + this.#stateBytes + this.#state.size * STATE_ENTRY_BYTES;
   }
 
   get keepsHistory(): boolean {
@@ -55,11 +79,20 @@ export class TopicMemory {
 
   /** Characters of the keyed state, were this publication remembered, with what names and parts its entries. */
   stateSizeWith(key: string | undefined, data: string): number {
-    const now = this.#stateBytes + (this.#state?.size ?? 0) * PUNCTUATION;
+    const now = this.#stateCharacters + (this.#state?.size ?? 0) * PUNCTUATION;
     if (key === undefined || this.rule.stateKeys === 0) return now;
     const before = this.#state?.get(key);
     const without = before === undefined ? now : now - (before.length + key.length + PUNCTUATION);
     return data === "null" ? without : without + data.length + key.length + PUNCTUATION;
+  }
+
+  /** Bytes by which the state grows with this publication; 0 or less where it does not. */
+  stateGrowth(key: string | undefined, data: string): number {
+    if (key === undefined || this.rule.stateKeys === 0) return 0;
+    const before = this.#state?.get(key);
+    const entry = (text: string): number => textBytes(key) + textBytes(text) + STATE_ENTRY_BYTES;
+    const own = this.#state === undefined ? STATE_BYTES : 0;
+    return (data === "null" ? 0 : own + entry(data)) - (before === undefined ? 0 : entry(before));
   }
 
   /** Remembers a publication. `push` is kept as it is: copy it before if it is a view of something larger. */
@@ -76,52 +109,81 @@ export class TopicMemory {
   }
 
   #trim(nowMs: number): void {
-    const { historyCount, historyBytes, historySeconds } = this.rule;
-    const oldestMs = nowMs - historySeconds * 1000;
+    const { historyCount, historyBytes } = this.rule;
+    const oldestMs = this.#oldestMs(nowMs);
     while (this.#head < this.#ring.length) {
-      const first = this.#ring[this.#head]!;
       const count = this.#ring.length - this.#head;
-      if (count <= historyCount && this.#ringBytes <= historyBytes && first.atMs >= oldestMs) break;
-      this.#ringBytes -= first.push.length;
-      this.#head += 1;
+      if (count <= historyCount && this.#ringBytes <= historyBytes && this.#ring[this.#head]!.atMs >= oldestMs) break;
+      this.#dropOldest();
     }
-    if (this.#head > 32 && this.#head * 2 > this.#ring.length) {
+    this.#compact();
+  }
+
+  #oldestMs(nowMs: number): number {
+    return nowMs - this.rule.historySeconds * 1000;
+  }
+
+  #dropOldest(): void {
+    this.#ringBytes -= this.#ring[this.#head]!.push.length;
+    this.#ring[this.#head] = undefined;
+    this.#head += 1;
+  }
+
+  #compact(): void {
+    if (this.#head === this.#ring.length || (this.#head > 32 && this.#head * 2 > this.#ring.length)) {
       this.#ring = this.#ring.slice(this.#head);
       this.#head = 0;
     }
   }
 
-  /** Whether all publications after `offset` up to `last` are remembered. */
+  /** Forgets the oldest publications until the history costs no more than `bytes`. */
+  shortenHistory(bytes: number): void {
+    while (this.#head < this.#ring.length && this.historyCost > bytes) this.#dropOldest();
+    this.#compact();
+  }
+
+  /** Whether all publications after `offset` up to `last` are remembered. Changes nothing: the account stays exact. */
   reaches(offset: number, last: number, nowMs: number): boolean {
-    if (offset >= last) return offset === last;
-    this.#trim(nowMs);
+    return offset >= last ? offset === last : this.#indexAfter(offset, nowMs) !== undefined;
+  }
+
+  /** Offsets rise by one, so that the place is known; undefined where it is dropped or too old. */
+  #indexAfter(offset: number, nowMs: number): number | undefined {
     const first = this.#ring[this.#head];
-    return first !== undefined && first.offset <= offset + 1;
+    if (first === undefined || first.offset > offset + 1) return undefined;
+    const index = this.#head + (offset + 1 - first.offset);
+    const entry = this.#ring[index];
+    return entry !== undefined && entry.atMs >= this.#oldestMs(nowMs) ? index : undefined;
   }
 
   /** The publications after `offset` up to `last`, in order, or undefined when they are not all remembered. */
   since(offset: number, last: number, nowMs: number): readonly Remembered[] | undefined {
-    if (!this.reaches(offset, last, nowMs)) return undefined;
     if (offset === last) return [];
-    // Offsets rise by one, so that the place is known.
-    return this.#ring.slice(this.#head + (offset + 1 - this.#ring[this.#head]!.offset));
+    const index = offset < last ? this.#indexAfter(offset, nowMs) : undefined;
+    return index === undefined ? undefined : (this.#ring.slice(index) as Remembered[]);
   }
 
   /** Everything that is remembered, for a replica. */
   all(): readonly Remembered[] {
-    return this.#ring.slice(this.#head);
+    return this.#ring.slice(this.#head) as Remembered[];
   }
 
   #setState(key: string, data: string): void {
     this.#state ??= new Map();
     const before = this.#state.get(key);
-    if (before !== undefined) this.#stateBytes -= before.length + key.length;
+    if (before !== undefined) this.#countState(key, before, -1);
     // Deleted first in any case: the state is in the order of the last change, the same in every replica.
     this.#state.delete(key);
     if (data !== "null") {
       this.#state.set(key, data);
-      this.#stateBytes += data.length + key.length;
+      this.#countState(key, data, 1);
     }
+    if (this.#state.size === 0) this.#state = undefined;
+  }
+
+  #countState(key: string, data: string, sign: 1 | -1): void {
+    this.#stateCharacters += sign * (key.length + data.length);
+    this.#stateBytes += sign * (textBytes(key) + textBytes(data));
   }
 
   get state(): StateEntry[] {
@@ -140,6 +202,7 @@ export class TopicMemory {
     this.#head = 0;
     this.#ringBytes = history.reduce((sum, entry) => sum + entry.push.length, 0);
     this.#state = undefined;
+    this.#stateCharacters = 0;
     this.#stateBytes = 0;
     for (const { key, data } of state) this.#setState(key, data);
   }

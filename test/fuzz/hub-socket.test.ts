@@ -7,22 +7,21 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Acceptor } from "../../src/hub/acceptor.js";
-import { Hub } from "../../src/hub/hub.js";
-import { Rebuild } from "../../src/hub/rebuild.js";
-import { encode, type Frame, FrameReader } from "../../src/hub/wire.js";
+import { encode, type Frame, FrameReader, WIRE_VERSION } from "../../src/hub/wire.js";
 import { TopicRules } from "../../src/topics/rules.js";
+import { follow, makeHub } from "../support/hub.js";
 import { until } from "../support/wait.js";
 import { mutated } from "./mutate.js";
 import { Random } from "./random.js";
 
 const FRAMES: readonly Frame[] = [
-  { type: "hello", worker: 0, pid: 1 },
-  { type: "want", topic: "a", epoch: "e.0", offset: 5 },
-  { type: "unwant", topic: "a" },
+  { type: "hello", version: WIRE_VERSION, worker: 0, pid: 1 },
+  { type: "follow", topic: "a", request: 1, epoch: "e.0", offset: 5 },
+  { type: "unfollow", topic: "a" },
   { type: "counters", values: new Float64Array([1, 2, 3]) },
   { type: "publication", topic: "a", offset: 1, key: "k", push: Buffer.from("{}") },
-  { type: "offer", topic: "a", epoch: "e.0", offset: 5, history: [[5, 1, "push"]], state: [] },
-  { type: "offered" },
+  { type: "compare", topics: ["a", "b"] },
+  { type: "relinked" },
   { type: "reply", id: 7, subscribers: 3 },
 ];
 
@@ -70,9 +69,9 @@ describe("the hub's pipe", () => {
   it("a local peer that talks garbage loses its link; hub and other links go on", { timeout: 60_000 }, async () => {
     const dir = mkdtempSync(join(tmpdir(), "megagate-fuzz-"));
     const rules = { historyCount: 10, historyBytes: 1e6, historySeconds: 60, stateKeys: 10, slowReaders: "disconnect" };
-    const hub = new Hub(new TopicRules(rules as ConstructorParameters<typeof TopicRules>[0], ""), 1e8);
+    const hub = makeHub({ rules: new TopicRules(rules as ConstructorParameters<typeof TopicRules>[0], "") });
     const faults: string[] = [];
-    const acceptor = new Acceptor(hub, new Rebuild(hub, 0, true, () => undefined), {
+    const acceptor: Acceptor = new Acceptor(hub, {
       path: join(dir, "hub"),
       queueBytes: 1e6,
       addressLimit: 2,
@@ -80,6 +79,8 @@ describe("the hub's pipe", () => {
       onCounters: () => undefined,
       onLinked: () => undefined,
       onLeft: () => undefined,
+      onRelinked: () => undefined,
+      onWaiting: () => void setImmediate(() => acceptor.release()),
     });
     await acceptor.listen();
     let heard = 0;
@@ -87,7 +88,7 @@ describe("the hub's pipe", () => {
     good.on("data", () => {
       heard += 1;
     });
-    good.write(Buffer.concat([encode(FRAMES[0]!), encode({ type: "want", topic: "good" })]));
+    good.write(Buffer.concat([encode(FRAMES[0]!), encode(follow("good"))]));
     const seeds = fc.sample(anyBytes, 300);
     for (const bytes of seeds) {
       await new Promise<void>((resolve) => {
@@ -100,7 +101,7 @@ describe("the hub's pipe", () => {
     }
     assert.ok(faults.length > 50, `${faults.length} of 300 were faults`);
     const before = heard;
-    hub.publish("good", "1");
+    hub.publish({ topic: "good", data: "1" });
     await until(
       "the good link hears",
       () => heard,

@@ -17,7 +17,7 @@ module.exports = {
       "topics-import-neither-side",
       "topics is the meeting point: it knows neither sockets nor hub",
       { path: "^src/topics/" },
-      { path: "^src/", pathNot: "^src/(topics|errors\\.ts|metrics/(catalog|counters))" },
+      { path: "^src/", pathNot: "^src/(topics|clock\\.ts|errors\\.ts|metrics/(catalog|counters))" },
     ),
     rule(
       "session-knows-no-socket",

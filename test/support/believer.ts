@@ -10,6 +10,8 @@ export class Believer {
   readonly states = new Map<string, Map<string, unknown>>();
   /** Topics of which it was told that it missed something: their state is not whole. */
   readonly partial = new Set<string>();
+  /** Topics that the gateway could not describe in time: to be asked for again. */
+  readonly refused = new Set<string>();
   socket: FakeSocket | undefined;
   #read = 0;
 
@@ -21,12 +23,17 @@ export class Believer {
 
   connected(socket: FakeSocket): void {
     this.socket = socket;
+    this.refused.clear();
     this.#read = 0;
   }
 
   #take(message: Record<string, unknown>, skipped?: Skipped): void {
     if (message.reqtype === "Unsubscribe") return;
     const name = message.topic as string;
+    if (message.code === 4006) {
+      this.refused.add(name);
+      return;
+    }
     const said = { epoch: message.epoch as string, offset: message.offset as number };
     if (message.reqtype === "Subscribe" || message.event === "reset") {
       if (message.reqtype === "Subscribe") assert.equal(message.code, 0);

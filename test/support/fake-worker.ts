@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import type { Hub, Peer } from "../../src/hub/hub.js";
-import { FrameReader, fromWire, type ToWorker, toWire } from "../../src/hub/wire.js";
+import type { Hub } from "../../src/hub/hub.js";
+import type { Peer } from "../../src/hub/topic-table.js";
+import { FrameReader, fromWire, type ToWorker } from "../../src/hub/wire.js";
 import { Sessions } from "../../src/session/session.js";
 import type { Waiter } from "../../src/session/waiting.js";
 import type { Publication } from "../../src/topics/publication.js";
@@ -24,6 +25,9 @@ export const config = {
   heartbeatAnswer: "pong",
 };
 
+/** How long topics without subscribers are followed. */
+export const LINGER_MS = 1000;
+
 /** Who wants to know what happens in a worker, before it does. */
 interface Onlooker {
   publication?(publication: Publication): void;
@@ -38,31 +42,51 @@ export class FakeWorker {
   readonly topics: Topics<Waiter>;
   readonly sessions: Sessions;
   inbox: ToWorker[] = [];
+  isLinked = true;
+  /** Frames of an earlier link do not arrive on this one. */
+  #link = 0;
   readonly peer: Peer;
 
   constructor(
-    private readonly gateway: { hub: Hub },
+    private readonly gateway: { readonly hub: Hub; hold?(act: () => void): void },
     slowReaderGraceMs: number,
     private readonly onlooker: Onlooker = {},
   ) {
     const publish = (topic: string, message: Uint8Array): void => {
       for (const socket of this.sockets) if (socket.topics.has(topic)) socket.pend(message);
     };
-    const reader = new FrameReader();
-    this.peer = { write: (frame) => void this.inbox.push(...([...reader.read(Buffer.from(frame))] as ToWorker[])) };
+    const take = (frame: Buffer): void => {
+      const link = this.#link;
+      const arrive = (): void => {
+        if (link === this.#link) this.inbox.push(...([...new FrameReader().read(Buffer.from(frame))] as ToWorker[]));
+      };
+      if (this.gateway.hold) this.gateway.hold(arrive);
+      else arrive();
+    };
+    this.peer = { write: take, answer: take, requestOf: (topic) => this.topics.find(topic)?.request ?? 0 };
     this.topics = new Topics<Waiter>(
       {
-        want: (topic, has) => this.gateway.hub.want(this.peer, topic, has && { epoch: has.epoch, offset: has.offset }),
-        unwant: (topic) => this.gateway.hub.unwant(this.peer, topic),
+        follow: (topic, request, has) => {
+          const position = has && { epoch: has.epoch, offset: has.offset };
+          if (this.isLinked) this.gateway.hub.follow(this.peer, { type: "follow", topic, request, ...position });
+        },
+        unfollow: (topic) => {
+          if (this.isLinked) this.gateway.hub.unfollow(this.peer, topic);
+        },
+        relinked: () => undefined,
+        compare: (names) => {
+          const unserved = names.filter((name) => !this.gateway.hub.followers(name).includes(this.peer));
+          assert.ok(!this.isLinked || unserved.length === 0, "everything that is followed is served");
+        },
         publish,
         subscribers: (topic) =>
           [...this.sockets].filter((s) => s.topics.has(topic)).length + this.sessions.parking.count(topic),
-        arrived: (topic, waiting, inVain) => this.sessions.following.arrived(topic, waiting, inVain),
+        ready: (topic, waiting, timedOut) => this.sessions.following.arrived(topic, waiting, timedOut),
         reset: (topic) => this.sessions.following.reset(topic, (message) => publish(topic.name, message)),
-        gaveUp: () => assert.fail("nobody waits so long here"),
+        failed: (topic, waiting, why) => this.sessions.following.gaveUp(topic, waiting, why),
       },
       rules,
-      1e9,
+      { lingerMs: LINGER_MS, maxIdle: 1e9, memoryBytes: 1e9 },
     );
     this.sessions = new Sessions(this.topics, { ...config, slowReaderGraceMs });
   }
@@ -93,21 +117,35 @@ export class FakeWorker {
       if (frame.type === "publication") {
         this.onlooker.publication?.(frame);
         this.topics.deliver(frame);
-      } else if (frame.type === "standing")
-        Array.from(this.topics.standing(frame.topic, { ...frame, history: fromWire(frame.history) }));
+      } else if (frame.type === "topicSync")
+        Array.from(this.topics.topicSync(frame.topic, { ...frame, history: fromWire(frame.history) }));
     }
   }
 
-  /** The link broke: what was on its way is lost; on the new one it says what it has. */
-  relink(): void {
+  /** The link broke: what was on its way is lost. */
+  unlink(): void {
     this.gateway.hub.left(this.peer, NAMES);
+    this.isLinked = false;
+    this.topics.unlink();
+    this.#link += 1;
     this.inbox = [];
+  }
+
+  /** On a new link it asks for everything again. */
+  relink(): void {
+    if (this.isLinked) this.unlink();
+    this.isLinked = true;
     this.topics.relink();
   }
 
-  offerTo(hub: Hub): void {
-    for (const { name, epoch, offset, memory } of this.topics.replicas()) {
-      hub.adopt({ topic: name, epoch, offset, history: toWire(memory.all()), state: memory.state });
+  /** Asks again for what could not be had. */
+  resubscribe(believer: Believer): void {
+    const { socket } = believer;
+    if (!socket?.open || !this.sockets.has(socket)) return;
+    for (const topic of believer.refused) {
+      believer.refused.delete(topic);
+      const since = believer.positions.get(topic);
+      this.sessions.received(socket, Buffer.from(JSON.stringify({ reqtype: "Subscribe", topic, since })), false);
     }
   }
 }

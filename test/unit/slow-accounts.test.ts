@@ -6,12 +6,13 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { Hub } from "../../src/hub/hub.js";
+import { monotonicMs } from "../../src/clock.js";
 import { SLOT, UNSENT_REASONS, type UnsentReason } from "../../src/metrics/catalog.js";
 import { counters } from "../../src/metrics/counters.js";
 import { Believer } from "../support/believer.js";
 import type { FakeSocket } from "../support/fake-socket.js";
 import { FakeWorker, NAMES, rules } from "../support/fake-worker.js";
+import { makeHub } from "../support/hub.js";
 
 const GRACES_MS = [0, 5000];
 const LATER_MS = 6000;
@@ -62,7 +63,7 @@ function counted(): Sum {
 
 /** One worker and its clients, which always come without a position, and what each of them should have got. */
 class Scene {
-  readonly hub = new Hub(rules, 1e9);
+  readonly hub = makeHub({ rules });
   readonly believers = Array.from({ length: 4 }, () => new Believer());
   /** What slow readers did not get, as far as is seen from outside. */
   readonly missed: Sum = { messages: 0, bytes: 0 };
@@ -119,7 +120,7 @@ class Scene {
       const topic = this.worker.topics.find(name)!;
       // Without an answer its account begins where that would have left it.
       this.#miss(name, believer.positions.get(name)?.offset ?? from, topic.offset);
-      const has = from === topic.offset || topic.memory.reaches(from, topic.offset, Date.now());
+      const has = from === topic.offset || topic.memory.reaches(from, topic.offset, monotonicMs());
       isOver ||= name === "a" && epoch === topic.epoch && !has;
     }
     if (!this.#leaving && this.graceMs > 0) assert.ok(isOver || this.#later, "it could still have caught up");
@@ -133,7 +134,11 @@ class Scene {
   async play(each: Act): Promise<void> {
     switch (each.type) {
       case "publish":
-        this.hub.publish(each.topic, each.bytes === 0 ? "null" : JSON.stringify("x".repeat(each.bytes)), each.key);
+        this.hub.publish({
+          topic: each.topic,
+          data: each.bytes === 0 ? "null" : JSON.stringify("x".repeat(each.bytes)),
+          key: each.key,
+        });
         break;
       case "connect":
         if (!this.#live(each.client)) this.#connect(this.believers[each.client]!, each.slow);
@@ -157,7 +162,7 @@ class Scene {
         break;
       case "tick":
         this.#later = each.later;
-        this.worker.sessions.tick(Date.now() + (each.later ? LATER_MS : 0));
+        this.worker.sessions.tick(monotonicMs() + (each.later ? LATER_MS : 0));
         break;
     }
     await turn();

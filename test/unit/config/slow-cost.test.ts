@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { slowReaderCost } from "../../../src/config/slow-cost.js";
-import { Hub } from "../../../src/hub/hub.js";
 import { Believer } from "../../support/believer.js";
 import { config, FakeWorker, rules } from "../../support/fake-worker.js";
+import { makeHub } from "../../support/hub.js";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const maxPublicationBytes = 12_288;
@@ -20,7 +20,7 @@ it("grows with the limit, the greatest publication and the topics, and never bel
 
 for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
   it(`no more waits for a reader that stopped than it says: pushes of ${bytes} bytes`, async () => {
-    const stage = { hub: new Hub(rules, 1e9) };
+    const stage = { hub: makeHub({ rules }) };
     const worker = new FakeWorker(stage, 0);
     const believer = new Believer();
     worker.connect(believer, true);
@@ -28,7 +28,7 @@ for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
     const { waiting } = slowReaderCost({ ...config, maxPublicationBytes });
     const key = "𝄞".repeat(256);
     for (let sent = 0; sent < 4 * config.maxBackpressureBytes; sent += bytes) {
-      stage.hub.publish("d:1", JSON.stringify("x".repeat(bytes)), key);
+      stage.hub.publish({ topic: "d:1", data: JSON.stringify("x".repeat(bytes)), key });
       if (sent % 3 === 0) worker.step(1000);
       await turn();
     }

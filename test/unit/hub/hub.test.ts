@@ -1,106 +1,210 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { GatewayError } from "../../../src/errors.js";
-import { Hub, type Peer } from "../../../src/hub/hub.js";
-import { Rebuild } from "../../../src/hub/rebuild.js";
-import { type Frame, FrameReader } from "../../../src/hub/wire.js";
+import type { Hub } from "../../../src/hub/hub.js";
+import { OPEN_MS, Reopening } from "../../../src/hub/reopening.js";
 import { TopicRules } from "../../../src/topics/rules.js";
+import { FakePeer, follow, makeHub, RULE } from "../../support/hub.js";
 
-const usual = {
-  historyCount: 10,
-  historyBytes: 10_000,
-  historySeconds: 60,
-  stateKeys: 10,
-  slowReaders: "disconnect",
-} as const;
-const rules = new TopicRules(usual, "bare:history=0,keys=0");
-
-class FakePeer implements Peer {
-  readonly frames: Frame[] = [];
-  readonly #reader = new FrameReader();
-
-  write(frame: Buffer): void {
-    this.frames.push(...this.#reader.read(Buffer.from(frame)));
-  }
-}
+const rules = new TopicRules(RULE, "bare:history=0,keys=0");
+const publish = (hub: Hub, topic: string, data = "1", key?: string) => hub.publish({ topic, data, key });
+const isRefused =
+  (kind: string, words: RegExp) =>
+  (error: unknown): boolean =>
+    error instanceof GatewayError && error.kind === kind && words.test(error.detail);
 
 describe("hub", () => {
-  it("what topics remember is bounded in all: the oldest without subscribers go first, and are counted", () => {
-    const hub = new Hub(rules, 50_000);
-    const peer = new FakePeer();
-    hub.publish("wanted", '"x"');
-    hub.want(peer, "wanted");
-    for (let n = 0; n < 1000; n++) hub.publish(`t:${n}`, JSON.stringify("x".repeat(100)));
-    assert.ok(hub.memoryBytes <= 51_000, String(hub.memoryBytes));
-    assert.equal(hub.topics + hub.evicted, 1001);
-    assert.ok(hub.describe("wanted"), "a topic with subscribers stays");
+  it("what topics remember is bounded in all: the oldest that nobody follows go first, and are counted", () => {
+    const hub = makeHub({ rules, memoryBytes: 200_000 });
+    publish(hub, "followed");
+    hub.follow(new FakePeer(), follow("followed"));
+    for (let n = 0; n < 1000; n++) publish(hub, `t:${n}`, JSON.stringify("x".repeat(100)));
+    assert.ok(hub.table.memoryBytes <= 200_000, String(hub.table.memoryBytes));
+    assert.equal(hub.topics + hub.table.evicted, 1001);
+    assert.ok(hub.describe("followed"), "a topic with followers stays");
     assert.ok(hub.describe("t:999"), "the newest stays");
     assert.equal(hub.describe("t:0"), undefined);
-    const before = hub.publish("t:999", "1").epoch;
-    assert.notEqual(hub.publish("t:0", "1").epoch, before);
-    assert.equal(hub.publish("t:0", "1").offset, 2, "an evicted topic begins anew");
+    const before = publish(hub, "t:999").epoch;
+    assert.notEqual(publish(hub, "t:0").epoch, before);
+    assert.equal(publish(hub, "t:0").offset, 2, "an evicted topic begins again");
   });
 
-  it("stays quick where a hundred thousand topics with subscribers remember more than they may", () => {
-    const hub = new Hub(rules, 1000);
-    const peer: Peer = { write: () => undefined };
-    for (let n = 0; n < 100_000; n++) hub.want(peer, `user:${n}`);
-    const startedMs = performance.now();
-    for (let n = 0; n < 200_000; n++) hub.publish(`user:${n % 100_000}`, "1");
-    // It took minutes while a Map was kept in order of age; now well under a second.
-    assert.ok(performance.now() - startedMs < 10_000);
-    assert.equal(hub.evicted, 0);
-  });
-
-  it("topics that were only asked for cost nothing once nobody wants them, and cannot be piled up", () => {
-    const hub = new Hub(rules, 20_000);
+  it("a topic is kept while it is followed, for the linger after it, and after a start until all workers have asked", () => {
+    let nowMs = 0;
+    const hub = makeHub({ rules, memoryBytes: 20_000, lingerMs: 30_000, now: () => nowMs });
+    hub.table.mayForget = false;
     const peer = new FakePeer();
-    hub.want(peer, "a");
-    hub.unwant(peer, "a");
-    assert.deepEqual([hub.topics, hub.memoryBytes], [0, 0]);
-    for (let n = 0; n < 1000; n++) hub.publish(`bare:${n}`, "1");
+    publish(hub, "t", '"state"', "k");
+    const fill = (): void => {
+      for (let n = 0; n < 100; n++) publish(hub, `other:${n}`, JSON.stringify("x".repeat(400)));
+    };
+    fill();
+    assert.equal(hub.table.evicted, 0, "nobody can tell yet what is followed");
+    hub.follow(peer, follow("t"));
+    hub.allFollowed();
+    assert.ok(hub.topics < 101, "now some are forgotten");
+    hub.unfollow(peer, "t");
+    nowMs = 29_999;
+    fill();
+    assert.ok(hub.describe("t"), "within the linger");
+    nowMs = 30_000;
+    fill();
+    assert.equal(hub.describe("t"), undefined);
+  });
+
+  it("where followed topics alone exceed the limit, the longest histories are shortened, and states are refused, never dropped", () => {
+    const hub = makeHub({
+      rules: new TopicRules({ ...RULE, historyBytes: 1e9, historyCount: 1e6 }, ""),
+      memoryBytes: 60_000,
+    });
+    const peer = new FakePeer();
+    for (const name of ["long", "short"]) hub.follow(peer, follow(name));
+    publish(hub, "short", '"kept"', "k");
+    for (let n = 0; n < 500; n++) publish(hub, "long", JSON.stringify("x".repeat(200)));
+    assert.ok(hub.table.memoryBytes <= 60_000);
+    assert.ok(hub.table.shortened > 0);
+    assert.equal(hub.describe("short")!.history.count, 1, "the shorter history is whole");
+    assert.ok(hub.describe("long")!.history.count > 5);
+    const large = JSON.stringify("x".repeat(20_000));
+    publish(hub, "short", large, "a");
+    publish(hub, "short", large, "b");
+    assert.throws(() => publish(hub, "short", large, "c"), isRefused("stateFull", /--topic-memory-bytes/));
+    assert.equal(hub.statesRefused, 1);
+    publish(hub, "short", '"smaller"', "a");
+    publish(hub, "short", "null", "b");
+    publish(hub, "short", large, "c");
+    assert.deepEqual(
+      hub.describe("short")!.state.map(({ key }) => key),
+      ["k", "a", "c"],
+    );
+  });
+
+  it("names that nobody has published to have an account of their own: they push no published topic out", () => {
+    const hub = makeHub({ rules, memoryBytes: 100_000 });
+    publish(hub, "published", '"state"', "k");
+    const peer = new FakePeer();
+    for (let n = 0; n < 1000; n++) hub.follow(peer, follow(`name:${n}`));
+    assert.ok(hub.describe("published"));
+    assert.ok(hub.table.unpublished < 250 && hub.table.unpublished > 100, String(hub.table.unpublished));
+    assert.equal(peer.frames.at(-1)?.type, "followRefused");
+    hub.follow(peer, follow("name:999", 1, { epoch: "of a hub before", offset: 0 }));
+    assert.equal(peer.frames.at(-1)?.type, "topicSync", "a worker that comes back had it before");
+    hub.follow(peer, follow("published"));
+    assert.equal(peer.frames.at(-1)?.type, "topicSync");
+    for (let n = 0; n < 1000; n++) hub.unfollow(peer, `name:${n}`);
+    assert.deepEqual([hub.table.unpublished, hub.table.unpublishedBytes], [0, 0]);
+  });
+
+  it("stays quick where a hundred thousand followed topics remember more than they may", () => {
+    const hub = makeHub({ rules, memoryBytes: 1e6 });
+    const peer = new FakePeer();
+    peer.write = () => undefined;
+    for (let n = 0; n < 100_000; n++) hub.follow(peer, follow(`user:${n}`, n, { epoch: "e", offset: 0 }));
+    const startedMs = performance.now();
+    for (let n = 0; n < 200_000; n++) publish(hub, `user:${n % 100_000}`);
+    // It took minutes while a Map was kept in order of age; now about a second.
+    assert.ok(performance.now() - startedMs < 10_000);
+    assert.equal(hub.table.evicted, 0);
+  });
+
+  it("topics that were only asked for cost nothing once nobody follows them, and cannot be piled up", () => {
+    const hub = makeHub({ rules, memoryBytes: 20_000 });
+    const peer = new FakePeer();
+    hub.follow(peer, follow("a"));
+    hub.unfollow(peer, "a");
+    assert.deepEqual([hub.topics, hub.table.memoryBytes], [0, 0]);
+    for (let n = 0; n < 1000; n++) publish(hub, `bare:${n}`);
     assert.ok(hub.topics < 200, String(hub.topics));
   });
 
   it("the account of bytes is exact: forgetting everything leaves nothing", () => {
-    const hub = new Hub(rules, 1e9);
-    for (let n = 0; n < 200; n++) hub.publish(`t:${n % 7}`, n % 3 === 0 ? "null" : '"value"', `k${n % 10}`);
-    const counted = hub.memoryBytes;
-    const copy = new Hub(rules, 1e9);
-    for (const image of hub.images()) copy.adopt(image);
-    assert.equal(copy.memoryBytes, counted);
+    const hub = makeHub({ rules });
+    const peer = new FakePeer();
+    for (let n = 0; n < 200; n++) publish(hub, `t:${n % 7}`, n % 3 === 0 ? "null" : '"välue"', `k${n % 10}`);
+    hub.follow(peer, follow("t:1", 1, { epoch: "e.0", offset: 25 }));
+    for (const topic of [...hub.table.values()]) hub.table.forget(topic);
+    assert.deepEqual([hub.table.memoryBytes, hub.topics, hub.forgotten], [0, 0, 7]);
   });
 
-  it("a worker that knows numbers which a rebuilt hub does not makes the topic begin anew, for every follower", () => {
-    const hub = new Hub(rules, 1e9);
+  it("a worker that claims numbers which were not given out makes the topic begin again, for every follower, and is counted", () => {
+    const hub = makeHub({ rules });
     const [early, late] = [new FakePeer(), new FakePeer()];
-    hub.adopt({ topic: "t", epoch: "e", offset: 5, history: [], state: [{ key: "k", data: "1" }] });
-    hub.want(early, "t", { epoch: "e", offset: 5 });
-    hub.want(late, "t", { epoch: "e", offset: 9 });
-    for (const peer of [early, late]) {
+    const { epoch, offset } = publish(hub, "t", "1", "k");
+    hub.follow(early, follow("t", 7, { epoch, offset }));
+    early.requests.set("t", 7);
+    late.requests.set("t", 9);
+    hub.follow(late, follow("t", 9, { epoch, offset: offset + 4 }));
+    for (const [peer, request] of [
+      [early, 7],
+      [late, 9],
+    ] as const) {
       const last = peer.frames.at(-1);
-      assert.ok(last?.type === "standing" && last.epoch !== "e" && last.offset === 0);
+      assert.ok(last?.type === "topicSync" && last.epoch !== epoch && last.offset === 1 && last.request === request);
       assert.deepEqual(last.state, [{ key: "k", data: "1" }]);
     }
+    assert.equal(hub.aheadClaims, 1);
   });
 
-  it("refuses publications while it is rebuilt, and answers what waited when it is done", () => {
-    const hub = new Hub(rules, 1e9);
-    const done: number[] = [];
-    const rebuild = new Rebuild(hub, 2, true, (offered) => done.push(offered));
-    let ran = false;
-    rebuild.whenDone(() => {
-      ran = true;
+  it("an idempotency id is answered with its first position, of which nothing is published again", () => {
+    const hub = makeHub({ rules });
+    const first = hub.publish({ topic: "t", data: "1", id: "x" });
+    assert.deepEqual(hub.publish({ topic: "t", data: "1", id: "x" }), { ...first, duplicate: true });
+    assert.equal(hub.publications, 1);
+  });
+
+  it("messages are published in their order until one is refused, which is told with those before it", () => {
+    const hub = makeHub({ rules: new TopicRules({ ...RULE, stateKeys: 1 }, "") });
+    const { results, error } = hub.publishAll([
+      { topic: "t", data: "1", key: "a" },
+      { topic: "t", data: "1", key: "b" },
+      { topic: "t", data: "1" },
+    ]);
+    assert.deepEqual([results.length, error?.kind, hub.describe("t")!.offset], [1, "stateFull", 1]);
+  });
+});
+
+describe("a hub that was restarted", () => {
+  const opening = (workers: number, isRestart: boolean) => {
+    const calls: string[] = [];
+    const reopening = new Reopening(workers, isRestart, {
+      onOpen: (relinked) => calls.push(`open ${relinked}`),
+      onComplete: () => calls.push("complete"),
     });
-    assert.throws(
-      () => hub.publish("t", "1"),
-      (error) => error instanceof GatewayError && error.kind === "hubUnavailable",
-    );
-    rebuild.offered(0);
-    rebuild.offered(0);
-    assert.equal(ran, false);
-    rebuild.offered(1);
-    assert.deepEqual([ran, done], [true, [2]]);
-    assert.equal(hub.publish("t", "1").offset, 1);
+    return { reopening, calls };
+  };
+
+  it("takes publications when every expected worker has asked for everything again", () => {
+    const { reopening, calls } = opening(2, true);
+    reopening.relinked(0);
+    reopening.relinked(0);
+    assert.deepEqual(calls, []);
+    reopening.relinked(1);
+    assert.deepEqual(calls, ["open 2", "complete"]);
+  });
+
+  it("or after two seconds; until all have asked it forgets nothing, and a worker that is gone is not waited for", (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { reopening, calls } = opening(3, true);
+    reopening.relinked(0);
+    t.mock.timers.tick(OPEN_MS);
+    assert.deepEqual(calls, ["open 1"]);
+    reopening.relinked(1);
+    assert.equal(reopening.missing, 1);
+    reopening.expect(2);
+    assert.deepEqual(calls, ["open 1", "complete"]);
+  });
+
+  it("the first hub of a gateway is open at once: its workers are born later", () => {
+    const { reopening, calls } = opening(0, false);
+    reopening.expect(1);
+    assert.deepEqual(calls, ["open 0"]);
+    reopening.relinked(0);
+    assert.deepEqual(calls, ["open 0", "complete"]);
+  });
+
+  it("refuses publications until it is open, in words", () => {
+    const hub = makeHub({ rules });
+    hub.open = false;
+    assert.throws(() => publish(hub, "t"), isRefused("hubUnavailable", /again in a second/));
   });
 });

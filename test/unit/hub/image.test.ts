@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import { GatewayError } from "../../../src/errors.js";
-import { Hub } from "../../../src/hub/hub.js";
-import { FrameReader } from "../../../src/hub/wire.js";
+import { encode } from "../../../src/hub/wire.js";
 import { TopicRules } from "../../../src/topics/rules.js";
+import { FakePeer, follow, makeHub } from "../../support/hub.js";
 
 const rule = { historyCount: 1000, historyBytes: 1e9, historySeconds: 60, stateKeys: 1000 } as const;
 const rules = new TopicRules({ ...rule, slowReaders: "disconnect" }, "");
@@ -19,20 +19,20 @@ it("whatever is published, the image of a topic fits into its frame, with the wh
   const publications = fc.array(fc.record({ key: fc.option(key, { nil: undefined }), text }), { maxLength: 120 });
   fc.assert(
     fc.property(publications, fc.integer({ min: 2000, max: 20_000 }), (list, frameBytes) => {
-      const hub = new Hub(rules, 1e9, frameBytes);
+      const hub = makeHub({ rules, frameBytes });
       for (const { key: of, text: data } of list) {
         try {
-          hub.publish("t", JSON.stringify(data), of);
+          hub.publish({ topic: "t", data: JSON.stringify(data), key: of });
         } catch (error) {
           assert.ok(error instanceof GatewayError && error.kind === "stateFull", String(error));
         }
       }
-      const written: Buffer[] = [];
-      hub.want({ write: (frame) => void written.push(frame) }, "t");
-      const [image] = written.flatMap((frame) => [...new FrameReader().read(frame)]);
-      assert.ok(written[0]!.length <= frameBytes, `${written[0]!.length} of ${frameBytes}`);
-      assert.ok(image?.type === "standing");
-      assert.deepEqual(image.state, hub.describe("t")!.state);
+      const peer = new FakePeer();
+      hub.follow(peer, follow("t"));
+      const [image] = peer.frames;
+      assert.ok(image?.type === "topicSync");
+      assert.ok(encode(image).length <= frameBytes, `${encode(image).length} of ${frameBytes}`);
+      assert.deepEqual(image.state, hub.describe("t")?.state ?? []);
       const { offset } = image;
       assert.deepEqual(
         image.history.map(([at]) => at),
@@ -43,19 +43,17 @@ it("whatever is published, the image of a topic fits into its frame, with the wh
 });
 
 it("state that would not fit is refused by its size, with the remedy; deleting and plain publications go on", () => {
-  const hub = new Hub(rules, 1e9, 4000);
+  const hub = makeHub({ rules, frameBytes: 4000 });
   const data = JSON.stringify("x".repeat(300));
-  hub.publish("t", data, "a");
-  hub.publish("t", data, "b");
-  hub.publish("t", data, "c");
+  for (const of of ["a", "b", "c"]) hub.publish({ topic: "t", data, key: of });
   assert.throws(
-    () => hub.publish("t", data, "d"),
+    () => hub.publish({ topic: "t", data, key: "d" }),
     (error: GatewayError) => error.kind === "stateFull" && error.detail.includes("1000 characters"),
   );
-  hub.publish("t", data);
-  hub.publish("t", data, "a");
-  hub.publish("t", "null", "a");
-  hub.publish("t", data, "d");
+  hub.publish({ topic: "t", data });
+  hub.publish({ topic: "t", data, key: "a" });
+  hub.publish({ topic: "t", data: "null", key: "a" });
+  hub.publish({ topic: "t", data, key: "d" });
   assert.deepEqual(
     hub.describe("t")!.state.map((entry) => entry.key),
     ["b", "c", "d"],

@@ -5,13 +5,16 @@ import { encode, type Frame, FrameReader, MAX_FRAME_BYTES, type WireEntry } from
 
 const topic = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}(:[A-Za-z0-9_-]{1,60})?$/);
 const frame: fc.Arbitrary<Frame> = fc.oneof(
-  fc.record({ type: fc.constant("hello" as const), worker: fc.nat(4096), pid: fc.nat() }),
-  fc.record({ type: fc.constant("want" as const), topic, epoch: fc.string(), offset: fc.nat() }),
-  fc.record({ type: fc.constant("unwant" as const), topic }),
+  fc.record({ type: fc.constant("hello" as const), version: fc.nat(9), worker: fc.nat(4096), pid: fc.nat() }),
+  fc.record({ type: fc.constant("follow" as const), topic, request: fc.nat(), epoch: fc.string(), offset: fc.nat() }),
+  fc.record({ type: fc.constantFrom("unfollow" as const), topic }),
+  fc.record({ type: fc.constantFrom("compare" as const, "unserved" as const), topics: fc.array(topic) }),
+  fc.record({ type: fc.constant("followRefused" as const), topic, request: fc.nat() }),
   fc.record(
     {
-      type: fc.constantFrom("standing" as const, "offer" as const),
+      type: fc.constant("topicSync" as const),
       topic,
+      request: fc.nat(),
       epoch: fc.string(),
       offset: fc.maxSafeNat(),
       history: fc.constant([
@@ -22,7 +25,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     },
     { noNullPrototype: true },
   ),
-  fc.constantFrom<Frame>({ type: "offered" }, { type: "welcome", rebuild: true }),
+  fc.constantFrom<Frame>({ type: "relinked" }, { type: "welcome" }, { type: "refused", reason: "another version" }),
   fc.record({ type: fc.constant("counters" as const), values: fc.float64Array({ maxLength: 60, noNaN: true }) }),
   fc.record({
     type: fc.constant("publication" as const),

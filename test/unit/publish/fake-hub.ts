@@ -1,7 +1,8 @@
 /** A hub that remembers what was published, and a request that is a stream: what the publish room sees of the world. */
 import { Readable } from "node:stream";
 import { GatewayError } from "../../../src/errors.js";
-import type { HubPort, Published } from "../../../src/publish/api.js";
+import type { Batch, Draft, Published } from "../../../src/hub/hub.js";
+import type { HubPort } from "../../../src/publish/api.js";
 import type { PublishRequest } from "../../../src/publish/body.js";
 
 export const MAX_DATA_BYTES = 200;
@@ -13,12 +14,26 @@ export class FakeHub implements HubPort {
   awayAfter = Infinity;
   room: () => Promise<void> | undefined = () => undefined;
 
-  publish(topic: string, data: string, key?: string): Published {
-    if (this.published.length >= this.awayAfter) throw new GatewayError("hubUnavailable");
+  readonly #ids = new Map<string, Published>();
+
+  publish(drafts: readonly Draft[]): Batch {
+    const results: Published[] = [];
+    for (const draft of drafts) {
+      if (this.published.length >= this.awayAfter) return { results, error: new GatewayError("hubUnavailable") };
+      results.push(this.#publish(draft));
+    }
+    return { results };
+  }
+
+  #publish({ topic, data, key, id }: Draft): Published {
+    const known = id === undefined ? undefined : this.#ids.get(`${topic} ${id}`);
+    if (known) return { ...known, duplicate: true };
     const offset = (this.#offsets.get(topic) ?? 0) + 1;
     this.#offsets.set(topic, offset);
     this.published.push({ topic, data, key });
-    return { topic, epoch: "e", offset };
+    const result = { topic, epoch: "e", offset };
+    if (id !== undefined) this.#ids.set(`${topic} ${id}`, result);
+    return result;
   }
 }
 

@@ -1,9 +1,7 @@
-/** The same id for the same topic publishes once and answers the same, within a bounded memory. */
+/** The same id for the same topic publishes once and answers the same. How long: test/unit/hub/recent-ids.test.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import fc from "fast-check";
 import { PublishApi } from "../../../src/publish/api.js";
-import { RecentIds } from "../../../src/publish/recent.js";
 import { answer, FakeHub, MAX_DATA_BYTES, NDJSON, post } from "./fake-hub.js";
 
 describe("idempotency", () => {
@@ -60,37 +58,5 @@ describe("idempotency", () => {
     assert.equal((await answer(api.publish(post(body)))).kind, "hubUnavailable");
     hub.awayAfter = 1;
     assert.deepEqual(await api.publish(post(body)), { code: 0, topic: "a", epoch: "e", offset: 1 });
-  });
-
-  it("never holds more than its number, forgets the oldest first and everything in time", () => {
-    const step = fc.record({ id: fc.nat(20), passMs: fc.nat(40) });
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 10 }), (steps, keys) => {
-        let now = 0;
-        const recent = new RecentIds({ keys, ageMs: 100 }, () => now);
-        /** The plain rule: what came in, newest last. */
-        let model: { id: string; at: number }[] = [];
-        for (const { id, passMs } of steps) {
-          now += passMs;
-          const name = String(id);
-          model = model.filter(({ at }) => now - at < 100);
-          const known = model.find((entry) => entry.id === name);
-          assert.deepEqual(recent.find("t", name), known && { epoch: "e", offset: known.at, untilMs: known.at + 100 });
-          if (known === undefined) {
-            recent.remember("t", name, { epoch: "e", offset: now });
-            model = [...model, { id: name, at: now }].slice(-keys);
-          }
-          assert.equal(recent.size, model.length);
-        }
-      }),
-    );
-  });
-
-  it("keeps a hundred thousand by default", () => {
-    const recent = new RecentIds();
-    for (let n = 0; n < 100_001; n += 1) recent.remember("t", String(n), { epoch: "e", offset: n });
-    assert.equal(recent.size, 100_000);
-    assert.equal(recent.find("t", "0"), undefined);
-    assert.equal(recent.find("t", "1")?.offset, 1);
   });
 });

@@ -1,18 +1,19 @@
 /** Slow readers of a `disconnect` topic: what their grace allows, and what ends it. Only sockets and pipes are fakes. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { Hub } from "../../../src/hub/hub.js";
+import { monotonicMs } from "../../../src/clock.js";
 import { SLOT } from "../../../src/metrics/catalog.js";
 import { counters } from "../../../src/metrics/counters.js";
 import { Believer } from "../../support/believer.js";
 import type { FakeSocket } from "../../support/fake-socket.js";
 import { FakeWorker, rules } from "../../support/fake-worker.js";
+import { makeHub } from "../../support/hub.js";
 
 const GRACE_MS = 5000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 class Scene {
-  readonly hub = new Hub(rules, 1e9);
+  readonly hub = makeHub({ rules });
   readonly believer = new Believer();
   readonly worker: FakeWorker;
   readonly #before = Float64Array.from(counters);
@@ -37,7 +38,7 @@ class Scene {
   }
 
   async publish(count: number, topic = "a"): Promise<void> {
-    for (let i = 0; i < count; i++) this.hub.publish(topic, JSON.stringify("x".repeat(9000)), "k1");
+    for (let i = 0; i < count; i++) this.hub.publish({ topic, data: JSON.stringify("x".repeat(9000)), key: "k1" });
     await this.arrive();
   }
 
@@ -58,7 +59,7 @@ class Scene {
   }
 
   async tick(afterMs: number): Promise<void> {
-    this.worker.sessions.tick(Date.now() + afterMs);
+    this.worker.sessions.tick(monotonicMs() + afterMs);
     await turn();
   }
 }
@@ -133,7 +134,7 @@ it("an answer behind pushes that fill the buffer: its topic is followed neverthe
     worker.sessions.received(socket, Buffer.from(JSON.stringify({ reqtype, topic: "c:1" })), false);
   ask("Unsubscribe");
   // In one turn, so that the pushes are pending when the answer is sent.
-  for (let i = 0; i < 4; i++) scene.hub.publish("d:1", JSON.stringify("x".repeat(9000)), "k1");
+  for (let i = 0; i < 4; i++) scene.hub.publish({ topic: "d:1", data: JSON.stringify("x".repeat(9000)), key: "k1" });
   worker.step(1000);
   ask("Subscribe");
   await turn();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { isTopic } from "../../../src/topics/name.js";
 import { TopicRules } from "../../../src/topics/rules.js";
-import { type Image, type Surroundings, Topics, WAIT_MS } from "../../../src/topics/topics.js";
+import { type Image, Topics, type TopicsDeps, WAIT_MS } from "../../../src/topics/topics.js";
 
 const push = (topic: string, offset: number) => ({ topic, offset, push: Buffer.from(`${topic}#${offset}`) });
 
@@ -13,7 +13,15 @@ const RULE = {
   stateKeys: 3,
   slowReaders: "disconnect",
 } as const;
-const whole = (epoch: string, offset: number): Image => ({ epoch, offset, history: [], state: [] });
+/** The hub's whole answer to a request. */
+const whole = (request: number, epoch: string, offset: number): Image => ({
+  request,
+  epoch,
+  offset,
+  history: [],
+  state: [],
+});
+const LIMITS = { lingerMs: 1000, maxIdle: Infinity, memoryBytes: 1e9 };
 
 describe("topics", () => {
   let calls: string[];
@@ -22,71 +30,193 @@ describe("topics", () => {
   beforeEach(() => {
     calls = [];
     subscribers = new Map();
-    const around: Surroundings<string> = {
-      want: (topic, position) => calls.push(`want ${topic}${position ? ` ${position.epoch}:${position.offset}` : ""}`),
-      unwant: (topic) => calls.push(`unwant ${topic}`),
+    const deps: TopicsDeps<string> = {
+      follow: (topic, request, position) =>
+        calls.push(`follow ${request} ${topic}${position ? ` ${position.epoch}:${position.offset}` : ""}`),
+      unfollow: (topic) => calls.push(`unfollow ${topic}`),
+      relinked: () => calls.push("relinked"),
+      compare: (names) => calls.push(`compare ${names.join("+")}`),
       publish: (topic, message) => calls.push(`publish ${topic} ${Buffer.from(message).toString()}`),
       subscribers: (topic) => subscribers.get(topic) ?? 0,
       reset: (topic) => calls.push(`reset ${topic.name} ${topic.epoch}:${topic.offset}`),
-      arrived: (topic, waiting) => calls.push(`arrived ${topic.name} ${topic.offset} ${waiting.join("+")}`),
-      gaveUp: (topic, waiting) => calls.push(`gaveUp ${topic} ${waiting.join("+")}`),
+      ready: (topic, waiting) => calls.push(`ready ${topic.name} ${topic.offset} ${waiting.join("+")}`),
+      failed: (topic, waiting, why) => calls.push(`failed ${topic} ${waiting.join("+")} ${why}`),
     };
-    topics = new Topics(around, new TopicRules(RULE, ""), 1000);
+    topics = new Topics(deps, new TopicRules(RULE, ""), LIMITS);
   });
   const took = (): string[] => calls.splice(0);
+  const sync = (name: string, image: Image): void => {
+    for (const _ of topics.topicSync(name, image));
+  };
 
   it("the first of many subscribers asks for all, and all arrive together", () => {
     for (const waiter of ["a", "b", "c"]) topics.wait("t", waiter, 0);
-    assert.deepEqual(took(), ["want t"]);
-    Array.from(topics.standing("t", whole("e", 7)));
-    assert.deepEqual(took(), ["arrived t 7 a+b+c"]);
+    assert.deepEqual(took(), ["follow 1 t"]);
+    sync("t", whole(1, "e", 7));
+    assert.deepEqual(took(), ["ready t 7 a+b+c"]);
     assert.equal(topics.find("t")?.offset, 7);
   });
 
   it("delivers what follows the standing, once each, and nothing for a topic that nobody here wants", () => {
     topics.deliver(push("t", 1));
     topics.wait("t", "a", 0);
-    Array.from(topics.standing("t", whole("e", 1)));
+    sync("t", whole(1, "e", 1));
     took();
     for (const offset of [1, 2, 2, 3]) topics.deliver(push("t", offset));
     assert.deepEqual(took(), ["publish t t#2", "publish t t#3"]);
   });
 
-  it("after a broken link it asks again with its position; a gap is told as a reset, no gap is silent about itself", () => {
+  it("rule 4: after a broken link it asks with its position; what is missing is replayed, or told by a reset", () => {
     topics.wait("t", "a", 0);
-    Array.from(topics.standing("t", whole("e", 1)));
+    sync("t", whole(1, "e", 1));
     topics.wait("u", "b", 0);
     took();
     topics.relink();
-    assert.deepEqual(took(), ["want t e:1", "want u"]);
-    Array.from(topics.standing("t", { epoch: "e", offset: 1, history: [] }));
+    assert.deepEqual(took(), ["follow 3 t e:1", "follow 4 u", "relinked"]);
+    sync("t", { request: 3, epoch: "e", offset: 1, history: [] });
     assert.deepEqual(took(), [], "nothing was missed");
+    topics.relink();
+    took();
     const missed = [2, 3].map((offset) => ({ ...push("t", offset), atMs: 0, key: undefined }));
-    Array.from(topics.standing("t", { epoch: "e", offset: 3, history: missed }));
+    sync("t", { request: 5, epoch: "e", offset: 3, history: missed });
     assert.deepEqual(took(), ["publish t t#2", "publish t t#3"], "what was missed is replayed");
-    Array.from(topics.standing("t", whole("e", 50)));
+    topics.relink();
+    took();
+    sync("t", whole(7, "e", 50));
     assert.deepEqual(took(), ["reset t e:50"], "more was missed than is remembered");
-    Array.from(topics.standing("t", whole("f", 0)));
+    topics.relink();
+    took();
+    sync("t", whole(9, "f", 0));
     assert.deepEqual(took(), ["reset t f:0"]);
     topics.deliver(push("t", 1));
     assert.equal(took().at(-1), "publish t t#1");
   });
 
+  it("rule 2: an answer that comes after its subscriber was refused is not installed: the next one would be deaf", () => {
+    topics.wait("t", "a", 0);
+    topics.sweep(WAIT_MS);
+    assert.deepEqual(took(), ["follow 1 t", "unfollow t", "failed t a timeout"]);
+    sync("t", whole(1, "e", 7));
+    assert.equal(topics.find("t"), undefined);
+    topics.wait("t", "b", WAIT_MS);
+    sync("t", whole(1, "e", 7));
+    assert.deepEqual(took(), ["follow 2 t"], "nor is the old answer taken for the new one");
+    sync("t", whole(2, "e", 8));
+    assert.deepEqual(took(), ["ready t 8 b"]);
+    assert.equal(topics.staleSyncs, 2);
+  });
+
+  it("rule 4: an answer without state to a topic that was forgotten meanwhile is never taken for a whole topic", () => {
+    topics.wait("t", "a", 0);
+    sync("t", whole(1, "e", 7));
+    topics.relink();
+    topics.sweep(5000);
+    topics.sweep(6000);
+    topics.wait("t", "b", 6000);
+    took();
+    sync("t", { request: 2, epoch: "e", offset: 7, history: [] });
+    assert.deepEqual(took(), []);
+    sync("t", { request: 3, epoch: "e", offset: 7, history: [] });
+    assert.deepEqual(took(), ["follow 4 t"], "not even one with the right number: the whole is asked for");
+    sync("t", whole(4, "e", 7));
+    assert.deepEqual(took(), ["ready t 7 b"]);
+  });
+
+  it("rule 4: a replay ends where the topic is forgotten or asked for again between two steps", () => {
+    topics.wait("t", "a", 0);
+    sync("t", whole(1, "e", 1));
+    topics.relink();
+    took();
+    const missed = [2, 3].map((offset) => ({ ...push("t", offset), atMs: 0, key: undefined }));
+    const steps = topics.topicSync("t", { request: 2, epoch: "e", offset: 3, history: missed });
+    steps.next();
+    topics.relink();
+    assert.equal(steps.next().done, true);
+    assert.deepEqual(took(), ["publish t t#2", "follow 3 t e:2", "relinked"]);
+  });
+
+  it("rule 7: what is followed is compared with the hub, after a new link only when all was asked for again", () => {
+    topics.wait("t", "a", 0);
+    sync("t", whole(1, "e", 1));
+    subscribers.set("t", 1);
+    topics.sweep(0);
+    assert.deepEqual(took(), ["follow 1 t", "ready t 1 a"]);
+    topics.relink();
+    took();
+    topics.sweep(0);
+    assert.deepEqual(took(), ["compare t"]);
+    topics.notServed(["t", "unknown"]);
+    assert.deepEqual(took(), ["follow 3 t e:1"]);
+    assert.equal(topics.unserved, 1);
+    topics.unlink();
+    for (let second = 0; second < 3; second++) topics.sweep(0);
+    assert.deepEqual(took(), []);
+  });
+
+  it("rule 7: a comparison comes around to every topic within a minute or two", () => {
+    for (let n = 0; n < 2500; n++) {
+      topics.wait(`t${n}`, "a", 0);
+      sync(`t${n}`, whole(n + 1, "e", 1));
+      subscribers.set(`t${n}`, 1);
+    }
+    topics.relink();
+    took();
+    for (let second = 0; second < 120; second++) topics.sweep(0);
+    const compared = took().flatMap((call) => call.replace("compare ", "").split("+"));
+    assert.equal(new Set(compared).size, 2500);
+    assert.ok(compared.length < 5200, String(compared.length));
+  });
+
+  it("a name that the hub refuses is told to those who wait for it", () => {
+    topics.wait("t", "a", 0);
+    topics.followRefused("t", 7);
+    assert.deepEqual(took(), ["follow 1 t"], "an older request");
+    topics.followRefused("t", 1);
+    assert.deepEqual(took(), ["failed t a refused"]);
+  });
+
+  it("replicas are bounded: the longest history is shortened first", () => {
+    const small = new Topics<string>(
+      {
+        follow: () => undefined,
+        unfollow: () => undefined,
+        relinked: () => undefined,
+        compare: () => undefined,
+        publish: () => undefined,
+        subscribers: () => 1,
+        reset: () => undefined,
+        ready: () => undefined,
+        failed: () => undefined,
+      },
+      new TopicRules({ ...RULE, historyCount: 1000, historyBytes: 1e9 }, ""),
+      { ...LIMITS, memoryBytes: 20_000 },
+    );
+    for (const [n, name] of ["long", "short"].entries()) {
+      small.wait(name, "a", 0);
+      for (const _ of small.topicSync(name, whole(n + 1, "e", 0)));
+    }
+    for (let offset = 1; offset <= 5; offset++) small.deliver(push("short", offset));
+    for (let offset = 1; offset <= 500; offset++) small.deliver(push("long", offset));
+    assert.ok(small.memoryBytes <= 20_000, String(small.memoryBytes));
+    assert.equal(small.find("short")!.memory.history.count, 5);
+    assert.ok(small.find("long")!.memory.history.count > 10);
+  });
+
   it("who has seen a later offset of this epoch waits until this worker has come so far, or in vain", () => {
     topics.wait("t", "a", 0);
-    Array.from(topics.standing("t", whole("e", 5)));
+    sync("t", whole(1, "e", 5));
     took();
-    topics.waitFor(topics.find("t")!, 7, "b", 0);
     topics.waitFor(topics.find("t")!, 9, "c", 0);
+    topics.waitFor(topics.find("t")!, 7, "b", 0);
     for (const offset of [6, 7]) topics.deliver(push("t", offset));
-    assert.deepEqual(took(), ["publish t t#6", "publish t t#7", "arrived t 7 b"]);
+    assert.deepEqual(took(), ["publish t t#6", "publish t t#7", "ready t 7 b"]);
     topics.sweep(WAIT_MS);
-    assert.deepEqual(took(), ["arrived t 7 c"]);
+    assert.deepEqual(took(), ["ready t 7 c"]);
   });
 
   it("a topic without subscribers is forgotten after the linger, not before, and not if somebody came back", () => {
     topics.wait("t", "a", 0);
-    Array.from(topics.standing("t", whole("e", 0)));
+    sync("t", whole(1, "e", 0));
     subscribers.set("t", 1);
     topics.sweep(10);
     subscribers.set("t", 0);
@@ -99,28 +229,28 @@ describe("topics", () => {
     topics.emptied("t", 2000);
     took();
     topics.sweep(3000);
-    assert.deepEqual(took(), ["unwant t"]);
+    assert.deepEqual(took(), ["unfollow t"]);
     assert.equal(topics.find("t"), undefined);
     assert.equal(topics.size, 0);
   });
 
   it("a topic whose waiting sockets all left before it arrived is forgotten too", () => {
     topics.wait("t", "a", 0);
-    Array.from(topics.standing("t", whole("e", 0)));
+    sync("t", whole(1, "e", 0));
     took();
     topics.sweep(5000);
     topics.sweep(6000);
-    assert.deepEqual(took(), ["unwant t"]);
+    assert.deepEqual(took(), ["unfollow t"]);
   });
 
-  it("who waits too long for the hub is told, and may ask again", () => {
+  it("a subscriber that waits too long for the hub is told, and may ask again", () => {
     topics.wait("t", "a", 0);
     topics.sweep(WAIT_MS - 1);
-    assert.deepEqual(took(), ["want t"]);
+    assert.deepEqual(took(), ["follow 1 t"]);
     topics.sweep(WAIT_MS);
-    assert.deepEqual(took(), ["unwant t", "gaveUp t a"]);
+    assert.deepEqual(took(), ["unfollow t", "failed t a timeout"]);
     topics.wait("t", "b", WAIT_MS);
-    assert.deepEqual(took(), ["want t"]);
+    assert.deepEqual(took(), ["follow 2 t"]);
   });
 });
 
@@ -130,21 +260,22 @@ it("idle topics beyond the limit are forgotten at the next look, the longest idl
   const nothing = (): undefined => undefined;
   const topics = new Topics<string>(
     {
-      want: nothing,
-      unwant: (topic) => forgotten.push(topic),
+      follow: nothing,
+      unfollow: (topic) => forgotten.push(topic),
+      relinked: nothing,
+      compare: nothing,
       publish: nothing,
       subscribers: (topic) => (used.has(topic) ? 1 : 0),
       reset: nothing,
-      arrived: nothing,
-      gaveUp: nothing,
+      ready: nothing,
+      failed: nothing,
     },
     new TopicRules(RULE, ""),
-    60_000,
-    2,
+    { ...LIMITS, lingerMs: 60_000, maxIdle: 2 },
   );
-  for (const name of ["t1", "t2", "t3", "t4", "t5"]) {
+  for (const [n, name] of ["t1", "t2", "t3", "t4", "t5"].entries()) {
     topics.wait(name, "a", 0);
-    Array.from(topics.standing(name, whole("e", 0)));
+    for (const _ of topics.topicSync(name, whole(n + 1, "e", 0)));
   }
   for (const name of ["t3", "t1", "t4", "t5", "t3"]) topics.emptied(name, 1000);
   topics.sweep(1000);

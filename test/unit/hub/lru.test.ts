@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { type Aged, AgeList } from "../../../src/hub/age.js";
+import { type Lru, LruList } from "../../../src/hub/lru.js";
 
-interface Entry extends Aged<Entry> {
+interface Entry extends Lru<Entry> {
   readonly name: number;
 }
 
@@ -11,9 +11,9 @@ it("keeps the order of the last touch, whatever is touched and removed", () => {
   const step = fc.record({ name: fc.nat(7), isTouch: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 100, size: "max" }), (steps) => {
-      const list = new AgeList<Entry>();
+      const list = new LruList<Entry>();
       const entries = Array.from({ length: 8 }, (_, name): Entry => {
-        return { name, older: undefined, newer: undefined, isListed: false };
+        return { name, older: undefined, newer: undefined, list: undefined };
       });
       const model: number[] = [];
       for (const { name, isTouch } of steps) {

@@ -1,0 +1,145 @@
+/** A hub without a process: with plain limits, or with a log in files of its own that outlives it. */
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { monotonicMs } from "../../src/clock.js";
+import { Hub, type HubOptions } from "../../src/hub/hub.js";
+import type { Peer } from "../../src/hub/topic-table.js";
+import { LogFile } from "../../src/hub/wal/file.js";
+import { newGeneration, openWal } from "../../src/hub/wal/open.js";
+import type { Wal } from "../../src/hub/wal/wal.js";
+import { encode, type Frame, FrameReader } from "../../src/hub/wire.js";
+import { TopicRules } from "../../src/topics/rules.js";
+
+export const RULE = {
+  historyCount: 10,
+  historyBytes: 10_000,
+  historySeconds: 60,
+  stateKeys: 10,
+  slowReaders: "disconnect",
+} as const;
+
+export function makeHub(options: Partial<HubOptions> = {}): Hub {
+  const hub = new Hub({
+    rules: new TopicRules(RULE, ""),
+    generation: "e",
+    memoryBytes: 1e9,
+    lingerMs: 0,
+    idempotencyBytes: 1e6,
+    now: monotonicMs,
+    ...options,
+  });
+  hub.table.mayForget = true;
+  return hub;
+}
+
+/** A worker's end that keeps the frames it gets. */
+export class FakePeer implements Peer {
+  readonly frames: Frame[] = [];
+  readonly requests = new Map<string, number>();
+  readonly #reader = new FrameReader();
+
+  write(frame: Buffer): void {
+    this.frames.push(...this.#reader.read(Buffer.from(frame)));
+  }
+
+  answer(frame: Buffer): void {
+    this.write(frame);
+  }
+
+  requestOf(topic: string): number {
+    return this.requests.get(topic) ?? 0;
+  }
+}
+
+export const follow = (topic: string, request = 1, position?: { epoch: string; offset: number }) =>
+  ({ type: "follow", topic, request, ...position }) as const;
+
+export const decoded = (frame: Frame): Frame => [...new FrameReader().read(encode(frame))][0]!;
+
+/** A file of the log whose hub can be killed: what it writes afterwards does not happen. */
+export class MortalFile extends LogFile {
+  isDead = false;
+  /** Bytes that the next append may write; the rest does not fit on the disk. */
+  room = Infinity;
+
+  override append(block: Uint8Array): void {
+    if (this.isDead) return;
+    if (block.length > this.room) throw Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
+    this.room -= block.length;
+    super.append(block);
+  }
+
+  override empty(): void {
+    if (!this.isDead) super.empty();
+  }
+
+  override markStale(isStale: boolean): void {
+    if (!this.isDead) super.markStale(isStale);
+  }
+}
+
+/** Hubs that come one after the other and share the files of a log. */
+export class LoggedHub implements Disposable {
+  hub!: Hub;
+  wal!: Wal;
+  files: MortalFile[] = [];
+  /** What the supervisor heard of the log. */
+  readonly states: string[] = [];
+  readonly lines: string[] = [];
+  readonly #dir = mkdtempSync(join(tmpdir(), "megagate-log-"));
+  readonly #fds: number[];
+  #held: (() => void)[] = [];
+
+  constructor(
+    private readonly options: Partial<HubOptions> = {},
+    private readonly kinds: readonly LogFile["kind"][] = ["memory", "memory"],
+  ) {
+    this.#fds = kinds.map((_, i) => openSync(join(this.#dir, String(i)), "w+"));
+    this.start();
+  }
+
+  /** Kills the hub that there is: frames that wait are gone, and so is what it had not written. */
+  start(): void {
+    for (const file of this.files) file.isDead = true;
+    this.#held = [];
+    this.hub = makeHub({ ...this.options, generation: newGeneration() });
+    this.files = this.kinds.map((kind, i) => new MortalFile(this.#fds[i]!, kind));
+    const { files } = this;
+    this.wal = openWal(this.hub, {
+      files,
+      isWhole: true,
+      sync: "none",
+      log: (_level, message) => void this.lines.push(message),
+      onWritten: () => {
+        if (!files[0]!.isDead) this.#release();
+      },
+      onState: (state) => {
+        this.states.push(state);
+        return Promise.resolve();
+      },
+    });
+  }
+
+  /** Runs when this turn is in the log. */
+  hold(act: () => void): void {
+    this.#held.push(act);
+    this.wal.schedule();
+  }
+
+  #release(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const act of held) act();
+  }
+
+  async flushed(): Promise<void> {
+    await this.wal.flushed();
+  }
+
+  [Symbol.dispose](): void {
+    for (const file of this.files) file.isDead = true;
+    for (const fd of this.#fds) closeSync(fd);
+    rmSync(this.#dir, { recursive: true });
+  }
+}
