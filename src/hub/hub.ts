@@ -6,13 +6,13 @@
  */
 import { GatewayError } from "../errors.js";
 import type { StateEntry } from "../topics/memory.js";
-import { encodePush, type Position } from "../topics/publication.js";
+import type { Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
 import { fitting, stateLimit } from "./image.js";
 import { IDEMPOTENCY_AGE_MS, nameOf, RecentIds } from "./recent-ids.js";
 import { type HubTopic, type Peer, TopicTable } from "./topic-table.js";
 import type { Image, WalRecord } from "./wal/records.js";
-import { encode, encodePublication, type Follow, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
+import { encode, encodeNew, encodePublication, type Follow, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
 
 /** One message to publish. `data`: JSON text; "null" with a key deletes that key. `id`: idempotency key. */
 export interface Draft {
@@ -133,13 +133,13 @@ export class Hub {
     if (topic.offset === 1) this.#born(topic);
     else this.table.used(topic);
     const epoch = this.#epoch(topic);
-    const publication = { topic: name, offset: topic.offset, key, push: encodePush(name, topic.offset, data, key) };
-    const frame = encodePublication(publication);
+    const { frame, push } = encodeNew({ topic: name, offset: topic.offset, key, data });
+    const publication = { topic: name, offset: topic.offset, key, push };
     this.log.publication(topic.epoch, memory ? frame : encodePublication({ ...publication, push: NO_PUSH }), id);
     if (id !== undefined)
       this.ids.remember({ name: nameOf(name, id), epoch, offset: topic.offset, atMs: nowMs }, nowMs);
     this.publications += 1;
-    this.publicationBytes += publication.push.length;
+    this.publicationBytes += push.length;
     if (topic.followers) for (const peer of topic.followers) peer.write(frame);
     if (memory) {
       const before = memory.bytes;
@@ -194,8 +194,9 @@ export class Hub {
       topic = this.table.create(name, this.forgotten);
     }
     this.table.followed(topic);
-    topic.followers ??= [];
-    if (!topic.followers.includes(peer)) topic.followers.push(peer);
+    // A literal of one: `push` to an empty array makes room for 17.
+    if (topic.followers === undefined) topic.followers = [peer];
+    else if (!topic.followers.includes(peer)) topic.followers.push(peer);
     if (has && has.epoch === this.#epoch(topic) && has.offset > topic.offset) this.#renumber(topic);
     else peer.answer(encode({ type: "topicSync", request, ...this.#image(topic, has) }));
   }

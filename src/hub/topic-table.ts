@@ -34,7 +34,7 @@ export interface HubTopic extends Lru<HubTopic> {
 }
 
 /** Map entry, object and name of one topic, and its list of followers (bench/topic-memory.ts measures it). */
-const TOPIC_BYTES = 300;
+const TOPIC_BYTES = 210;
 const costOf = ({ name }: HubTopic): number => TOPIC_BYTES + name.length;
 
 export interface TableLimits {

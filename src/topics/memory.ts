@@ -21,12 +21,13 @@ export interface StateEntry {
 }
 
 /** One remembered publication beside its bytes: object, buffer and place in the ring (bench/topic-memory.ts measures it). */
-const HISTORY_ENTRY_BYTES = 300;
+const HISTORY_ENTRY_BYTES = 220;
 /** One key of the state beside its text: map entry and two string headers (measured likewise). */
-const STATE_ENTRY_BYTES = 110;
-/** The memory of a topic itself, and its map of keys once it has one. */
-const MEMORY_BYTES = 240;
-const STATE_BYTES = 220;
+const STATE_ENTRY_BYTES = 90;
+/** The memory of a topic itself, its ring and its map of keys, each once it holds something. */
+const MEMORY_BYTES = 140;
+const RING_BYTES = 150;
+const STATE_BYTES = 120;
 /** `{"key":"","data":""},` around an entry on its way to a replica. */
 const PUNCTUATION = 22;
 
@@ -56,7 +57,8 @@ export class TopicMemory {
   }
 
   get historyCost(): number {
-    return this.#ringBytes + (this.#ring.length - this.#head) * HISTORY_ENTRY_BYTES;
+    const count = this.#ring.length - this.#head;
+    return count === 0 ? 0 : RING_BYTES + this.#ringBytes + count * HISTORY_ENTRY_BYTES;
   }
 
   get #stateCost(): number {

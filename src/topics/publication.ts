@@ -18,18 +18,14 @@ export interface Publication {
   readonly push: Uint8Array;
 }
 
-/** The push; `data` is JSON text. */
-export function encodePush(topic: string, offset: number, data: string, key?: string): Buffer {
-  return Buffer.from(`${pushHead(topic, offset, key)}${data}}`);
-}
-
 /** The JSON text of a push's data, found by its place: what stands before it is known. */
 export function dataOf({ topic, offset, key, push }: Publication): string {
   const head = Buffer.byteLength(pushHead(topic, offset, key));
   return Buffer.from(push.buffer, push.byteOffset, push.byteLength).toString("utf8", head, push.length - 1);
 }
 
-function pushHead(topic: string, offset: number, key: string | undefined): string {
+/** What stands before the data of a push. */
+export function pushHead(topic: string, offset: number, key: string | undefined): string {
   const keyed = key === undefined ? "" : `"key":${JSON.stringify(key)},`;
   return `{"topic":"${topic}","offset":${offset},${keyed}"data":`;
 }

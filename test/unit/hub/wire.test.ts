@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { encode, type Frame, FrameReader, MAX_FRAME_BYTES, type WireEntry } from "../../../src/hub/wire.js";
+import { encode, encodeNew, type Frame, FrameReader, MAX_FRAME_BYTES, type WireEntry } from "../../../src/hub/wire.js";
 
 const topic = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}(:[A-Za-z0-9_-]{1,60})?$/);
 const frame: fc.Arbitrary<Frame> = fc.oneof(
@@ -102,4 +102,17 @@ it("what cannot be a frame throws instead of waiting for ever", () => {
   assert.throws(() => bad([1, 0, 0, 0, 99]), RangeError);
   assert.throws(() => bad([3, 0, 0, 0, 0, 1, 2]), SyntaxError);
   assert.ok(MAX_FRAME_BYTES < 2 ** 31);
+});
+
+it("a new publication is the frame of its push, and the push what clients get", () => {
+  const key = fc.option(fc.string({ unit: "grapheme", maxLength: 64 }), { nil: undefined });
+  fc.assert(
+    fc.property(topic, fc.nat(2 ** 47), key, fc.jsonValue(), (name, offset, of, value) => {
+      const data = JSON.stringify(value);
+      const { frame: bytes, push } = encodeNew({ topic: name, offset, key: of, data });
+      assert.deepEqual(bytes, encode({ type: "publication", topic: name, offset, key: of, push }));
+      const expected = { topic: name, offset, ...(of !== undefined && { key: of }), data: JSON.parse(data) as unknown };
+      assert.deepEqual(JSON.parse(push.toString()), expected);
+    }),
+  );
 });

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { ENVELOPE_BYTES } from "../../../../load/sizing/frames.js";
 import { lasting, number } from "../../../../load/sizing/lines.js";
 import type { SizingPlan } from "../../../../load/sizing/plan.js";
-import { encodePush } from "../../../../src/topics/publication.js";
+import { encodeNew } from "../../../../src/hub/wire.js";
 import { cli } from "../../../support/gateway.js";
 
 const MILLION = "load/results/2026-11-23-million-with-history.json";
@@ -61,7 +61,10 @@ describe("megagate plan", () => {
 describe("what the plan assumes of a push", () => {
   it("is what the hub encodes around the data, for a name of 16 characters", () => {
     const data = JSON.stringify("x".repeat(98));
-    assert.equal(encodePush("a".repeat(16), 12_345_678, data).length, data.length + ENVELOPE_BYTES);
+    assert.equal(
+      encodeNew({ topic: "a".repeat(16), offset: 12_345_678, data }).push.length,
+      data.length + ENVELOPE_BYTES,
+    );
   });
 });
 
