@@ -64,6 +64,7 @@ class WorkerPeer implements Peer {
 
   /** Queues a frame; the frames of one turn leave in one writev. */
   write(frame: Buffer): void {
+    if (this.socket.destroyed) return;
     this.#send(frame);
     if (this.socket.writableLength - this.#answerBytes > this.queueBytes) this.onOverflow(this);
   }

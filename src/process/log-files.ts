@@ -3,7 +3,7 @@
  * end with the gateway, or files in `--state-dir` under a lock. The lock is on the open file, which the hub shares: it holds
  * until the last hub has ended too, whatever became of the supervisor. Supervisor only.
  */
-import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync, type Stats, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { GatewayError } from "../errors.js";
 import type { LogFileKind } from "../hub/wal/file.js";
@@ -85,8 +85,8 @@ function openStateDir(dir: string, libc: LibC, log: Log): OpenLogFile[] {
 
 /** Made where it is missing; must be a folder of ours that we may write to. */
 function makeFolder(dir: string, refuse: (why: string) => never): void {
-  const link = lstatSync(dir, { throwIfNoEntry: false });
-  const stat = statSync(dir, { throwIfNoEntry: false });
+  const link = look(lstatSync, dir);
+  const stat = look(statSync, dir);
   if (link && !stat) refuse("is a link to nothing");
   if (stat && !stat.isDirectory()) refuse("is not a folder");
   const user = process.geteuid?.() ?? 0;
@@ -97,6 +97,15 @@ function makeFolder(dir: string, refuse: (why: string) => never): void {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     refuse(`cannot be made: ${inWords(code, message)}`);
+  }
+}
+
+/** Undefined where there is nothing, or no way there. */
+function look(how: typeof statSync, path: string): Stats | undefined {
+  try {
+    return how(path);
+  } catch {
+    return undefined;
   }
 }
 

@@ -12,7 +12,16 @@ import { Outlook } from "../admission/outlook.js";
 import { monotonicMs } from "../clock.js";
 import { topicMemoryBytes } from "../config/capacity.js";
 import { Link } from "../hub/link.js";
-import { ADDRESSES_A_FRAME, fromWire, type Question, type Reply, type ToWorker } from "../hub/wire.js";
+import {
+  ADDRESSES_A_FRAME,
+  type FollowRefused,
+  fromWire,
+  type Pushed,
+  type Question,
+  type Reply,
+  type TopicSync,
+  type Unserved,
+} from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
@@ -82,7 +91,8 @@ async function start(given: StartWorker): Promise<Running> {
     if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
     return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
   };
-  const link = await linked(given, topics, admission, reply);
+  const { link, welcomed } = dial(given, topics, admission, reply);
+  await welcomed;
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
   const outlook = new Outlook();
   const ticking = everySecond(admission, () => {
@@ -118,35 +128,50 @@ async function start(given: StartWorker): Promise<Running> {
   };
 }
 
-/** Resolves when the hub has been reached for the first time: a worker without one could answer nobody. */
-function linked(
+/** `welcomed` resolves when the hub has been reached for the first time: a worker without one could answer nobody. */
+function dial(
   given: StartWorker,
   topics: Topics<Waiter>,
   { addresses }: Admission,
   reply: (asked: Question) => Pick<Reply, "subscribers" | "readers">,
-): Promise<Link> {
-  return new Promise((resolve) => {
-    const link: Link = new Link({
-      path: given.path,
-      worker: given.index,
-      onLost: () => {
-        counters[SLOT.linkLost]! += 1;
-        topics.unlink();
-      },
-      onFrame: (frame) => {
-        if (frame.type === "ask") {
+): { readonly link: Link; readonly welcomed: Promise<void> } {
+  let onWelcome: () => void = () => undefined;
+  let onRefused: (error: CannotStart) => void = () => undefined;
+  const welcomed = new Promise<void>((resolve, reject) => {
+    onWelcome = resolve;
+    onRefused = reject;
+  });
+  const link: Link = new Link({
+    path: given.path,
+    worker: given.index,
+    onLost: () => {
+      counters[SLOT.linkLost]! += 1;
+      topics.unlink();
+    },
+    onFrame: (frame) => {
+      switch (frame.type) {
+        case "ask":
           link.send({ type: "reply", id: frame.id, ...reply(frame.question) });
-        } else if (frame.type === "welcome") {
-          resolve(link);
+          return undefined;
+        case "welcome":
+          onWelcome();
           topics.relink();
           addresses?.relinked();
-        } else if (frame.type === "atLimit") addresses?.heard(frame.yes, frame.no);
-        else return received(topics, frame);
-        return undefined;
-      },
-      log,
-    });
+          return undefined;
+        case "atLimit":
+          addresses?.heard(frame.yes, frame.no);
+          return undefined;
+        case "refused":
+          log("error", `the hub refuses this worker: ${frame.reason}`);
+          onRefused(new CannotStart(frame.reason));
+          return undefined;
+        default:
+          return received(topics, frame);
+      }
+    },
+    log,
   });
+  return { link, welcomed };
 }
 
 /** Counts of client addresses to the hub; undefined where nothing limits them, or this worker is the only one. */
@@ -158,33 +183,30 @@ function reportAddresses(link: Link, { addresses }: Admission): NodeJS.Timeout |
   }, ADDRESSES_EVERY_MS);
 }
 
-function received(topics: Topics<Waiter>, frame: ToWorker): Iterable<void> | undefined {
+/** What concerns topics. */
+function received(
+  topics: Topics<Waiter>,
+  frame: Pushed | TopicSync | FollowRefused | Unserved,
+): Iterable<void> | undefined {
   switch (frame.type) {
     case "publication":
       topics.deliver(frame);
-      break;
+      return undefined;
     case "topicSync":
       return topics.topicSync(frame.topic, { ...frame, history: fromWire(frame.history) });
     case "followRefused":
       topics.followRefused(frame.topic, frame.request);
-      break;
+      return undefined;
     case "unserved":
       log("error", "the hub did not serve topics that are followed here; asked for again", {
         topics: frame.topics.length,
       });
       topics.notServed(frame.topics);
-      break;
-    case "refused":
-      throw new TypeError(frame.reason);
-    case "welcome":
-    case "ask":
-    case "atLimit":
-      break;
+      return undefined;
     default:
       counters[SLOT.unknownFrames]! += 1;
-      frame satisfies never;
+      return frame satisfies never;
   }
-  return undefined;
 }
 
 const at = ({ epoch, offset }: { epoch: string; offset: number }) => ({ epoch, offset });

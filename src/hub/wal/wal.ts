@@ -108,6 +108,11 @@ export class Wal {
     this.#lastImageBytes = (this.#file?.size ?? 0) * 0.75;
     beginBlock(this.#records);
     beginBlock(this.#images);
+    if (this.#file?.kind === "memory" && this.#options.files.some(({ kind }) => kind === "disk")) {
+      // The disk failed the hub before.
+      this.#state = "memory";
+      this.#tryToReturn();
+    }
     if (options.sync === "second") this.#syncing = setInterval(() => this.#syncSoon(), SYNC_MS).unref();
   }
 
@@ -317,6 +322,7 @@ export class Wal {
 
   #restored(): void {
     this.#state = "ok";
+    this.#returnFile = undefined;
     clearInterval(this.#returning);
     this.#returning = undefined;
     this.#options.log("info", "the log is back in --state-dir; nothing is missing in it");
@@ -332,7 +338,6 @@ export class Wal {
     const detail = error instanceof Error ? error.message : String(error);
     this.#markStale();
     if (before === "ok") {
-      this.#returnFile = this.#spare("disk") ?? this.#file;
       const message =
         "a write to the log failed; it goes on in memory: a restart of the whole gateway would lose what topics remember since now";
       this.#options.log("error", message, { error: detail });
@@ -348,8 +353,15 @@ export class Wal {
       await this.#options.onState("none", detail);
     }
     this.#failing = false;
-    this.#returning ??= setInterval(() => this.#comeBack(), RETURN_MS).unref();
+    this.#tryToReturn();
     this.#turn();
+  }
+
+  /** Into the same file each time: the other one holds what a restart of the gateway would find. */
+  #tryToReturn(): void {
+    const disk = this.#options.files.filter(({ kind }) => kind === "disk");
+    this.#returnFile ??= disk.reduce((a, b) => (b.size < a.size ? b : a), disk[0]!);
+    this.#returning ??= setInterval(() => this.#comeBack(), RETURN_MS).unref();
   }
 
   #markStale(): void {
@@ -379,7 +391,7 @@ export class Wal {
   #comeBack(): void {
     if (this.#failing || this.#imaging || this.#state === "ok") return;
     const file = this.#returnFile;
-    if (file?.kind === "disk" && !this.#chain.includes(file) && this.#continueIn(file)) return;
+    if (file && !this.#chain.includes(file) && this.#continueIn(file)) return;
     if (this.#state === "none" && this.#continueIn(this.#spare("memory"))) this.#state = "memory";
   }
 
@@ -418,7 +430,7 @@ export class Wal {
   /** The log is in memory, which ends with the gateway: one last try to write all of it to the disk. Throws. */
   #saveAll(): void {
     const disk = this.#returnFile;
-    if (disk?.kind !== "disk") return;
+    if (!disk) return;
     this.#chain = this.#chain.filter((file) => file !== disk);
     try {
       this.#goOver(disk);

@@ -29,7 +29,7 @@ describe("hub", () => {
     assert.equal(publish(hub, "t:0").offset, 2, "an evicted topic begins again");
   });
 
-  it("a topic is kept while it is followed, for the linger after it, and after a start until all workers have asked", () => {
+  it("rule 17: a topic is kept while it is followed, for the linger after it, and after a start until all workers have asked", () => {
     let nowMs = 0;
     const hub = makeHub({ rules, memoryBytes: 20_000, lingerMs: 30_000, now: () => nowMs });
     hub.table.mayForget = false;
@@ -52,7 +52,7 @@ describe("hub", () => {
     assert.equal(hub.describe("t"), undefined);
   });
 
-  it("where followed topics alone exceed the limit, the longest histories are shortened, and states are refused, never dropped", () => {
+  it("rule 17: where followed topics alone exceed the limit, the longest histories are shortened, and states are refused, never dropped", () => {
     const hub = makeHub({
       rules: new TopicRules({ ...RULE, historyBytes: 1e9, historyCount: 1e6 }, ""),
       memoryBytes: 60_000,
@@ -173,7 +173,7 @@ describe("a hub that was restarted", () => {
     return { reopening, calls };
   };
 
-  it("takes publications when every expected worker has asked for everything again", () => {
+  it("rule 16: takes publications when every expected worker has asked for everything again", () => {
     const { reopening, calls } = opening(2, true);
     reopening.relinked(0);
     reopening.relinked(0);
@@ -182,7 +182,7 @@ describe("a hub that was restarted", () => {
     assert.deepEqual(calls, ["open 2", "complete"]);
   });
 
-  it("or after two seconds; until all have asked it forgets nothing, and a worker that is gone is not waited for", (t) => {
+  it("rules 16 and 17: or after two seconds; until all have asked it forgets nothing, and a worker that is gone is not waited for", (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { reopening, calls } = opening(3, true);
     reopening.relinked(0);

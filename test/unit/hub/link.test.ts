@@ -51,7 +51,7 @@ it("hands over its last words before it ends, though publications are on their w
   }
 });
 
-it("takes at most a few frames in a turn of the loop, those too that come to no publication: one that resets publishes", async () => {
+it("rule 8: takes at most a few frames in a turn of the loop, those too that come to no publication: one that resets publishes", async () => {
   const dir = mkdtempSync(join(tmpdir(), "megagate-link-"));
   const server = createServer();
   server.listen(join(dir, "hub.sock"));

@@ -49,7 +49,7 @@ describe("topics", () => {
     for (const _ of topics.topicSync(name, image));
   };
 
-  it("the first of many subscribers asks for all, and all arrive together", () => {
+  it("rules 1 and 3: the first of many subscribers asks for all, and all arrive together", () => {
     for (const waiter of ["a", "b", "c"]) topics.wait("t", waiter, 0);
     assert.deepEqual(took(), ["follow 1 t"]);
     sync("t", whole(1, "e", 7));
@@ -57,7 +57,7 @@ describe("topics", () => {
     assert.equal(topics.find("t")?.offset, 7);
   });
 
-  it("delivers what follows the standing, once each, and nothing for a topic that nobody here wants", () => {
+  it("rule 3: delivers what follows the answer, once each, and nothing for a topic that nobody here wants", () => {
     topics.deliver(push("t", 1));
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 1));
@@ -66,7 +66,7 @@ describe("topics", () => {
     assert.deepEqual(took(), ["publish t t#2", "publish t t#3"]);
   });
 
-  it("rule 4: after a broken link it asks with its position; what is missing is replayed, or told by a reset", () => {
+  it("rules 4 and 6: after a broken link it asks with its position; what is missing is replayed, or told by a reset", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 1));
     topics.wait("u", "b", 0);
@@ -214,7 +214,7 @@ describe("topics", () => {
     assert.deepEqual(took(), ["ready t 7 c"]);
   });
 
-  it("a topic without subscribers is forgotten after the linger, not before, and not if somebody came back", () => {
+  it("rule 5: a topic without subscribers is forgotten after the linger, not before, and not if somebody came back", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 0));
     subscribers.set("t", 1);

@@ -41,7 +41,7 @@ const act = fc.oneof(
 );
 
 describe("the log", () => {
-  it("holds exactly what had been shown, whatever is published and forgotten, and wherever the hub is killed", async () => {
+  it("rules 10 and 11: holds exactly what had been shown, whatever is published and forgotten, and wherever the hub is killed", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { maxLength: 80, size: "max" }), async (acts) => {
         using logged = new LoggedHub({ rules });
@@ -72,7 +72,7 @@ describe("the log", () => {
     );
   });
 
-  it("goes over to the other file with an image of every topic, and can be killed in the midst of that", async () => {
+  it("rule 12: goes over to the other file with an image of every topic, and can be killed in the midst of that", async () => {
     using logged = new LoggedHub({ rules });
     const large = JSON.stringify("z".repeat(12_000));
     let killedImaging = 0;
@@ -104,7 +104,7 @@ describe("the log", () => {
     assert.deepEqual(seen(logged.hub), before);
   });
 
-  it("a disk that is full: nothing is seen before the supervisor knows, the log goes on in memory, and returns", async (t) => {
+  it("rule 14: a disk that is full: nothing is seen before the supervisor knows, the log goes on in memory, and returns", async (t) => {
     t.mock.timers.enable({ apis: ["setInterval"] });
     using logged = new LoggedHub({ rules }, ["disk", "disk", "memory", "memory"]);
     logged.hub.publish({ topic: "a", data: "1", key: "k" });
@@ -133,7 +133,7 @@ describe("the log", () => {
     assert.match(readLog(disk, now, () => undefined).reason, /kept in memory only/);
   });
 
-  it("comes back to the disk when it has room, and is exact there", async (t) => {
+  it("rule 14: comes back to the disk when it has room, and is exact there", async (t) => {
     t.mock.timers.enable({ apis: ["setInterval"] });
     using logged = new LoggedHub({ rules }, ["disk", "disk", "memory", "memory"]);
     const disk = logged.files.filter(({ kind }) => kind === "disk");
@@ -166,7 +166,7 @@ describe("the log", () => {
     );
   });
 
-  it("a stop with the log in memory saves it on the disk if it can, and says why if it cannot", async () => {
+  it("rule 14: a stop with the log in memory saves it on the disk if it can, and says why if it cannot", async () => {
     for (const room of [0, Infinity]) {
       using logged = new LoggedHub({ rules }, ["disk", "disk", "memory", "memory"]);
       const disk = logged.files.filter(({ kind }) => kind === "disk");
@@ -181,7 +181,7 @@ describe("the log", () => {
     }
   });
 
-  it("a copy, a reboot, a lost file and damage keep the states and begin new numbers; an orderly stop goes on", async () => {
+  it("rule 13: a copy, a reboot, a lost file and damage keep the states and begin new numbers; an orderly stop goes on", async () => {
     const present = (boot: string) => ({ boot, monotonicMs: 1000, wallMs: 2000 });
     using logged = new LoggedHub({ rules });
     logged.hub.publish({ topic: "a", data: "1", key: "k" });
