@@ -80,7 +80,12 @@ function memory({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "--topic-memory-bytes",
         `at least ${size(m.account)}`,
-        "topics × remembered × (push + 150), by the hub's own account",
+        "topics × (516 + remembered × (push + 220)), by the hub's own account",
+      ),
+      line(
+        "log of topics, at most",
+        size(m.log),
+        "max(64 MiB, 2 × images) + 16 MiB + images of all topics; in memory files, or on the disk of --state-dir",
       ),
       ...(demand.tls ? [line("user: TLS", size(m.tls), "connections × tlsPerConnection")] : []),
       line("kernel", size(m.kernel), "connections × kernelPerServerEnd"),

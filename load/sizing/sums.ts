@@ -4,7 +4,13 @@
  * there is. What cannot be known is taken at its worse end, and whole things are rounded up.
  */
 
-import { fullestWorker, RETURN_RATE_PER_CORE, WORKER_OWN_DESCRIPTORS, workersFor } from "../../src/config/capacity.js";
+import {
+  fullestWorker,
+  logBytes,
+  RETURN_RATE_PER_CORE,
+  WORKER_OWN_DESCRIPTORS,
+  workersFor,
+} from "../../src/config/capacity.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { slowReaderCost } from "../../src/config/slow-cost.js";
 import type { Constants } from "./constants.js";
@@ -16,8 +22,12 @@ const PING_SECONDS = SERVE_OPTIONS.idleTimeoutSeconds.default - 16;
 const SWEEP_SECONDS = 4;
 /** Tasks of one process: seven threads of an idle worker, and slack (KERNEL.md §1). */
 const TASKS_PER_PROCESS = 12;
-/** What the hub's own account adds to each remembered publication (src/topics/memory.ts). */
-const ACCOUNT_BYTES = 150;
+/** What the hub's own account adds to each remembered publication, and to each topic (src/topics/memory.ts, src/hub/topic-table.ts). */
+const ACCOUNT_BYTES = 220;
+const TOPIC_ACCOUNT_BYTES = 516;
+/** What an image in the log adds to each remembered publication and to each topic (src/hub/wal/records.ts). */
+const IMAGE_ENTRY_BYTES = 24;
+const IMAGE_TOPIC_BYTES = 48;
 /** `{"reqtype":"Heartbeat"}`; a ping is smaller. */
 const HEARTBEAT_BYTES = 23;
 
@@ -96,6 +106,7 @@ function memoryOf(given: Given, n: number, workers: number, traffic: Traffic) {
     connections: n * (c.userPerConnection + (demand.subscriptions - 1) * c.perFurtherSubscription),
     topicsInHub: demand.topics * (c.perHubTopic + perMemory),
     topicsInWorkers: replicas * (c.perReplica + perMemory),
+    log: logBytes(demand.topics * (IMAGE_TOPIC_BYTES + remembered * (pushBytesOf(given) + IMAGE_ENTRY_BYTES))),
     tls: demand.tls ? n * c.tlsPerConnection * (demand.clientsHere ? 2 : 1) : 0,
     kernel: n * c.kernelPerServerEnd,
     buffers: Math.ceil((n * demand.stalledPercent) / 100) * (c.stalledQueue + stalledBytes(given)),
@@ -103,8 +114,15 @@ function memoryOf(given: Given, n: number, workers: number, traffic: Traffic) {
   };
   const total = Object.values(parts).reduce((sum, part) => sum + part, 0);
   // What --topic-memory-bytes of serve is compared with.
-  const account = demand.topics * remembered * (pushBytesOf(given) + ACCOUNT_BYTES);
-  return { ...parts, account, remembered, replicas, user: total - parts.kernel - parts.buffers - clients, total };
+  const account = demand.topics * (TOPIC_ACCOUNT_BYTES + remembered * (pushBytesOf(given) + ACCOUNT_BYTES));
+  return {
+    ...parts,
+    account,
+    remembered,
+    replicas,
+    user: total - parts.kernel - parts.buffers - parts.log - clients,
+    total,
+  };
 }
 
 /** Of the worker's own memory, at most. */

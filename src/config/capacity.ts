@@ -110,6 +110,16 @@ export function topicMemoryBytes({
   return asked || Math.max(LEAST_TOPIC_MEMORY_BYTES, connections * TOPIC_BYTES_PER_CONNECTION);
 }
 
+/** A file of the log is left for the other beyond this, or beyond twice its images where these are larger, bytes. */
+export const LOG_SWITCH_BYTES = 67_108_864;
+
+/**
+ * The most that the log takes in memory files, where images of all topics have `imageBytes`: the file that is full, and the other one with its images.
+ * Shared memory, which control groups count.
+ */
+export const logBytes = (imageBytes: number): number =>
+  Math.max(LOG_SWITCH_BYTES, 2 * imageBytes) + LOG_SWITCH_BYTES / 4 + imageBytes;
+
 /** The most workers of one gateway: `--workers` goes no further. */
 export const MOST_WORKERS = 4096;
 /** Connections a second that a gateway takes back for each core, until it has measured it: half of what was seen on two (README). */

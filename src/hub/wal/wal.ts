@@ -12,13 +12,12 @@
  * what came after the failure, which the supervisor is told before anybody sees it.
  */
 import { monotonicMs } from "../../clock.js";
+import { LOG_SWITCH_BYTES } from "../../config/capacity.js";
 import type { Log } from "../../log.js";
 import { ByteWriter } from "./bytes.js";
 import { BLOCK_HEAD_BYTES, beginBlock, type LogFile, sealBlock } from "./file.js";
 import { type Session, type WalRecord, writePublication, writeRecord } from "./records.js";
 
-/** A file is left for the other beyond this, or beyond twice its images where these are larger. */
-const SWITCH_BYTES = 67_108_864;
 /** Time for images in one turn of the loop. */
 const IMAGES_MS = 2;
 /** A write or sync that takes longer is counted and logged: the disk holds up every publication. */
@@ -171,7 +170,7 @@ export class Wal {
     this.#forgotten = this.#options.forgotten();
     this.#release();
     if (this.#imaging) this.#writeImages(began);
-    else if ((this.#file?.size ?? 0) > Math.max(SWITCH_BYTES, 2 * this.#lastImageBytes)) this.#switch();
+    else if ((this.#file?.size ?? 0) > Math.max(LOG_SWITCH_BYTES, 2 * this.#lastImageBytes)) this.#switch();
   }
 
   #release(): void {
@@ -436,7 +435,7 @@ export class Wal {
       this.#goOver(disk);
       while (this.#imaging) {
         const done = this.#oneImage();
-        if (!done && this.#images.length < SWITCH_BYTES / 16) continue;
+        if (!done && this.#images.length < LOG_SWITCH_BYTES / 16) continue;
         this.#append(sealBlock(this.#images, monotonicMs()));
         beginBlock(this.#images);
         if (done) this.#imaging = undefined;

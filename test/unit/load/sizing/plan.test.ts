@@ -106,7 +106,7 @@ describe("the sums", () => {
       given({ topics: 1000, subscriptions: 4, perMinute: 6, tls: true }),
       1_000_000,
     );
-    near(memory.user + memory.kernel + memory.buffers + memory.clients, memory.total, 1e-9);
+    near(memory.user + memory.kernel + memory.buffers + memory.clients + memory.log, memory.total, 1e-9);
     assert.equal(traffic.deliveriesPerSecond, 100_000);
     assert.equal(traffic.subscribersOfTopic, 4000);
     near(traffic.publicationsPerSecond * traffic.subscribersOfTopic, traffic.deliveriesPerSecond, 1e-9);
