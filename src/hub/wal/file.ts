@@ -82,7 +82,7 @@ export class LogFile {
       if (from < windowAt || from + bytes > windowAt + window.length) {
         window = Buffer.allocUnsafe(Math.min(Math.max(bytes, WINDOW_BYTES), total - from));
         windowAt = from;
-        for (let got = 0; got < window.length; ) got += readSync(this.fd, window, got, window.length - got, from + got);
+        readWhole(this.fd, window, from);
       }
       return window.subarray(from - windowAt, from - windowAt + bytes);
     };
@@ -156,6 +156,14 @@ export class LogFile {
   sync(done: (error: Error | null) => void): void {
     if (this.kind === "disk") fdatasync(this.fd, done);
     else done(null);
+  }
+}
+
+function readWhole(fd: number, into: Buffer, from: number): void {
+  for (let got = 0; got < into.length; ) {
+    const read = readSync(fd, into, got, into.length - got, from + got);
+    if (read === 0) throw new Error("the file became shorter while it was read");
+    got += read;
   }
 }
 

@@ -311,7 +311,11 @@ export class Wal {
     const file = this.#file!;
     const older = this.#chain.slice(0, -1);
     file.sync((error) => {
-      if (error || this.#file !== file) return;
+      if (this.#file !== file) return;
+      if (error) {
+        void this.#failed(error);
+        return;
+      }
       // A memory file does not take the place of what stands on the disk: that is all that a restart would find.
       for (const other of older) if (file.kind === "disk" || other.kind === "memory") other.empty();
       this.#chain = [file];
