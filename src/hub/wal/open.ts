@@ -8,9 +8,10 @@ import { readFileSync } from "node:fs";
 import { monotonicMs } from "../../clock.js";
 import type { Log } from "../../log.js";
 import type { Hub } from "../hub.js";
+import type { StateSync } from "./chain.js";
 import type { LogFile } from "./file.js";
 import { readLog } from "./read.js";
-import { type StateSync, Wal, type WalState } from "./wal.js";
+import { Wal, type WalState } from "./wal.js";
 
 export interface OpenOptions {
   readonly files: readonly LogFile[];

@@ -15,19 +15,17 @@ import { monotonicMs } from "../../clock.js";
 import { LOG_SWITCH_BYTES } from "../../config/capacity.js";
 import type { Log } from "../../log.js";
 import { ByteWriter } from "./bytes.js";
+import { LogChain, type StateSync } from "./chain.js";
 import { BLOCK_HEAD_BYTES, beginBlock, type LogFile, sealBlock } from "./file.js";
-import { type Session, type WalRecord, writePublication, writeRecord } from "./records.js";
+import { type WalRecord, writePublication, writeRecord } from "./records.js";
 
 /** Time for images in one turn of the loop. */
 const IMAGES_MS = 2;
-/** A write or sync that takes longer is counted and logged: the disk holds up every publication. */
-const SLOW_MS = 100;
 /** Between two tries to come back to a disk that failed. */
 const RETURN_MS = 10_000;
 const SYNC_MS = 1000;
-
-/** none: the kernel writes when it likes; second: once a second; each: before anything of a turn is seen. */
-export type StateSync = "none" | "second" | "each";
+/** Of images that are written in one go at the end. */
+const BLOCK_BYTES = 4_194_304;
 
 /** Where the log stands: on the files that were asked for, in memory because those failed, or nowhere. */
 export type WalState = "ok" | "memory" | "none";
@@ -64,59 +62,53 @@ interface Pending {
 
 export class Wal {
   readonly #options: WalOptions;
-  readonly #generation: string;
-  readonly #boot: string;
-  #sequence: number;
-  /** Files that a reader would need, the one in use last. */
-  #chain: LogFile[];
+  readonly #chain: LogChain;
   readonly #records = new ByteWriter();
   readonly #images = new ByteWriter();
   #imaging: Iterator<WalRecord> | undefined;
   #imageBytes = 0;
   #lastImageBytes = 0;
-  /** The session of this hub stands in the file in use: it is written with the first record, so that a failed start changes nothing. */
-  #hasSession = false;
   readonly #isClean: boolean;
-  /** The last file has not got all images: the hub before died while it wrote them. */
-  #isHalf: boolean;
+  /** The hub before died while it wrote images: the last file needs all of them. */
+  #needsImages: boolean;
   /** Topics forgotten, as far as it stands in the log. */
   #forgotten: number;
   #scheduled = false;
   #failing = false;
   #state: WalState = "ok";
   #pending: Pending | undefined;
-  #unsynced = false;
   /** The disk file that a restart would need least, once writing has failed. */
   #returnFile: LogFile | undefined;
   #returning: NodeJS.Timeout | undefined;
   readonly #syncing: NodeJS.Timeout | undefined;
   failures = 0;
   slowWrites = 0;
-  blocks = 0;
 
-  constructor(options: WalOptions, { generation, boot, sequence, chain, isClean }: WalStart) {
+  constructor(options: WalOptions, start: WalStart) {
+    const { files, sync } = options;
     this.#options = options;
-    this.#generation = generation;
-    this.#boot = boot;
-    this.#sequence = sequence;
-    this.#chain = [...chain];
-    this.#isClean = isClean;
-    this.#isHalf = chain.length > 1;
+    this.#chain = new LogChain({ ...start, files, sync, onSlow: (milliseconds) => this.#slow(milliseconds) });
+    this.#isClean = start.isClean;
+    this.#needsImages = this.#chain.isHalf;
     this.#forgotten = options.forgotten();
     // Its images are not counted; so it grows by half before it is left.
-    this.#lastImageBytes = (this.#file?.size ?? 0) * 0.75;
+    this.#lastImageBytes = (this.#chain.file?.size ?? 0) * 0.75;
     beginBlock(this.#records);
     beginBlock(this.#images);
-    if (this.#file?.kind === "memory" && this.#options.files.some(({ kind }) => kind === "disk")) {
+    if (this.#chain.file?.kind === "memory" && this.#chain.disk.length > 0) {
       // The disk failed the hub before.
       this.#state = "memory";
       this.#tryToReturn();
     }
-    if (options.sync === "second") this.#syncing = setInterval(() => this.#syncSoon(), SYNC_MS).unref();
+    if (sync === "second") this.#syncing = setInterval(() => this.#sync(), SYNC_MS).unref();
   }
 
   get bytes(): number {
-    return this.#options.files.reduce((sum, { size }) => sum + size, 0);
+    return this.#chain.bytes;
+  }
+
+  get blocks(): number {
+    return this.#chain.blocks;
   }
 
   /** Images are being written: hub and log may hold three times what topics remember. */
@@ -130,11 +122,7 @@ export class Wal {
 
   /** Number of the file in use: a topic born in it needs no image there. */
   get sequence(): number {
-    return this.#sequence;
-  }
-
-  get #file(): LogFile | undefined {
-    return this.#chain.at(-1);
+    return this.#chain.sequence;
   }
 
   record(record: WalRecord): void {
@@ -165,19 +153,19 @@ export class Wal {
   #turn(): void {
     this.#scheduled = false;
     if (this.#failing) return;
-    const began = this.#records.length;
+    const published = this.#records.length;
     if (!this.#write(this.#records)) return;
     this.#forgotten = this.#options.forgotten();
     this.#release();
-    if (this.#imaging) this.#writeImages(began);
-    else if ((this.#file?.size ?? 0) > Math.max(LOG_SWITCH_BYTES, 2 * this.#lastImageBytes)) this.#switch();
+    if (this.#imaging) this.#writeImages(published);
+    else this.#switchWhereFull();
   }
 
   #release(): void {
     this.#options.onWritten();
-    const pending = this.#pending;
+    const waiting = this.#pending;
     this.#pending = undefined;
-    pending?.resolve();
+    waiting?.resolve();
   }
 
   /** False where the block could not be written: the log then sees to it, and calls again. */
@@ -187,9 +175,10 @@ export class Wal {
       return true;
     }
     try {
-      if (!this.#hasSession) this.#begin();
-      this.#append(sealBlock(out, monotonicMs()));
+      const isFirst = !this.#chain.hasSession;
+      this.#chain.append(sealBlock(out, monotonicMs()), this.#forgotten);
       beginBlock(out);
+      if (isFirst) this.#began();
       return true;
     } catch (error) {
       void this.#failed(error);
@@ -197,15 +186,12 @@ export class Wal {
     }
   }
 
-  #append(block: Buffer): void {
-    const file = this.#file!;
-    const beganMs = performance.now();
-    file.append(block);
-    if (this.#options.sync === "each") file.syncNow();
-    this.#unsynced = true;
-    this.blocks += 1;
-    const tookMs = performance.now() - beganMs;
-    if (tookMs > SLOW_MS) this.#slow(tookMs);
+  /** The first block of this hub stands in a file that was there before. */
+  #began(): void {
+    if (this.#state === "ok") void this.#options.onState("ok", "");
+    if (!this.#needsImages) return;
+    this.#needsImages = false;
+    this.#beginImages();
   }
 
   #slow(tookMs: number): void {
@@ -215,51 +201,11 @@ export class Wal {
     this.#options.log("warn", message, { milliseconds: Math.round(tookMs) });
   }
 
-  /** The first block of this hub: in the file that was read, or in a new one, which is whole by itself. */
-  #begin(): void {
-    const isNew = this.#file === undefined;
-    if (isNew) {
-      const spare = this.#spare("disk") ?? this.#spare("memory");
-      if (!spare) throw new Error("there is no file for the log");
-      spare.empty();
-      this.#chain = [spare];
-      this.#sequence += 1;
-    }
-    this.#writeSession(isNew);
-    if (!this.#isHalf) return;
-    this.#isHalf = false;
-    this.#beginImages();
-  }
-
-  #writeSession(isWhole: boolean): void {
-    const out = new ByteWriter();
-    beginBlock(out);
-    const session: Session = {
-      sequence: this.#sequence,
-      generation: this.#generation,
-      boot: this.#boot,
-      inode: this.#file!.inode,
-      monotonicMs: monotonicMs(),
-      wallMs: Date.now(),
-      forgotten: this.#forgotten,
-    };
-    writeRecord(out, { type: "session", session });
-    if (isWhole) writeRecord(out, { type: "mark" });
-    this.#append(sealBlock(out, session.monotonicMs));
-    // What is missing before this session is accepted with its generation, which is another one then (read.ts).
-    this.#file!.markStale(false);
-    this.#hasSession = true;
-    if (this.#state === "ok") void this.#options.onState("ok", "");
-  }
-
-  #spare(kind: LogFile["kind"]): LogFile | undefined {
-    return this.#options.files.find((file) => file.kind === kind && !this.#chain.includes(file));
-  }
-
-  /** Goes over to another file of the same kind. */
-  #switch(): void {
-    const { kind } = this.#file!;
-    const next = this.#spare(kind);
+  /** A file that has grown is left for another one of the same kind. */
+  #switchWhereFull(): void {
+    const { file } = this.#chain;
+    if (!file || file.size <= Math.max(LOG_SWITCH_BYTES, 2 * this.#lastImageBytes)) return;
+    const next = this.#chain.spare(file.kind);
     if (!next) return;
     try {
       this.#goOver(next);
@@ -268,14 +214,10 @@ export class Wal {
     }
   }
 
-  /** Everything goes to that file from now on, and images of all topics with it. Throws where its first block cannot be written. */
+  /** Throws where its first block cannot be written. */
   #goOver(next: LogFile): void {
-    next.empty();
-    this.#chain.push(next);
-    this.#sequence += 1;
-    this.#hasSession = false;
-    this.#writeSession(false);
-    this.#isHalf = false;
+    this.#chain.goOver(next, this.#forgotten);
+    this.#needsImages = false;
     this.#beginImages();
   }
 
@@ -304,22 +246,12 @@ export class Wal {
     return next.done === true;
   }
 
-  /** This file is whole by itself: the others are emptied when it is on the disk. */
   #marked(): void {
     this.#imaging = undefined;
     this.#lastImageBytes = this.#imageBytes;
-    const file = this.#file!;
-    const older = this.#chain.slice(0, -1);
-    file.sync((error) => {
-      if (this.#file !== file) return;
-      if (error) {
-        void this.#failed(error);
-        return;
-      }
-      // A memory file does not take the place of what stands on the disk: that is all that a restart would find.
-      for (const other of older) if (file.kind === "disk" || other.kind === "memory") other.empty();
-      this.#chain = [file];
-      if (file.kind === "disk" && this.#state !== "ok") this.#restored();
+    this.#chain.settle((error) => {
+      if (error) void this.#failed(error);
+      else if (this.#chain.file?.kind === "disk" && this.#state !== "ok") this.#restored();
     });
   }
 
@@ -347,12 +279,10 @@ export class Wal {
       await this.#options.onState("memory", detail);
     }
     this.#state = "memory";
-    if (!this.#continueIn(this.#spare("memory"))) {
+    if (!this.#continueIn(this.#chain.spare("memory"))) {
       this.#state = "none";
-      this.#options.log(
-        "error",
-        "the log could not go on in memory either: the death of the hub would lose what it remembers",
-      );
+      const message = "the log could not go on in memory either: the death of the hub would lose what it remembers";
+      this.#options.log("error", message);
       await this.#options.onState("none", detail);
     }
     this.#failing = false;
@@ -360,21 +290,11 @@ export class Wal {
     this.#turn();
   }
 
-  /** Into the same file each time: the other one holds what a restart of the gateway would find. */
-  #tryToReturn(): void {
-    const disk = this.#options.files.filter(({ kind }) => kind === "disk");
-    this.#returnFile ??= disk.reduce((a, b) => (b.size < a.size ? b : a), disk[0]!);
-    this.#returning ??= setInterval(() => this.#comeBack(), RETURN_MS).unref();
-  }
-
   #markStale(): void {
-    for (const file of this.#options.files) {
-      if (file.kind !== "disk") continue;
-      try {
-        file.markStale(true);
-      } catch (error) {
-        this.#options.log("error", "the log on disk could not be marked as incomplete", { error: String(error) });
-      }
+    try {
+      this.#chain.markStale();
+    } catch (error) {
+      this.#options.log("error", "the log on disk could not be marked as incomplete", { error: String(error) });
     }
   }
 
@@ -384,10 +304,17 @@ export class Wal {
       this.#goOver(file);
       return true;
     } catch {
-      this.#chain = this.#chain.filter((other) => other !== file);
+      this.#chain.drop(file);
       this.#imaging = undefined;
       return false;
     }
+  }
+
+  /** Into the same file each time: the other one holds what a restart of the gateway would find. */
+  #tryToReturn(): void {
+    const { disk } = this.#chain;
+    this.#returnFile ??= disk.reduce((a, b) => (b.size < a.size ? b : a), disk[0]!);
+    this.#returning ??= setInterval(() => this.#comeBack(), RETURN_MS).unref();
   }
 
   /** Tries the disk again, or memory where there is no log at all. */
@@ -395,17 +322,12 @@ export class Wal {
     if (this.#failing || this.#imaging || this.#state === "ok") return;
     const file = this.#returnFile;
     if (file && !this.#chain.includes(file) && this.#continueIn(file)) return;
-    if (this.#state === "none" && this.#continueIn(this.#spare("memory"))) this.#state = "memory";
+    if (this.#state === "none" && this.#continueIn(this.#chain.spare("memory"))) this.#state = "memory";
   }
 
-  #syncSoon(): void {
-    if (!this.#unsynced) return;
-    this.#unsynced = false;
-    const beganMs = performance.now();
-    this.#file?.sync((error) => {
-      const tookMs = performance.now() - beganMs;
+  #sync(): void {
+    this.#chain.syncSoon((error) => {
       if (error) this.#options.log("error", "the log could not be synced to the disk", { error: String(error) });
-      else if (tookMs > 10 * SLOW_MS) this.#slow(tookMs);
     });
   }
 
@@ -415,15 +337,13 @@ export class Wal {
     clearInterval(this.#returning);
     try {
       if (this.#state !== "ok") this.#saveAll();
-      else if (this.#records.length > BLOCK_HEAD_BYTES && !this.#write(this.#records))
-        return "the last write to the log failed";
-      if (!this.#hasSession && (this.#isClean || this.#file === undefined)) return "";
-      if (!this.#hasSession) this.#begin();
+      else if (!this.#write(this.#records)) return "the last write to the log failed";
+      if (!this.#chain.hasSession && (this.#isClean || this.#chain.file === undefined)) return "";
       const out = new ByteWriter();
       beginBlock(out);
       writeRecord(out, { type: "clean" });
-      this.#append(sealBlock(out, monotonicMs()));
-      this.#file?.syncNow();
+      this.#chain.append(sealBlock(out, monotonicMs()), this.#forgotten);
+      this.#chain.file?.syncNow();
       return "";
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
@@ -434,13 +354,13 @@ export class Wal {
   #saveAll(): void {
     const disk = this.#returnFile;
     if (!disk) return;
-    this.#chain = this.#chain.filter((file) => file !== disk);
+    this.#chain.drop(disk);
     try {
       this.#goOver(disk);
       while (this.#imaging) {
         const done = this.#oneImage();
-        if (!done && this.#images.length < LOG_SWITCH_BYTES / 16) continue;
-        this.#append(sealBlock(this.#images, monotonicMs()));
+        if (!done && this.#images.length < BLOCK_BYTES) continue;
+        this.#chain.append(sealBlock(this.#images, monotonicMs()), this.#forgotten);
         beginBlock(this.#images);
         if (done) this.#imaging = undefined;
       }
