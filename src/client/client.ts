@@ -14,6 +14,7 @@ import { PageWatch } from "./page.js";
 import { parseMessage } from "./protocol.js";
 import { type ClientOptions, type Settings, settingsOf } from "./settings.js";
 import type { SubscribeOptions, Subscription } from "./subscription.js";
+import { addressBytes, MAX_ADDRESS_BYTES } from "./url-topics.js";
 
 export type { Counts } from "./counts.js";
 export type { ClientEvents, ClientState } from "./events.js";
@@ -130,6 +131,12 @@ export class MegagateClient {
   }
 
   #dial(address: string): void {
+    const bytes = addressBytes(address);
+    if (bytes > MAX_ADDRESS_BYTES) {
+      const error = `the address has ${bytes} bytes: beyond ${MAX_ADDRESS_BYTES} a network may cut it in two, and the gateway answers that with 505`;
+      this.#events.emit("error", { error });
+      if (this.#state !== "connecting") return;
+    }
     const url = this.#feeds.addressed(address);
     const { WebSocket, protocols } = this.#settings;
     let socket: InstanceType<typeof WebSocket>;
@@ -180,6 +187,8 @@ export class MegagateClient {
       }
       case "retry":
         if (message.afterMs) this.#backoff.told(message.afterMs);
+        if (message.heartbeatMs && this.#settings.followsHeartbeat)
+          this.#connection?.heartbeatEvery(message.heartbeatMs);
         break;
       case "degraded":
       case "restored":

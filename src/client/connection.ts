@@ -54,6 +54,11 @@ export class Connection {
     if (this.socket.readyState === OPEN) this.socket.send(text);
   }
 
+  /** The gateway's word on how long to be idle before a heartbeat. */
+  heartbeatEvery(ms: number): void {
+    this.#heartbeat.every(ms);
+  }
+
   /** Finds out soon whether the peer is still there. */
   check(): void {
     this.#heartbeat.check();

@@ -1,7 +1,8 @@
 /**
  * Finds out that a connection is dead although nobody closed it: after a while without any message it asks, and after a
  * while without any answer it says so. One timer, set only while the connection is open; a message costs one assignment.
- * The interval is shortened at random by up to a quarter: a broadcast makes a million clients idle at the same instant.
+ * The interval is shortened at random by up to a quarter: a broadcast makes a million clients idle at the same instant. A
+ * gateway with many clients may ask for a longer one.
  */
 import { Alarm } from "./alarm.js";
 import type { Clock } from "./surroundings.js";
@@ -15,6 +16,9 @@ export interface HeartbeatSettings {
   readonly answerTimeoutMs: number;
 }
 
+/** How often it looks for requests without an answer, however long the interval is. */
+const LOOK_MS = 25_000;
+
 interface Patient {
   sendHeartbeat(): void;
   /** Whether a request has waited too long for its answer although the connection is alive. */
@@ -25,12 +29,19 @@ interface Patient {
 export class Heartbeat {
   readonly #alarm: Alarm;
   #heardMs = 0;
+  #everyMs: number;
 
   constructor(
     private readonly settings: HeartbeatSettings,
     private readonly patient: Patient,
   ) {
     this.#alarm = new Alarm(settings.clock);
+    this.#everyMs = settings.heartbeatMs;
+  }
+
+  /** From now on; what is under way ends first. */
+  every(ms: number): void {
+    this.#everyMs = ms;
   }
 
   start(): void {
@@ -54,12 +65,18 @@ export class Heartbeat {
   }
 
   #waitForIdle(): void {
-    const { clock, heartbeatMs, random } = this.settings;
-    const dueMs = this.#heardMs + heartbeatMs * (1 - random() / 4);
-    this.#alarm.set(Math.max(dueMs - clock.now(), 0), () => {
+    const sinceMs = this.#heardMs;
+    this.#waitUntil(sinceMs + this.#everyMs * (1 - this.settings.random() / 4), sinceMs);
+  }
+
+  /** `dueMs` was drawn for the silence that began at `sinceMs`. */
+  #waitUntil(dueMs: number, sinceMs: number): void {
+    const { clock } = this.settings;
+    this.#alarm.set(Math.min(Math.max(dueMs - clock.now(), 0), LOOK_MS), () => {
       if (this.patient.isOverdue()) this.patient.died("no answer to a request");
-      else if (clock.now() - this.#heardMs >= heartbeatMs * 0.75) this.check();
-      else this.#waitForIdle();
+      else if (this.#heardMs !== sinceMs) this.#waitForIdle();
+      else if (clock.now() >= dueMs) this.check();
+      else this.#waitUntil(dueMs, sinceMs);
     });
   }
 

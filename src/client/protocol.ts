@@ -58,7 +58,12 @@ export type ServerMessage =
   | ResetMessage
   | { readonly kind: "dropped"; readonly topic: string; readonly from: number; readonly to: number }
   | { readonly kind: "goodbye"; readonly reason: string; readonly afterMs: readonly [number, number] | undefined }
-  | { readonly kind: "retry"; readonly afterMs: readonly [number, number] | undefined }
+  | {
+      readonly kind: "retry";
+      readonly afterMs: readonly [number, number] | undefined;
+      /** How long to be idle before a heartbeat. */
+      readonly heartbeatMs: number | undefined;
+    }
   | { readonly kind: "degraded" | "restored" | "done" | "other" };
 
 export type Request =
@@ -128,7 +133,7 @@ function parseEvent(event: string, fields: Fields): ServerMessage {
       return { kind: "goodbye", reason: typeof reason === "string" ? reason : "", afterMs: windowOf(fields.reconnect) };
     }
     case "retry":
-      return { kind: "retry", afterMs: windowOf(fields.reconnect) };
+      return { kind: "retry", afterMs: windowOf(fields.reconnect), heartbeatMs: intervalOf(fields.heartbeatMs) };
     case "degraded":
     case "restored":
       return { kind: event };
@@ -141,6 +146,11 @@ function windowOf(reconnect: unknown): readonly [number, number] | undefined {
   if (!isObject(reconnect) || !Array.isArray(reconnect.afterMs)) return undefined;
   const [from, to] = reconnect.afterMs as unknown[];
   return isOffset(from) && isOffset(to) && from <= to ? [from, to] : undefined;
+}
+
+/** Between a second and an hour: another number would be a flood, or as good as no heartbeat. */
+function intervalOf(ms: unknown): number | undefined {
+  return isOffset(ms) && ms >= 1000 && ms <= 3_600_000 ? ms : undefined;
 }
 
 function entriesOf(data: unknown): Entry[] {

@@ -35,7 +35,10 @@ export interface ClientOptions {
   /** Asks `addressUrl`. Default: the global one. */
   readonly fetch?: Fetch;
   readonly protocols?: readonly string[];
-  /** Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000. */
+  /**
+   * Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000, or longer where a gateway with many
+   * clients asks for it; what is given here is kept.
+   */
   readonly heartbeatMs?: number;
   /** How long a heartbeat waits for any message; a subscription waits twice as long. Default 10,000. */
   readonly answerTimeoutMs?: number;
@@ -56,6 +59,8 @@ export interface Settings extends HeartbeatSettings, BackoffSettings, AddressSet
   readonly WebSocket: WebSocketConstructor;
   readonly protocols: readonly string[];
   readonly topicsInUrl: boolean;
+  /** Whether the gateway may change `heartbeatMs`. */
+  readonly followsHeartbeat: boolean;
   readonly connectTimeoutMs: number;
   readonly page: Page;
 }
@@ -73,6 +78,7 @@ export function settingsOf(options: ClientOptions): Settings {
     WebSocket: options.WebSocket ?? globalWebSocket(),
     protocols: options.protocols ?? [SUBPROTOCOL],
     heartbeatMs: options.heartbeatMs ?? 25_000,
+    followsHeartbeat: options.heartbeatMs === undefined,
     answerTimeoutMs: options.answerTimeoutMs ?? 10_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 30_000,
     baseMs: options.baseMs ?? 1000,

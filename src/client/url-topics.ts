@@ -15,9 +15,12 @@ interface Follower {
 
 /** The gateway's default is 32 for a connection. */
 const MOST_TOPICS = 16;
-/** The gateway takes 4,096 bytes of headers, and cookies are among them. */
-const MOST_TOPICS_BYTES = 1024;
-const MOST_ADDRESS_BYTES = 2048;
+/**
+ * uWebSockets answers 505 to a request line that comes in two TCP segments; even on a link with the least MTU of IPv6, 1,280
+ * bytes, an address of so many bytes fits into one.
+ */
+export const MAX_ADDRESS_BYTES = 1200;
+const PARAMETER = "topics=";
 const MOST_FAILURES = 6;
 
 export class UrlTopics<F extends Follower> {
@@ -38,12 +41,13 @@ export class UrlTopics<F extends Follower> {
       this.isWanted && this.#without === 0 && mayCarry(address) ? this.#name(address, followers, nextId) : [];
     this.#attempt = { named: names.length > 0, answered: false };
     if (names.length === 0) return address;
-    return `${address}${address.includes("?") ? "&" : "?"}topics=${names.join(",")}`;
+    return `${address}${address.includes("?") ? "&" : "?"}${PARAMETER}${names.join(",")}`;
   }
 
   #name(address: string, followers: Iterable<F>, nextId: () => number): string[] {
     const names: string[] = [];
-    let room = Math.min(MOST_TOPICS_BYTES, MOST_ADDRESS_BYTES - address.length);
+    // A comma for each name, and before the first the `?` or `&`.
+    let room = MAX_ADDRESS_BYTES - addressBytes(address) - PARAMETER.length;
     for (const follower of followers) {
       if (names.length === MOST_TOPICS) break;
       const name = urlTopic(follower.topic, follower.position);
@@ -91,6 +95,11 @@ export class UrlTopics<F extends Follower> {
       this.#without = 0;
     }
   }
+}
+
+/** As it travels, or a little more: what is not plain ASCII becomes `%XX` for each of at most four bytes. */
+export function addressBytes(address: string): number {
+  return address.replace(/[^!-~]/gu, "%XX%XX%XX%XX").length;
 }
 
 /** What names topics itself is left to its author; behind a fragment nothing is sent. */

@@ -46,6 +46,44 @@ describe("client heartbeat", () => {
     place.client.close();
   });
 
+  it("is as seldom as the gateway asks, for this connection, and requests without an answer are found as soon as before", () => {
+    const place = opened();
+    place.socket.give({ event: "retry", reconnect: { afterMs: [0, 8000] }, heartbeatMs: 100_000 });
+    place.random = 0;
+    place.clock.advance(22_000);
+    // The one that was under way when the gateway spoke.
+    place.socket.give({ reqtype: "Heartbeat", code: 0 });
+    const before = place.socket.heartbeats;
+    place.clock.advance(99_000);
+    assert.equal(place.socket.heartbeats, before);
+    place.clock.advance(2000);
+    assert.equal(place.socket.heartbeats, before + 1);
+    place.socket.give({ reqtype: "Heartbeat", code: 0 });
+    place.client.subscribe("u");
+    place.clock.advance(10_000);
+    place.socket.give({ topic: "t", offset: 6, data: 1 });
+    place.clock.advance(41_000);
+    assert.ok(place.states.includes("waiting"), "u was never answered");
+    place.client.close();
+  });
+
+  it("keeps the interval that its author gave, and ignores nonsense", () => {
+    for (const [options, heartbeatMs] of [
+      [{ heartbeatMs: 20_000 }, 100_000],
+      [{}, 0],
+      [{}, -5],
+      [{}, "100000"],
+      [{}, 1e12],
+      [{}, null],
+    ] as const) {
+      const place = opened(options);
+      place.socket.give({ event: "retry", reconnect: { afterMs: [0, 2000] }, heartbeatMs });
+      place.clock.advance(25_000);
+      assert.equal(place.socket.heartbeats, 1, String(heartbeatMs));
+      place.client.close();
+    }
+  });
+
   it("stops with the connection", () => {
     const place = opened({ heartbeatMs: 20_000 });
     place.socket.end(1006);

@@ -164,9 +164,35 @@ describe("client's address", () => {
     place.client.close();
     const { place: long } = subscribed(many.map((name) => `${name}-${"x".repeat(110)}`));
     await settled();
-    assert.equal(new URL(long.socket.url).searchParams.get("topics")?.split(",").length, 8);
-    assert.ok(long.socket.url.length < 1024 + 30);
+    assert.equal(new URL(long.socket.url).searchParams.get("topics")?.split(",").length, 10);
+    assert.ok(long.socket.url.length <= 1200);
     long.client.close();
+  });
+
+  it("has 1,200 bytes at most with its topics and positions, however long the given one is: they arrive in one segment", () => {
+    for (let bytes = 1000; bytes <= 1210; bytes++) {
+      const url = `wss://test/ws?token=${"x".repeat(bytes - 20)}`;
+      const place = new Place({ url, topicsInUrl: true });
+      for (let n = 0; n < 40; n++) place.client.subscribe(`t${n}`);
+      place.socket.end(1006);
+      for (const { url: dialed } of place.sockets)
+        assert.ok(dialed.length <= Math.max(1200, bytes), `${dialed.length}`);
+      place.client.close();
+    }
+    const blanks = new Place({ url: `ws://test/ws?name=${"ü ".repeat(50)}`, topicsInUrl: true });
+    for (let n = 0; n < 16; n++) blanks.client.subscribe(`${"x".repeat(100)}${n}`);
+    assert.ok(new URL(blanks.socket.url).href.length <= 1200, "as it travels");
+    blanks.client.close();
+  });
+
+  it("that is too long by itself is dialled, and said to be so", () => {
+    const place = new Place({ url: `ws://test/ws?token=${"x".repeat(1200)}` });
+    const errors: string[] = [];
+    place.client.on("error", ({ error }) => errors.push(error));
+    place.client.subscribe("t");
+    assert.equal(place.sockets.length, 1);
+    assert.match(errors.join(), /^the address has 1219 bytes: beyond 1200 .* 505$/);
+    place.client.close();
   });
 });
 
