@@ -1,6 +1,7 @@
 /** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
 import { addOptions, renderConfig } from "./config/help.js";
+import { withIdleTimeout } from "./config/idle.js";
 import { SERVE_OPTIONS } from "./config/options.js";
 import { readConfigFile, resolve } from "./config/resolve.js";
 import type { OptionTable } from "./config/table.js";
@@ -79,7 +80,7 @@ function addServe(program: Command): void {
     .option("--config <path>", "YAML file of options, named as in --print-config (env MEGAGATE_CONFIG)")
     .option("--print-config", "print the effective configuration with its sources, and exit");
   addOptions(serve, SERVE_OPTIONS).action(async (flags: FileFlags) => {
-    const resolved = resolveFlags(SERVE_OPTIONS, flags);
+    const resolved = withIdleTimeout(resolveFlags(SERVE_OPTIONS, flags));
     if (flags.printConfig) {
       process.stdout.write(`${renderConfig(resolved)}\n`);
       return;

@@ -50,6 +50,8 @@ export const ERRORS = {
     text: "too many topics are followed that nobody has published to",
   },
   bodyTooSlow: { code: 4016, http: 408, retry: "stay", text: "the body did not come in time" },
+  foreignPage: { code: 4018, http: 403, retry: "stay", text: "the admin port does not answer web pages of others" },
+  foreignHost: { code: 4019, http: 403, retry: "stay", text: "the admin port does not answer under this name" },
   full: { code: 4200, http: 503, close: 1013, retry: "window", text: "every worker is at its connection cap" },
   draining: { code: 4201, http: 503, close: 1012, retry: "window", text: "the gateway is stopping" },
   restarting: { code: 4203, http: 503, close: 1012, retry: "window", text: "this worker is being replaced" },

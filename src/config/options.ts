@@ -2,11 +2,14 @@
  * Every option of `megagate serve`, once. Flags, MEGAGATE_* names, file keys, help, the README's table and the types of
  * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
  */
+import { isProxyList } from "../admission/client-address.js";
 import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
 import { MOST_WORKERS } from "./capacity.js";
 import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
+const HOSTNAMES = /^[\w-]+(?:\.[\w-]+)*(?: *, *[\w-]+(?:\.[\w-]+)*)*$/;
 
 export const SERVE_OPTIONS = {
   host: text({
@@ -37,12 +40,29 @@ export const SERVE_OPTIONS = {
     unit: "port",
     explanation: "Private port for publishing, metrics and health; 0 takes a free one and prints it",
   }),
+  adminHostnames: text({
+    default: "",
+    unit: "names",
+    range: "host names, joined by commas",
+    pattern: HOSTNAMES,
+    explanation:
+      "Names under which tools reach the admin port, such as megagate in a Compose file; addresses and localhost need none. Any other Host is refused, so that no web page can get in by a name of its own",
+  }),
   publicUrl: text({
     default: "",
     unit: "URL",
     range: "a ws:// or wss:// URL",
     pattern: /^wss?:\/\/[^\s"]+$/,
-    explanation: "WebSocket address that GET /bcall/url answers; none builds it from the Host header",
+    explanation:
+      "WebSocket address that GET /bcall/url answers, where no trusted proxy gives X-Forwarded-Host; none builds it from the Host header",
+  }),
+  trustedProxies: text({
+    default: "",
+    unit: "addresses",
+    range: "addresses and networks (10.0.0.0/8), joined by commas",
+    pattern: { test: isProxyList },
+    explanation:
+      "Proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: by them addresses are limited and GET /bcall/url answers; from anybody else they are ignored",
   }),
   connections: whole({
     default: 1_000_000,
@@ -81,7 +101,7 @@ export const SERVE_OPTIONS = {
     unit: "connections",
     explanation:
       "Connections that one client address may hold, over all workers; a burst within a quarter of a second may get some more. " +
-      "0 sets no limit, as is right behind a proxy",
+      "0 sets no limit. Behind a proxy give --trusted-proxies, or all are one address",
   }),
   memoryFloorBytes: bytes({
     default: 67_108_864,
@@ -120,7 +140,7 @@ export const SERVE_OPTIONS = {
     also: [0],
     unit: "seconds",
     explanation:
-      "A connection that sends nothing for so long is closed; it is pinged 16 s before. 0 never pings and never closes",
+      "A connection that sends nothing for so long is closed; it is pinged 16 s before. With --trusted-proxies it is 60 where it is not given: proxies cut what is silent for 60 s. 0 never pings and never closes",
   }),
   maxMessageBytes: bytes({
     default: 2048,

@@ -85,7 +85,8 @@ export function text(row: {
   default: string;
   unit: string;
   range: string;
-  pattern?: RegExp;
+  /** A pattern, or what else can tell. */
+  pattern?: Pick<RegExp, "test">;
   explanation: string;
 }): Option<string> {
   const schema = z

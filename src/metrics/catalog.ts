@@ -23,7 +23,8 @@ export interface WorkerMetric extends Metric {
 /** Why a connection closed, as `megagate_closed_total{reason}`. */
 export const CLOSE_REASONS = {
   client: "the client sent a close frame",
-  abnormal: "ended without a close frame: the client vanished, or broke framing rules and uWebSockets cut it",
+  abnormal:
+    "ended without a close frame that uWebSockets knows: the client vanished, broke framing rules, or gave a code of 1012–1014 or 3000–3999",
   idle: "nothing was received for the idle timeout, not even a pong",
   protocol: "invalid UTF-8 or another violation that uWebSockets names, cut without a close frame",
   too_big: "a message over the limit (1009), or over the native limit (cut)",
@@ -41,6 +42,8 @@ export const REFUSE_REASONS = {
   bad_handshake: "malformed handshake (400)",
   bad_version: "WebSocket version other than 13 (426)",
   not_found: "unknown path (404)",
+  bad_method: "another method than its path answers (405)",
+  bad_host: "a Host, or X-Forwarded-… of a trusted proxy, that is no host, path or scheme (400)",
   broken: "garbage, half a handshake or a silent peer, answered 505 or cut by uWebSockets itself",
   bad_topic: "topics in the URL malformed or too many (400)",
   full: "every worker at its cap (503)",
@@ -78,6 +81,8 @@ export const ADMIN_REFUSE_REASONS = {
   malformed: "not HTTP, or a broken body (400)",
   head_too_big: "a head above 16 KiB (431)",
   too_slow: "the head did not come in --admin-head-seconds (408)",
+  foreign_page: "a web page of another site asked, by its Origin or Sec-Fetch-Site (403)",
+  foreign_host: "a Host that is neither an address nor localhost nor of --admin-hostnames (403)",
 } as const;
 export type AdminRefuseReason = keyof typeof ADMIN_REFUSE_REASONS;
 

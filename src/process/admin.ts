@@ -6,12 +6,26 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { GatewayError } from "../errors.js";
 import type { AdminRefuseReason } from "../metrics/catalog.js";
+import { ForeignRequest, refuseForeign } from "./admin-guard.js";
 
 /** An answer: an object becomes JSON; text is sent as it is. */
 export interface Answer {
   readonly status?: number;
   readonly body: object | string;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Another method than those of its path: the answer names them (RFC 9110 §15.5.6). */
+class BadMethod extends GatewayError {
+  readonly allow: string;
+
+  constructor(routes: readonly string[]) {
+    super("badMethod", `use ${routes.join(" or ")}`);
+    const methods = routes.map((route) => route.split(" ", 1)[0]!);
+    // GET brings HEAD with it.
+    this.allow = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
+  }
 }
 
 /** `name` is what stands in the place of `{name}`, decoded; empty where the route has none. */
@@ -24,6 +38,8 @@ export interface AdminLimits {
   readonly connections: number;
   /** For the head of a request. */
   readonly headSeconds: number;
+  /** Names under which it is reached, beside addresses and `localhost`. */
+  readonly hostnames: ReadonlySet<string>;
   readonly onRefused: (reason: AdminRefuseReason) => void;
 }
 
@@ -33,14 +49,14 @@ export function createAdmin(routes: Routes, limits: AdminLimits): Server {
   const server = createServer(options, (request, response) => {
     // Node goes on parsing what it had read when the connection ended; an answer to that, before one to an earlier request
     // of the pipeline, ends the process with an assertion (found by fuzzing).
-    if (!request.socket.destroyed && !request.socket.writableEnded) void respond(routes, request, response);
+    if (!request.socket.destroyed && !request.socket.writableEnded) void respond({ routes, limits, request, response });
   });
   // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests, and a stream of
   // lines may last for days and be quiet for hours: only a request's head is limited, dead peers are found by TCP.
   server.headersTimeout = limits.headSeconds * 1000;
   server.requestTimeout = 0;
   server.keepAliveTimeout = 75_000;
-  const refuse = (socket: Socket, reason: AdminRefuseReason): void => {
+  const refuse = (socket: Socket, reason: keyof typeof STATUS): void => {
     if (!socket.writable) {
       socket.destroy();
       return;
@@ -66,26 +82,35 @@ export function createAdmin(routes: Routes, limits: AdminLimits): Server {
   return server;
 }
 
-const STATUS: Readonly<Record<AdminRefuseReason, string>> = {
+const STATUS = {
   connections: "503 Service Unavailable\r\nRetry-After: 1",
   malformed: "400 Bad Request",
   head_too_big: "431 Request Header Fields Too Large",
   too_slow: "408 Request Timeout",
-};
+} as const satisfies Partial<Record<AdminRefuseReason, string>>;
 /** Node's codes for what its parser refuses; any other is a malformed request. */
-const FAULTS: Readonly<Record<string, AdminRefuseReason>> = {
+const FAULTS: Readonly<Record<string, keyof typeof STATUS>> = {
   HPE_HEADER_OVERFLOW: "head_too_big",
   ERR_HTTP_REQUEST_TIMEOUT: "too_slow",
 };
 
-async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+interface Exchange {
+  readonly routes: Routes;
+  readonly limits: AdminLimits;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+async function respond({ routes, limits, request, response }: Exchange): Promise<void> {
   try {
+    refuseForeign(request.headers, limits.hostnames);
     const { route, name } = find(routes, request);
     send(response, await route(request, name));
   } catch (error) {
+    if (error instanceof ForeignRequest) limits.onRefused(error.reason);
     if (response.destroyed || response.headersSent) return;
     if (error instanceof GatewayError) {
-      if (request.complete) send(response, { status: error.row.http, body: error.toJSON() });
+      if (request.complete) send(response, { status: error.row.http, body: error.toJSON(), headers: headersOf(error) });
       else await refuseHalfway(request, response, error);
     } else if (request.destroyed) {
       response.destroy();
@@ -99,7 +124,8 @@ function find(routes: Routes, request: IncomingMessage): { route: Route; name: s
   const path = (request.url ?? "/").split("?", 1)[0]!;
   const slash = path.lastIndexOf("/");
   const pattern = `${path.slice(0, slash)}/{name}`;
-  const method = request.method ?? "";
+  // Node leaves the body of the answer to HEAD away.
+  const method = request.method === "HEAD" ? "GET" : (request.method ?? "");
   const exact = routes[`${method} ${path}`];
   if (exact) return { route: exact, name: "" };
   const named = routes[`${method} ${pattern}`];
@@ -107,8 +133,11 @@ function find(routes: Routes, request: IncomingMessage): { route: Route; name: s
   const methods = Object.keys(routes).filter((key) => key.endsWith(` ${path}`) || key.endsWith(` ${pattern}`));
   if (methods.length === 0)
     throw new GatewayError("notFound", `no such path; there are ${Object.keys(routes).join(", ")}`);
-  throw new GatewayError("badMethod", `use ${methods.join(" or ")}`);
+  throw new BadMethod(methods);
 }
+
+const headersOf = (error: GatewayError): Readonly<Record<string, string>> =>
+  error instanceof BadMethod ? { Allow: error.allow } : {};
 
 function decode(text: string): string {
   try {
@@ -128,6 +157,7 @@ const LINGER_MS = 5000;
 async function refuseHalfway(request: IncomingMessage, response: ServerResponse, error: GatewayError): Promise<void> {
   const payload = `${JSON.stringify(error.toJSON())}\n`;
   response.writeHead(error.row.http, {
+    ...headersOf(error),
     "Content-Type": "application/json",
     "Content-Length": Buffer.byteLength(payload),
     Connection: "close",
@@ -150,9 +180,10 @@ async function refuseHalfway(request: IncomingMessage, response: ServerResponse,
   response.end();
 }
 
-function send(response: ServerResponse, { status = 200, body, contentType }: Answer): void {
+function send(response: ServerResponse, { status = 200, body, contentType, headers }: Answer): void {
   const payload = typeof body === "string" ? body : `${JSON.stringify(body)}\n`;
   response.writeHead(status, {
+    ...headers,
     "Content-Type": contentType ?? (typeof body === "string" ? "text/plain; charset=utf-8" : "application/json"),
     "Content-Length": Buffer.byteLength(payload),
   });

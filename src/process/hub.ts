@@ -27,6 +27,7 @@ import { UWS_VERSION, VERSION } from "../platform.js";
 import { type HubPort, PublishApi } from "../publish/api.js";
 import { TopicRules } from "../topics/rules.js";
 import { createAdmin, type Routes } from "./admin.js";
+import { adminHostnames } from "./admin-guard.js";
 import { CannotStart, type Running, runChild } from "./child.js";
 import { Departures } from "./departures.js";
 import { looks } from "./looks.js";
@@ -179,6 +180,7 @@ async function start(given: StartHub): Promise<Running> {
   const admin = createAdmin(routes, {
     connections: config.adminConnections,
     headSeconds: config.adminHeadSeconds,
+    hostnames: adminHostnames(config.adminHostnames),
     onRefused: (reason: AdminRefuseReason) => adminRefused.set(reason, adminRefused.get(reason)! + 1),
   });
   await acceptor.listen();

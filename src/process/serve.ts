@@ -38,6 +38,10 @@ function sayWhatFits(config: ServeConfig, plan: Plan, first: FirstCeiling | unde
   if (most < config.connections) {
     log("warn", `room for ${most} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
   }
+  if (!config.adminHost.startsWith("127.")) {
+    const who = config.adminHost === "0.0.0.0" ? "whoever reaches this machine" : "whoever reaches that address";
+    log("warn", `--admin-host ${config.adminHost} is not loopback: ${who} may publish, restart and read everything`);
+  }
   if (!first) return;
   const { limit, connections } = first;
   const short = connections < config.connections;

@@ -11,6 +11,7 @@ import { returnRate } from "../admission/budget.js";
 import { Outlook } from "../admission/outlook.js";
 import { monotonicMs } from "../clock.js";
 import { topicMemoryBytes } from "../config/capacity.js";
+import { advisedHeartbeatMs } from "../config/idle.js";
 import { Link } from "../hub/link.js";
 import {
   ADDRESSES_A_FRAME,
@@ -95,9 +96,10 @@ async function start(given: StartWorker): Promise<Running> {
   await welcomed;
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
   const outlook = new Outlook();
+  const heartbeatMs = advisedHeartbeatMs(config.idleTimeoutSeconds);
   const ticking = everySecond(admission, () => {
     count(link, topics, listener, sessions);
-    foretell(outlook, admission, sessions);
+    foretell({ outlook, admission, sessions, heartbeatMs });
   });
   const ownDescriptors = openDescriptors();
   const reporting = reportAddresses(link, admission);
@@ -238,10 +240,17 @@ function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
   }, EVERY_MS);
 }
 
-/** Clients learn early how to come back if this process dies without a word. */
-function foretell(outlook: Outlook, admission: Admission, sessions: Sessions): void {
+interface Foretelling {
+  readonly outlook: Outlook;
+  readonly admission: Admission;
+  readonly sessions: Sessions;
+  readonly heartbeatMs: number | undefined;
+}
+
+/** Clients learn early how to come back if this process dies without a word; where they are many, how seldom to ask too. */
+function foretell({ outlook, admission, sessions, heartbeatMs }: Foretelling): void {
   const isNews = outlook.look(admission.windowMs, monotonicMs());
-  sessions.greeting = outlook.windowMs === undefined ? undefined : retryEvent(outlook.windowMs);
+  sessions.greeting = outlook.windowMs === undefined ? undefined : retryEvent(outlook.windowMs, heartbeatMs);
   if (isNews && sessions.greeting) void sessions.tellAll(sessions.greeting);
 }
 

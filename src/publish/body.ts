@@ -25,8 +25,9 @@ const BRACKET = 0x5b;
 
 /** Throws where the body cannot be read at all. */
 export function kindOfBody(headers: IncomingHttpHeaders): "json" | "lines" {
-  const encoding = headers["content-encoding"] ?? "identity";
-  if (encoding !== "identity") {
+  const encoding = headers["content-encoding"] ?? "";
+  // RFC 9110 §8.4.1: a list, in any case; `identity` is no encoding.
+  if (!encoding.split(",").every((name) => /^\s*(?:identity)?\s*$/i.test(name))) {
     throw new GatewayError(UNSUPPORTED_TYPE, `content encoding ${JSON.stringify(encoding)}: send it uncompressed`);
   }
   const type = (headers["content-type"] ?? "").split(";", 1)[0]!.trim().toLowerCase();

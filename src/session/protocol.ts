@@ -158,9 +158,9 @@ export function errorReply(error: GatewayError, reqtype?: string, id?: RequestId
   return reply({ ...error.toJSON(), reqtype, id, topic });
 }
 
-/** Said early: the window for the random wait of a client whose connection ends without a word. */
-export function retryEvent(windowMs: number): Buffer {
-  return reply({ event: "retry", reconnect: { afterMs: [0, windowMs] } });
+/** Said early: the window for the random wait of a client whose connection ends without a word, and how seldom heartbeats do. */
+export function retryEvent(windowMs: number, heartbeatMs?: number): Buffer {
+  return reply({ event: "retry", reconnect: { afterMs: [0, windowMs] }, heartbeatMs });
 }
 
 /** Sent before a close that the client could not foresee; `afterMs` is the window for its random wait. */

@@ -7,32 +7,28 @@
 
 import type { Held } from "../admission/addresses.js";
 import type { Admission, Slot } from "../admission/admission.js";
+import { type ClientAddress, clientAddress, TrustedProxies } from "../admission/client-address.js";
 import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
-import type { Wish } from "../session/protocol.js";
+import { ADDRESS_PATH, HEALTH_PATH, WEBSOCKET_PATH } from "../session/paths.js";
+import { SUBPROTOCOL, type Wish } from "../session/protocol.js";
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
 import { loadPages } from "./pages.js";
+import { headerLines, type PlainAnswer, preflight, READ_METHODS, write } from "./plain.js";
+import { type Forwarded, publicAddress } from "./public-address.js";
 import { decideUpgrade, refusePlain } from "./upgrade.js";
 
 /** Longest message that uWebSockets takes before it cuts the connection itself; our own limit answers with 1009. */
 const NATIVE_MAX_PAYLOAD_BYTES = 8192;
-const STATUS: Readonly<Record<number, string>> = {
-  200: "200 OK",
-  204: "204 No Content",
-  400: "400 Bad Request",
-  404: "404 Not Found",
-  405: "405 Method Not Allowed",
-  426: "426 Upgrade Required",
-  429: "429 Too Many Requests",
-  503: "503 Service Unavailable",
-};
+const ALIVE = JSON.stringify({ status: "alive" });
+/** A ticket in it is for one client. */
+const NOT_KEPT = { "Cache-Control": "no-store" };
 
 interface UserData {
   readonly held?: Held;
@@ -41,7 +37,7 @@ const NO_USER_DATA: UserData = Object.freeze({});
 
 export type ServerConfig = Pick<
   ServeConfig,
-  "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "dev"
+  "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "trustedProxies" | "dev"
 >;
 
 export class Server {
@@ -50,6 +46,7 @@ export class Server {
   #opening: readonly Wish[] = [];
   /** Plain HTTP answers whose connections have not reported their end yet. */
   #answered = 0;
+  readonly #proxies: TrustedProxies;
 
   constructor(
     private readonly app: TemplatedApp,
@@ -59,6 +56,7 @@ export class Server {
     private readonly topicEmptied: (topic: string) => void,
     private readonly config: ServerConfig,
   ) {
+    this.#proxies = new TrustedProxies(config.trustedProxies);
     this.#routes();
   }
 
@@ -88,17 +86,31 @@ export class Server {
     });
     this.app.any(WEBSOCKET_PATH, (res, req) => {
       const request = { upgrade: req.getHeader("upgrade"), method: req.getMethod() };
-      this.#refuse(res, this.#closedDoor ?? refusePlain(request));
+      this.#refuse(res, req, this.#closedDoor ?? refusePlain(request));
     });
-    this.app.get(ADDRESS_PATH, (res, req) => this.#address(res, req));
-    this.app.options(ADDRESS_PATH, (res) => this.#answer(res, 204, "", { "Access-Control-Allow-Methods": "GET" }));
+    this.#read(ADDRESS_PATH, (res, req) => this.#address(res, req));
+    // For load balancers that cannot reach the private port: this worker runs, and no more.
+    this.#read(HEALTH_PATH, () => ({ status: 200, body: ALIVE, headers: NOT_KEPT }));
     for (const { path, contentType, body } of loadPages(this.config.dev)) {
-      this.app.get(path, (res) =>
-        this.#answer(res, 200, body, { "Content-Type": contentType, "Cache-Control": "no-cache" }),
-      );
+      const headers = { "Content-Type": contentType, "Cache-Control": "no-cache" };
+      this.#read(path, () => ({ status: 200, body, headers }));
     }
-    this.app.any("/*", (res) => this.#refuse(res, { reason: "not_found", error: new GatewayError("notFound") }));
+    const notFound: Refusal = { reason: "not_found", error: new GatewayError("notFound") };
+    this.app.any("/*", (res, req) => this.#refuse(res, req, notFound));
     this.app.filter((_res, change) => this.#filter(Number(change)));
+  }
+
+  /** A path that is read: GET, HEAD and a browser's preflight; any other method is told so. */
+  #read(path: string, answer: (res: HttpResponse, req: HttpRequest) => PlainAnswer): void {
+    const read = (res: HttpResponse, req: HttpRequest): void => this.#answer(res, req, answer(res, req));
+    this.app.get(path, read);
+    this.app.head(path, read);
+    this.app.options(path, (res, req) =>
+      this.#answer(res, req, preflight(headerLines(req, "access-control-request-headers"))),
+    );
+    const error = new GatewayError("badMethod", `use GET ${path}`);
+    const refusal: Refusal = { reason: "bad_method", error, headers: { Allow: READ_METHODS } };
+    this.app.any(path, (res, req) => this.#refuse(res, req, refusal));
   }
 
   /** +1 for every accepted connection, −1 for one that ends without having been upgraded. */
@@ -126,19 +138,21 @@ export class Server {
       let refusal = this.#closedDoor;
       if (!refusal && admission.isCrowded) refusal = admission.crowded(req.getQuery("ticket"), monotonicMs());
       if (refusal) {
-        this.#refuse(res, refusal);
+        this.#refuse(res, req, refusal);
         return;
       }
-      const protocols = req.getHeader("sec-websocket-protocol");
+      let protocols = req.getHeader("sec-websocket-protocol");
+      // Seldom, and 2 µs: more may stand on further lines.
+      if (protocols !== "" && protocols !== SUBPROTOCOL) protocols = headerLines(req, "sec-websocket-protocol");
       const handshake = { version: req.getHeader("sec-websocket-version"), protocols, topics: req.getQuery("topics") };
       const decision = decideUpgrade(handshake, this.config.maxTopicsPerConnection);
       if ("reason" in decision) {
-        this.#refuse(res, decision);
+        this.#refuse(res, req, decision);
         return;
       }
-      const userData = this.#userData(res);
+      const userData = this.#userData(res, req);
       if (!userData) {
-        this.#refuse(res, refuseAddress(Math.random()));
+        this.#refuse(res, req, refuseAddress(Math.random()));
         return;
       }
       this.#opening = decision.topics;
@@ -153,11 +167,16 @@ export class Server {
   }
 
   /** What the connection carries; undefined when its address is at its limit. */
-  #userData(res: HttpResponse): UserData | undefined {
+  #userData(res: HttpResponse, req: HttpRequest): UserData | undefined {
     const { addresses } = this.admission;
     if (!addresses) return NO_USER_DATA;
-    const held = addresses.enter(Buffer.from(res.getRemoteAddressAsText()).toString("latin1"));
+    const held = addresses.enter(this.#client(res, req).address);
     return held && { held };
+  }
+
+  #client(res: HttpResponse, req: HttpRequest): ClientAddress {
+    const peer = Buffer.from(res.getRemoteAddressAsText()).toString("latin1");
+    return clientAddress(peer, () => headerLines(req, "x-forwarded-for"), this.#proxies);
   }
 
   #subscription(topic: ArrayBuffer, now: number, before: number): void {
@@ -175,46 +194,43 @@ export class Server {
   }
 
   /** The address of the WebSocket, for clients that ask before they connect, and in a crowd when to use it. */
-  #address(res: HttpResponse, req: HttpRequest): void {
-    const host = req.getHeader("host");
-    const named = /^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/.test(host);
-    if (this.config.publicUrl === "" && !named) {
-      const error = new GatewayError("badRequest", "the Host header is no host name");
-      this.#answer(res, 400, JSON.stringify(error));
-      return;
+  #address(res: HttpResponse, req: HttpRequest): PlainAnswer {
+    const answer = (body: object): PlainAnswer => ({ status: 200, body: JSON.stringify(body), headers: NOT_KEPT });
+    let data: string;
+    try {
+      const forwarded = this.#proxies.isEmpty || !this.#client(res, req).viaProxy ? undefined : forwardedBy(req);
+      data = publicAddress({ host: req.getHeader("host"), forwarded }, this.config.publicUrl);
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error;
+      this.#count("bad_host");
+      return { status: error.row.http, body: JSON.stringify(error) };
     }
-    const data = this.config.publicUrl === "" ? `ws://${host}${WEBSOCKET_PATH}` : this.config.publicUrl;
     const closed = this.#closedDoor;
-    if (closed) {
-      // Not refused: the original front end takes any answer but this one for the end.
-      this.#answer(res, 200, JSON.stringify({ data, afterMs: retryAfterMs(closed) }));
-      return;
-    }
+    // Not refused: the original front end takes any answer but this one for the end.
+    if (closed) return answer({ data, afterMs: retryAfterMs(closed) });
     const slot = this.admission.slot(monotonicMs());
-    this.#answer(res, 200, JSON.stringify(slot ? inSlot(data, slot) : { data }));
+    return answer(slot ? inSlot(data, slot) : { data });
   }
 
-  #refuse(res: HttpResponse, { reason, error, headers }: Refusal): void {
+  #refuse(res: HttpResponse, req: HttpRequest, { reason, error, headers }: Refusal): void {
     this.#count(reason);
-    this.#answer(res, error.row.http, JSON.stringify(error), headers);
+    this.#answer(res, req, { status: error.row.http, body: JSON.stringify(error), headers });
   }
 
   #count(reason: RefuseReason): void {
     counters[SLOT[`refused_${reason}`]]! += 1;
   }
 
-  #answer(res: HttpResponse, status: number, body: string, headers: Readonly<Record<string, string>> = {}): void {
+  #answer(res: HttpResponse, req: HttpRequest, answer: PlainAnswer): void {
     this.#answered += 1;
     this.#boundAnswered();
-    res.cork(() => {
-      res.writeStatus(STATUS[status] ?? String(status));
-      // Read by pages of other origins too: the original front end is served elsewhere.
-      res.writeHeader("Access-Control-Allow-Origin", "*");
-      if (body !== "" && headers["Content-Type"] === undefined) res.writeHeader("Content-Type", "application/json");
-      for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-      res.end(body, true);
-    });
+    write(res, answer, req.getMethod() === "head");
   }
+}
+
+function forwardedBy(req: HttpRequest): Forwarded {
+  const header = (name: string): string => headerLines(req, `x-forwarded-${name}`);
+  return { proto: header("proto"), host: header("host"), prefix: header("prefix") };
 }
 
 /** The address with a ticket in it, so that a front end that knows nothing of slots carries it too. */

@@ -21,12 +21,16 @@ export interface Accepted {
   readonly protocol: string;
 }
 
+/** Goes with every 426 (RFC 9110 §15.5.22). */
+const UPGRADE = { Upgrade: "websocket" } as const;
+
 const NO_TOPICS: readonly Wish[] = [];
 
 /** A handshake that uWebSockets recognised as one. */
 export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted | Refusal {
   if (handshake.version !== "13") {
-    return { reason: "bad_version", error: new GatewayError("badVersion"), headers: { "Sec-WebSocket-Version": "13" } };
+    const headers = { ...UPGRADE, "Sec-WebSocket-Version": "13" };
+    return { reason: "bad_version", error: new GatewayError("badVersion"), headers };
   }
   const offered = handshake.protocols.split(",", 16).map((name) => name.trim());
   const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : "";
@@ -46,7 +50,7 @@ export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted
 /** Plain HTTP on the WebSocket path: no upgrade asked for, or a handshake that is not one. */
 export function refusePlain(request: { upgrade: string; method: string }): Refusal {
   if (request.upgrade.toLowerCase() !== "websocket") {
-    return { reason: "not_upgrade", error: new GatewayError("upgradeRequired"), headers: { Upgrade: "websocket" } };
+    return { reason: "not_upgrade", error: new GatewayError("upgradeRequired"), headers: UPGRADE };
   }
   const detail =
     request.method === "get"

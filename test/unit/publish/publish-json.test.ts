@@ -194,7 +194,13 @@ describe("content types", () => {
       assert.equal((await setUp().publish(message, { "content-type": type })).kind, "ok");
     });
   }
+  for (const encoding of ["identity", "Identity", "IDENTITY, identity", " ", ""]) {
+    it(`takes content encoding ${JSON.stringify(encoding)} for none`, async () => {
+      assert.equal((await setUp().publish(message, { "content-encoding": encoding })).kind, "ok");
+    });
+  }
   for (const headers of [
+    { "content-encoding": "identity, gzip" },
     { "content-type": "application/xml" },
     { "content-type": "multipart/form-data; boundary=x" },
     { "content-encoding": "gzip" },

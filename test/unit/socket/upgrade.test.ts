@@ -26,6 +26,19 @@ it("refuses by what is wrong first: version, topics", () => {
   assert.equal(decide({ version: "8", topics: "a b" }), "bad_version");
 });
 
+it("names what it upgrades to with every 426", () => {
+  for (const refusal of [
+    decideUpgrade({ ...handshake, version: "8" }, 3),
+    decideUpgrade({ ...handshake, version: "" }, 3),
+    refusePlain({ upgrade: "", method: "get" }),
+    refusePlain({ upgrade: "h2c", method: "head" }),
+  ]) {
+    assert.ok("reason" in refusal);
+    assert.equal(refusal.error.row.http, 426);
+    assert.equal(refusal.headers?.Upgrade, "websocket");
+  }
+});
+
 it("tells plain HTTP from a broken handshake", () => {
   assert.equal(refusePlain({ upgrade: "", method: "get" }).reason, "not_upgrade");
   assert.equal(refusePlain({ upgrade: "h2c", method: "get" }).reason, "not_upgrade");

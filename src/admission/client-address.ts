@@ -1,0 +1,77 @@
+/**
+ * Who a client is, and who is believed about it: the peer of its TCP connection, or where that is a proxy named in
+ * --trusted-proxies the address that the proxy gives in X-Forwarded-For. The one place that decides it; whatever limits or
+ * logs an address asks here. Pure: texts in, texts out. Runs in workers, once a handshake, and in the command line, which
+ * checks the option.
+ */
+import { BlockList, isIP, isIPv4 } from "node:net";
+
+export interface ClientAddress {
+  readonly address: string;
+  /** The peer is a trusted proxy: what its X-Forwarded-… headers say holds. */
+  readonly viaProxy: boolean;
+}
+
+/** Addresses and networks: `127.0.0.1, 10.0.0.0/8, fd00::/8`. */
+export class TrustedProxies {
+  readonly isEmpty: boolean;
+  readonly #list = new BlockList();
+
+  /** Throws where `list` is none (isProxyList). */
+  constructor(list: string) {
+    const entries = entriesOf(list);
+    this.isEmpty = entries.length === 0;
+    for (const entry of entries) {
+      const network = networkOf(entry);
+      if (!network) throw new Error(`not an address or network: ${entry}`);
+      this.#list.addSubnet(network.address, network.bits, isIPv4(network.address) ? "ipv4" : "ipv6");
+    }
+  }
+
+  trusts(address: string): boolean {
+    const family = isIP(address);
+    return family !== 0 && this.#list.check(address, family === 4 ? "ipv4" : "ipv6");
+  }
+}
+
+export const isProxyList = (list: string): boolean =>
+  entriesOf(list).length > 0 && entriesOf(list).every((entry) => networkOf(entry) !== undefined);
+
+const entriesOf = (list: string): string[] => (list.trim() === "" ? [] : list.split(",").map((entry) => entry.trim()));
+
+function networkOf(entry: string): { address: string; bits: number } | undefined {
+  const [address = "", mask, more] = entry.split("/");
+  const most = { 4: 32, 6: 128 }[isIP(address)];
+  if (most === undefined || more !== undefined) return undefined;
+  if (mask === undefined) return { address, bits: most };
+  const bits = /^\d{1,3}$/.test(mask) ? Number(mask) : Number.NaN;
+  return bits <= most ? { address, bits } : undefined;
+}
+
+/**
+ * The client of a connection. `forwardedFor` is asked only where the peer is trusted: all lines of X-Forwarded-For, joined
+ * by commas. It is read from its end, where the nearest proxy wrote, and as far as each writer is trusted: what stands
+ * before that the client may have sent itself.
+ */
+export function clientAddress(peer: string, forwardedFor: () => string, proxies: TrustedProxies): ClientAddress {
+  if (proxies.isEmpty || !proxies.trusts(peer)) return { address: peer, viaProxy: false };
+  let address = peer;
+  const hops = forwardedFor().split(",");
+  for (let hop = hops.pop(); hop !== undefined && proxies.trusts(address); hop = hops.pop()) {
+    const known = addressOf(hop);
+    // "unknown" or worse: nobody beyond this proxy is known.
+    if (known === undefined) break;
+    address = known;
+  }
+  return { address, viaProxy: true };
+}
+
+/** One entry, in the one form that each address has: some proxies add a port, and IPv6 may wrap IPv4. */
+function addressOf(entry: string): string | undefined {
+  const text = entry.trim();
+  const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? text.replace(/^([\d.]+):\d+$/, "$1");
+  const wrapped = /^::ffff:([\d.]+)$/i.exec(bare)?.[1] ?? bare;
+  if (isIPv4(wrapped)) return wrapped;
+  if (isIP(wrapped) !== 6 || wrapped.includes("%")) return undefined;
+  return new URL(`http://[${wrapped}]`).hostname.slice(1, -1);
+}

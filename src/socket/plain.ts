@@ -1,0 +1,84 @@
+/**
+ * Plain HTTP on the public port: how an answer is written, and what the headers of a request say. Worker only; which path
+ * answers what is server.ts's. Every plain answer closes its connection, because this port is for WebSockets; after HEAD
+ * and 204 uWebSockets leaves that to the client, or to its own 10 s.
+ */
+import type { HttpRequest, HttpResponse } from "./native.js";
+
+const STATUS: Readonly<Record<number, string>> = {
+  200: "200 OK",
+  204: "204 No Content",
+  400: "400 Bad Request",
+  404: "404 Not Found",
+  405: "405 Method Not Allowed",
+  426: "426 Upgrade Required",
+  429: "429 Too Many Requests",
+  503: "503 Service Unavailable",
+};
+
+type Headers = Readonly<Record<string, string>>;
+
+export interface PlainAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly headers?: Headers | undefined;
+}
+
+/** The methods of a path that answers GET, for `Allow`. */
+export const READ_METHODS = "GET, HEAD, OPTIONS";
+
+/** How long a browser may keep the answer to a preflight. */
+const PREFLIGHT_SECONDS = "7200";
+
+/** To HEAD the same head without the body (RFC 9110 §9.3.2). */
+export function write(res: HttpResponse, { status, body, headers = {} }: PlainAnswer, isHead: boolean): void {
+  res.cork(() => {
+    res.writeStatus(STATUS[status] ?? String(status));
+    // Read by pages of other origins too: the original front end is served elsewhere.
+    res.writeHeader("Access-Control-Allow-Origin", "*");
+    if (body !== "" && headers["Content-Type"] === undefined) res.writeHeader("Content-Type", "application/json");
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+    if (status === 204) {
+      // No Content-Length either (§8.6), which `end` would write.
+      res.writeHeader("Connection", "close");
+      res.endWithoutBody();
+    } else if (isHead && body !== "") {
+      res.writeHeader("Connection", "close");
+      // `tryEnd` writes the length of a body that never comes, and `end` that this was all; `endWithoutBody` with a length
+      // leaves the response unfinished in this binary.
+      const [, isOver] = res.tryEnd("", Buffer.byteLength(body));
+      if (!isOver) res.end();
+    } else {
+      res.end(body, true);
+    }
+  });
+}
+
+/**
+ * The answer to a CORS preflight: whatever ordinary headers a page's HTTP library adds are allowed, each by its name, since
+ * `*` does not cover Authorization (the Fetch standard, §3.3.5). None of them changes our answer.
+ */
+export function preflight(requestedHeaders: string): PlainAnswer {
+  const names = requestedHeaders.split(",").map((name) => name.trim());
+  const allowed = names.filter((name) => /^[\w!#$%&'*+.^`|~-]{1,128}$/.test(name));
+  return {
+    status: 204,
+    body: "",
+    headers: {
+      Allow: READ_METHODS,
+      "Access-Control-Allow-Methods": "GET, HEAD",
+      ...(allowed.length > 0 && { "Access-Control-Allow-Headers": allowed.join(", ") }),
+      "Access-Control-Max-Age": PREFLIGHT_SECONDS,
+      Vary: "Access-Control-Request-Headers",
+    },
+  };
+}
+
+/** All lines of a header, joined as RFC 9110 §5.3 has it; `getHeader` knows the first alone. `name` in lower case. */
+export function headerLines(req: HttpRequest, name: string): string {
+  const lines: string[] = [];
+  req.forEach((key, value) => {
+    if (key === name) lines.push(value);
+  });
+  return lines.join(", ");
+}

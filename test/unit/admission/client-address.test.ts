@@ -1,0 +1,74 @@
+/** Who a client is, behind proxies that are trusted and behind others. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { clientAddress, isProxyList, TrustedProxies } from "../../../src/admission/client-address.js";
+
+const PROXIES = new TrustedProxies("127.0.0.1, 10.0.0.0/8 ,fd00::/8");
+const client = (peer: string, forwardedFor: string, proxies = PROXIES): string => {
+  const { address, viaProxy } = clientAddress(peer, () => forwardedFor, proxies);
+  return `${address}${viaProxy ? " via proxy" : ""}`;
+};
+
+describe("the address of a client", () => {
+  for (const [peer, forwardedFor, wanted, why] of [
+    ["192.0.2.1", "", "192.0.2.1", "no proxy"],
+    ["192.0.2.1", "203.0.113.9", "192.0.2.1", "anybody may claim to be forwarded"],
+    ["127.0.0.2", "203.0.113.9", "127.0.0.2", "one address is not its network"],
+    ["127.0.0.1", "203.0.113.9", "203.0.113.9 via proxy", "one proxy"],
+    ["10.9.9.9", "203.0.113.9, 10.1.1.1", "203.0.113.9 via proxy", "two proxies"],
+    ["127.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9 via proxy", "what the client sent itself stands before"],
+    ["127.0.0.1", "10.5.5.5, 203.0.113.9", "203.0.113.9 via proxy", "a client that claims to be a proxy"],
+    ["127.0.0.1", "", "127.0.0.1 via proxy", "a proxy that does not say"],
+    ["127.0.0.1", "unknown", "127.0.0.1 via proxy", "or does not know"],
+    ["127.0.0.1", "203.0.113.9, unknown", "127.0.0.1 via proxy", "nor believes the one before"],
+    ["127.0.0.1", "203.0.113.9,, ", "127.0.0.1 via proxy", "empty entries"],
+    ["10.1.1.1", "10.2.2.2, 10.3.3.3", "10.2.2.2 via proxy", "a client in a trusted network"],
+    ["127.0.0.1", "203.0.113.9:4711", "203.0.113.9 via proxy", "with a port"],
+    ["127.0.0.1", "[2001:DB8:0::0:9]:4711", "2001:db8::9 via proxy", "IPv6 has one form"],
+    ["127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9 via proxy", "IPv4 within IPv6"],
+    ["127.0.0.1", "203.0.113.9, fd00::7", "203.0.113.9 via proxy", "a proxy with IPv6"],
+    ["127.0.0.1", "203.0.113.999", "127.0.0.1 via proxy", "no address"],
+  ] as const) {
+    it(why, () => assert.equal(client(peer, forwardedFor), wanted));
+  }
+
+  it("is the peer where no proxy is trusted, and the headers are not even read", () => {
+    const none = new TrustedProxies("");
+    assert.ok(none.isEmpty);
+    const { address, viaProxy } = clientAddress("127.0.0.1", () => assert.fail("read"), none);
+    assert.deepEqual([address, viaProxy], ["127.0.0.1", false]);
+  });
+
+  it("cannot be chosen by a client, whatever it sends before its proxy's entry", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 60 }), (sent) => {
+        assert.equal(client("127.0.0.1", `${sent}, 203.0.113.9`), "203.0.113.9 via proxy");
+      }),
+    );
+  });
+});
+
+it("--trusted-proxies takes addresses and networks, and nothing else", () => {
+  for (const list of ["127.0.0.1", "10.0.0.0/8", "10.1.2.3/8,::1", "fd00::/8 , 192.168.1.1/32", "0.0.0.0/0"]) {
+    assert.ok(isProxyList(list), list);
+    assert.ok(!new TrustedProxies(list).isEmpty);
+  }
+  for (const list of [
+    "",
+    " ",
+    "localhost",
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10.0.0.0/8/8",
+    "10.0.0",
+    "::1/129",
+    "a,b",
+    "1.2.3.4,",
+    "1.2.3.4/-1",
+  ]) {
+    assert.ok(!isProxyList(list), list);
+  }
+  const wide = new TrustedProxies("10.1.2.3/8");
+  assert.deepEqual([wide.trusts("10.200.0.1"), wide.trusts("11.0.0.1"), wide.trusts("nonsense")], [true, false, false]);
+});
