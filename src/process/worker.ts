@@ -104,6 +104,8 @@ async function start(given: StartWorker): Promise<Running> {
   const ownDescriptors = openDescriptors();
   const reporting = reportAddresses(link, admission);
   let orphaned = given.farewell;
+  // Before the banner: who reads it may ask /readyz at once, and the hub knows only what it was told that listens.
+  count(link, topics, listener, sessions);
   tell({ type: "ready" });
 
   return {

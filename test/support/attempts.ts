@@ -17,13 +17,16 @@ const SILENCE_MS = 8000;
 
 export interface AttemptFrom {
   readonly localAddress?: string;
+  /** Further header lines. */
+  readonly lines?: readonly string[];
   /** Called when the connection ends, after an upgrade. */
   readonly onEnd?: () => void;
 }
 
-export function attempt(port: number, { localAddress, onEnd }: AttemptFrom = {}): Promise<Attempt> {
+export function attempt(port: number, { localAddress, lines = [], onEnd }: AttemptFrom = {}): Promise<Attempt> {
   const beganMs = performance.now();
   const socket = connect({ port, host: "127.0.0.1", ...(localAddress && { localAddress }) });
+  const handshake = HANDSHAKE.replace("\r\n\r\n", `\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`);
   let text = "";
   return new Promise((resolve) => {
     const done = (outcome: string): void => {
@@ -32,7 +35,7 @@ export function attempt(port: number, { localAddress, onEnd }: AttemptFrom = {})
       resolve({ beganMs, endedMs: performance.now(), outcome, retryAfter, end: () => socket.destroy() });
     };
     const timer = setTimeout(() => done("silence"), SILENCE_MS);
-    socket.on("connect", () => socket.write(HANDSHAKE));
+    socket.on("connect", () => socket.write(handshake));
     socket.on("data", (chunk: Buffer) => {
       text += chunk.toString("latin1");
       if (text.includes("\r\n\r\n")) done(text.slice(9, 12));

@@ -1,0 +1,101 @@
+/**
+ * A gateway at the other end of a slow Ethernet link: two network namespaces, a veth pair between them, and `tc tbf` on the way to
+ * the gateway, so that a request of more than one segment arrives in pieces, as from any real client and never on loopback.
+ * The test's process enters the one namespace for good; the gateway, in the other, is ended by handle.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { readlinkSync } from "node:fs";
+import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
+import { CLI, Run } from "./gateway.js";
+import { missing } from "./no-skips.js";
+import { until } from "./wait.js";
+
+const GATEWAY = "10.200.0.1";
+const CLIENT = "10.200.0.2";
+/** A segment of 1,514 bytes takes 47 ms. */
+const SHAPE = ["rate", "256kbit", "burst", "1600", "latency", "5s"];
+/** Waits for its end of the pair. */
+const FAR_END = `ip link set lo up
+until ip link show gate >/dev/null 2>&1; do sleep 0.05; done
+ip address add ${GATEWAY}/24 dev gate && ip link set gate up && exec "$0" "$@"`;
+
+const PATH = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
+
+/** False, or why there can be no such link here. */
+export function noLink(): string | false {
+  if (process.geteuid?.() !== 0) return "needs root, for network namespaces";
+  const why = missing("ip", "tc", "unshare");
+  if (why !== false) return why;
+  try {
+    enterNewNamespace();
+    return false;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+export class FarGateway implements AsyncDisposable {
+  private constructor(
+    private readonly run: Run,
+    readonly port: number,
+    private readonly adminPort: number,
+  ) {}
+
+  /** After noLink() has said false. */
+  static async start(...args: readonly string[]): Promise<FarGateway> {
+    const serve = ["serve", "--host", GATEWAY, "--port", "0", "--admin-host", GATEWAY, "--admin-port", "0"];
+    const command = ["--net", "sh", "-c", FAR_END, process.execPath, CLI, ...serve, "--connections", "100", ...args];
+    const env = { ...process.env, PATH };
+    const run = new Run(spawn("unshare", command, { env, stdio: ["ignore", "pipe", "pipe"] }));
+    try {
+      const { pid } = run.process;
+      const here = readlinkSync("/proc/self/ns/net");
+      await until(
+        "its namespace",
+        () => readlinkSync(`/proc/${pid!}/ns/net`),
+        (there) => there !== here,
+      );
+      call("ip", "link", "add", "dial", "type", "veth", "peer", "name", "gate", "netns", String(pid));
+      call("ip", "address", "add", `${CLIENT}/24`, "dev", "dial");
+      call("ip", "link", "set", "dial", "up");
+      call("tc", "qdisc", "add", "dev", "dial", "root", "tbf", ...SHAPE);
+      const ports = /ws:\/\/[^:]+:(\d+)[\s\S]*private\s+http:\/\/[^:]+:(\d+)/;
+      const found = await until(
+        "the banner",
+        () => ports.exec(run.stdout),
+        (match) => match !== null,
+        30_000,
+      );
+      const gateway = new FarGateway(run, Number(found![1]), Number(found![2]));
+      await until(
+        "it is ready",
+        async () => (await gateway.admin("/readyz")).status,
+        (status) => status === 200,
+      );
+      return gateway;
+    } catch (error) {
+      run.process.kill("SIGTERM");
+      throw new Error(`${String(error)}\n${run.stderr}`);
+    }
+  }
+
+  /** Its WebSocket's address, with a query that makes it so many bytes long. */
+  url(bytes: number): string {
+    const start = `ws://${GATEWAY}:${this.port}/ws?token=`;
+    return start + "x".repeat(bytes - start.length);
+  }
+
+  admin(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(`http://${GATEWAY}:${this.adminPort}${path}`, init);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.run.process.kill("SIGTERM");
+    await this.run.ended;
+  }
+}
+
+function call(program: string, ...args: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, args, { env: { PATH }, encoding: "utf8", timeout: 10_000 });
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stderr}`);
+}
