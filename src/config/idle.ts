@@ -6,13 +6,13 @@
 import type { SERVE_OPTIONS } from "./options.js";
 import type { Resolved } from "./resolve.js";
 
-/** uWebSockets pings so long before it would close, from 32 s on (it looks every 4 s). */
-const PING_BEFORE_SECONDS = 16;
 const BEHIND_PROXY_SECONDS = 60;
-/** A client finds out by its heartbeat that the gateway is gone: it should not have to wait longer than this. */
-const MAX_HEARTBEAT_SECONDS = 100;
-/** What clients do unadvised. */
-const USUAL_HEARTBEAT_SECONDS = 25;
+/**
+ * A client finds out by its heartbeat that the gateway is gone, and should not have to wait longer than this. A heartbeat
+ * costs a worker more than twice what a ping does (load/results, idle-cost), so clients are not asked for more of them to
+ * spare pings; at the usual timeout it comes before the ping, which goes after 104 s, and spares it.
+ */
+const HEARTBEAT_SECONDS = 100;
 
 type ServeOptions = typeof SERVE_OPTIONS;
 
@@ -23,10 +23,9 @@ export function withIdleTimeout({ config, sources }: Resolved<ServeOptions>): Re
 }
 
 /**
- * How long a client may be idle before its heartbeat: just below the time of a ping, which it then spares. Undefined where
- * connections are neither pinged nor closed, or so soon that a client's usual time is right.
+ * How long a client should be idle before its heartbeat, told where clients are many. Undefined where connections are not
+ * pinged: then nothing else keeps them alive on their way, and a client's usual 25 s are right.
  */
 export function advisedHeartbeatMs(idleTimeoutSeconds: number): number | undefined {
-  const seconds = Math.min(idleTimeoutSeconds - PING_BEFORE_SECONDS - 4, MAX_HEARTBEAT_SECONDS);
-  return seconds > USUAL_HEARTBEAT_SECONDS ? seconds * 1000 : undefined;
+  return idleTimeoutSeconds === 0 ? undefined : HEARTBEAT_SECONDS * 1000;
 }

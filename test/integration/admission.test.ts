@@ -70,7 +70,6 @@ it("clients are told early how to come back after an end without a word, once th
   // 40 need 4 s at half the rate; three tenths of them more than one.
   const clients = await openUpTo(gateway, 40, 4000);
   const told = await first.find("what to do", (message) => message.event === "retry");
-  // 100 s: just before the ping, which goes after 104 s.
   assert.deepEqual(told, { event: "retry", reconnect: { afterMs: [0, 2000] }, heartbeatMs: 100_000 });
   const late = await until(
     "a newcomer",

@@ -100,6 +100,7 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
     assert.equal((await before.admin("/restart-workers", { method: "POST" })).status, 202);
     let published = 0;
     const rolled = async (): Promise<string> => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
       await before.publish(TOPIC, ++published);
       return ((await (await before.admin("/restart-workers")).json()) as { state: string }).state;
     };
