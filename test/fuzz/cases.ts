@@ -15,7 +15,7 @@ export interface Case {
 }
 
 const post = (headers: string, body: string): string =>
-  `POST /publish HTTP/1.1\r\nHost: x\r\n${headers}\r\n\r\n${body}`;
+  `POST /publish HTTP/1.1\r\nHost: localhost\r\n${headers}\r\n\r\n${body}`;
 
 export const CASES: readonly Case[] = [
   {

@@ -81,7 +81,7 @@ export function flood(random: Random): Buffer {
   return Buffer.concat(Array.from({ length: count }, (_, i) => each(i)));
 }
 
-const PUBLISH = "POST /publish HTTP/1.1\r\nHost: x\r\n";
+const PUBLISH = "POST /publish HTTP/1.1\r\nHost: localhost\r\n";
 
 /** A request to the admin port. */
 export function adminRequest(random: Random): Buffer {
@@ -104,7 +104,7 @@ export function adminRequest(random: Random): Buffer {
       `${head}Content-Length: ${body.length + random.below(1000)}\r\n\r\n${body}`,
       `${head}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n${body}`,
       `${head}Idempotency-Key: k\r\nContent-Encoding: gzip\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-      `GET /${random.pick(["metrics", "topics/fuzz", "topics/%", "topics/__proto__", "readyz", "processes", "slow-readers", ".."])} HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `GET /${random.pick(["metrics", "topics/fuzz", "topics/%", "topics/__proto__", "readyz", "processes", "slow-readers", ".."])} HTTP/1.1\r\nHost: localhost\r\n\r\n`,
     ]),
   );
 }

@@ -5,7 +5,7 @@ import { adminRefusedFor, Besieged } from "../support/besieged.js";
 import { RawPeer } from "../support/client.js";
 import { until } from "../support/wait.js";
 
-const POST = "POST /publish HTTP/1.1\r\nHost: x\r\n";
+const POST = "POST /publish HTTP/1.1\r\nHost: localhost\r\n";
 const MiB = 1_048_576;
 
 describe("hostile publishers", () => {
@@ -77,7 +77,7 @@ describe("hostile publishers", () => {
     const metric = adminRefusedFor("connections");
     const before = await besieged.gateway.metric(metric);
     const peers = await Promise.all(Array.from({ length: 100 }, () => RawPeer.connect(besieged.gateway.adminPort)));
-    for (const { socket } of peers) socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n");
+    for (const { socket } of peers) socket.write("GET /metrics HTTP/1.1\r\nHost: localhost\r\n");
     await until(
       "the rest is gone",
       () => peers.every(({ ended }) => ended),

@@ -92,7 +92,7 @@ describe("the publish API", () => {
   });
 
   it("gets the refusal out although megabytes still come", async () => {
-    const bytes = `POST /publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\nbad\n`;
+    const bytes = `POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\nbad\n`;
     const socket = connect(gateway.adminPort, "127.0.0.1");
     let received = "";
     socket.on("data", (chunk: Buffer) => {
