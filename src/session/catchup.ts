@@ -82,14 +82,17 @@ function* each(topic: Topic, from: Place, missed: readonly Remembered[]): Genera
   }
 }
 
-/** The newest of each key, in the order of offsets, each naming the one sent before it: the receiver sees no gap. */
+/**
+ * The newest of each key and all that have none, in the order of offsets, each naming the one sent before it: the receiver
+ * sees no gap. Only a newer value of the same key replaces anything.
+ */
 function* newest(topic: Topic, from: Place, missed: readonly Remembered[]): Generator<Step> {
   const lastOfKey = new Map(missed.map((entry) => [entry.key, entry.offset]));
   let place = from;
   let skipped = { messages: 0, bytes: 0 };
   for (const { offset, key, push } of missed) {
     const { messages, bytes } = skipped;
-    if (lastOfKey.get(key) !== offset) {
+    if (key !== undefined && lastOfKey.get(key) !== offset) {
       skipped = { messages: messages + 1, bytes: bytes + push.length };
       continue;
     }

@@ -58,6 +58,7 @@ export class Believer {
     assert.ok(said.offset > last!.offset, wrong);
     if (message.prev !== undefined) skipped?.(name, last!.offset, said.offset, this.#read);
     last!.offset = said.offset;
+    if (message.key === undefined) return;
     if (message.data === null) this.states.get(name)!.delete(message.key as string);
     else this.states.get(name)!.set(message.key as string, message.data);
   }

@@ -21,7 +21,7 @@ const LATER_MS = 6000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type Act =
-  | { type: "publish"; topic: string; key: string; bytes: number }
+  | { type: "publish"; topic: string; key: string | undefined; bytes: number }
   | { type: "connect"; client: number; worker: number; slow: boolean }
   | { type: "leave" | "drain" | "fast" | "slow"; client: number }
   | { type: "step"; worker: number; count: number }
@@ -39,7 +39,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant("publish" as const),
       topic: fc.constantFrom(...NAMES),
-      key: fc.constantFrom("k1", "k2", "k3"),
+      key: fc.constantFrom("k1", "k2", "k3", undefined),
       bytes: fc.constantFrom(0, 10, 9000, 12_000),
     }),
   },

@@ -19,7 +19,7 @@ const LATER_MS = 6000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type Act =
-  | { type: "publish"; topic: string; key: string; bytes: number }
+  | { type: "publish"; topic: string; key: string | undefined; bytes: number }
   | { type: "connect"; client: number; slow: boolean }
   | { type: "leave" | "drain" | "fast" | "slow"; client: number }
   | { type: "step"; count: number }
@@ -32,7 +32,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant("publish" as const),
       topic: fc.constantFrom(...NAMES),
-      key: fc.constantFrom("k1", "k2", "k3"),
+      key: fc.constantFrom("k1", "k2", "k3", undefined),
       bytes: fc.constantFrom(0, 10, 9000, 12_000),
     }),
   },
@@ -68,6 +68,7 @@ class Scene {
   /** What slow readers did not get, as far as is seen from outside. */
   readonly missed: Sum = { messages: 0, bytes: 0 };
   readonly #pushBytes = new Map<string, number>();
+  readonly #keyless = new Set<string>();
   /** For each message of a socket: whether it counted as slow when that was sent. */
   readonly #slow = new WeakMap<FakeSocket, boolean[]>();
   #leaving = false;
@@ -76,7 +77,10 @@ class Scene {
 
   constructor(private readonly graceMs: number) {
     this.worker = new FakeWorker(this, graceMs, {
-      publication: ({ topic, offset, push }) => this.#pushBytes.set(`${topic}@${offset}`, push.length),
+      publication: ({ topic, offset, push, key }) => {
+        this.#pushBytes.set(`${topic}@${offset}`, push.length);
+        if (key === undefined) this.#keyless.add(`${topic}@${offset}`);
+      },
       sent: (socket) => this.#slow.get(socket)?.push(this.#isSlow(socket)),
       closing: (socket) => this.#closing(socket),
     });
@@ -103,6 +107,9 @@ class Scene {
         if (!slow[index]) return;
         assert.notEqual(name, "a", "no reader of a disconnect topic goes on without what it missed");
         this.#miss(name, last, first - 1);
+        if (!socket.messages[index]!.includes('"prev":')) return;
+        for (let offset = last + 1; offset < first; offset++)
+          assert.ok(!this.#keyless.has(`${name}@${offset}`), "what has no key is replaced by nothing");
       });
     }
   }
