@@ -135,6 +135,8 @@ export class Server {
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     try {
       const { admission } = this;
+      // Read first: getQuery(name) decodes in place. Undefined where the address has no `?`, whatever the type says.
+      const query = (req.getQuery() as string | undefined) ?? "";
       let refusal = this.#closedDoor;
       if (!refusal && admission.isCrowded) refusal = admission.crowded(req.getQuery("ticket"), monotonicMs());
       if (refusal) {
@@ -144,7 +146,7 @@ export class Server {
       let protocols = req.getHeader("sec-websocket-protocol");
       // Seldom, and 2 µs: more may stand on further lines.
       if (protocols !== "" && protocols !== SUBPROTOCOL) protocols = headerLines(req, "sec-websocket-protocol");
-      const handshake = { version: req.getHeader("sec-websocket-version"), protocols, topics: req.getQuery("topics") };
+      const handshake = { version: req.getHeader("sec-websocket-version"), protocols, query };
       const decision = decideUpgrade(handshake, this.config.maxTopicsPerConnection);
       if ("reason" in decision) {
         this.#refuse(res, req, decision);

@@ -11,8 +11,8 @@ import { TOPIC_RULE } from "../topics/name.js";
 export interface Handshake {
   readonly version: string;
   readonly protocols: string;
-  /** Raw value of `?topics=`, decoded; undefined when absent. */
-  readonly topics: string | undefined;
+  /** Behind the `?` of the address, as it came: uWebSockets decodes malformed escapes to other texts, or to none. */
+  readonly query: string;
 }
 
 export interface Accepted {
@@ -34,17 +34,43 @@ export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted
   }
   const offered = handshake.protocols.split(",", 16).map((name) => name.trim());
   const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : "";
-  if (handshake.topics === undefined || handshake.topics === "") return { topics: NO_TOPICS, protocol };
-  const wishes = handshake.topics.split(",").map(parseUrlTopic);
+  const entries = topicEntries(handshake.query);
+  if (!entries) return badTopic("topics: % must be followed by two hexadecimal digits, and the bytes be UTF-8");
+  if (entries.length === 0) return { topics: NO_TOPICS, protocol };
+  const wishes = entries.map(parseUrlTopic);
   const topics = [...new Map(wishes.map((wish) => [wish?.topic, wish])).values()];
   if (topics.length > maxTopics) {
     return { reason: "bad_topic", error: new GatewayError("tooManyTopics", `topics: at most ${maxTopics}`) };
   }
   if (!topics.every((wish) => wish !== undefined)) {
-    const detail = `topics: names joined by commas, each with @EPOCH:OFFSET if wanted; ${TOPIC_RULE}`;
-    return { reason: "bad_topic", error: new GatewayError("badTopic", detail) };
+    return badTopic(`topics: names joined by commas, each with @EPOCH:OFFSET if wanted; ${TOPIC_RULE}`);
   }
   return { topics, protocol };
+}
+
+const badTopic = (detail: string): Refusal => ({ reason: "bad_topic", error: new GatewayError("badTopic", detail) });
+
+/** Of all `topics=` of the query together; undefined where one is malformed. */
+function topicEntries(query: string): string[] | undefined {
+  const entries: string[] = [];
+  for (const field of query.split("&")) {
+    const [name = "", ...value] = field.split("=");
+    if (decoded(name) !== "topics") continue;
+    const text = decoded(value.join("="));
+    if (text === undefined) return undefined;
+    if (text !== "") entries.push(...text.split(","));
+  }
+  return entries;
+}
+
+/** RFC 3986 §2.1; undefined where it is malformed. */
+function decoded(text: string): string | undefined {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Plain HTTP on the WebSocket path: no upgrade asked for, or a handshake that is not one. */

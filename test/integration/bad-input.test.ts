@@ -71,6 +71,12 @@ describe("bad input", () => {
     assert.match(bad.text, /^HTTP\/1.1 400 .*names joined by commas/s);
     const many = await refusal(HANDSHAKE.replace("/ws", "/ws?topics=a,b,c,d"), "bad_topic");
     assert.match(many.text, /"code":4003,"error":"topics: at most 3"/);
+    const together = await refusal(HANDSHAKE.replace("/ws", "/ws?topics=a,b&x=1&topics=c,d"), "bad_topic");
+    assert.match(together.text, /"code":4003,"error":"topics: at most 3"/);
+    for (const text of ["a,b,c%", "%zz", "100%", "%zz&topics=a", "a&topics=%25zz"]) {
+      const malformed = await refusal(HANDSHAKE.replace("/ws", `/ws?topics=${text}`), "bad_topic");
+      assert.match(malformed.text, /^HTTP\/1.1 400 .*"code":4002/s, text);
+    }
   });
 
   it("garbage, and half a handshake: answered or cut by uWebSockets, and counted", async () => {

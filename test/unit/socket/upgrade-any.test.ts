@@ -20,17 +20,20 @@ const entry = fc.oneof(
   ),
   fc.string({ unit: "binary", maxLength: 8 }),
 );
-const topics = fc.option(
-  fc.array(entry, { maxLength: 12 }).map((entries) => entries.join(",")),
-  { nil: undefined },
+/** Any text at all, and such as a client would write it. */
+const query = fc.oneof(
+  fc.array(entry, { maxLength: 12 }).map((entries) => `topics=${entries.join(",")}`),
+  fc.array(entry, { maxLength: 12 }).map((entries) => `x=%&topics=a&topics=${encodeURIComponent(entries.join(","))}`),
+  fc.array(fc.constantFrom("%", "%6", "%61", "&", "=", "topics", "a", ",")).map((parts) => parts.join("")),
+  fc.constant(""),
 );
 
 it("a handshake", () => {
   let admitted = 0;
   const version = fc.constantFrom("13", "13", "13", "8", "", "13 ", "013");
   fc.assert(
-    fc.property(version, fc.string(), topics, (v, protocols, named) => {
-      const decision = decideUpgrade({ version: v, protocols, topics: named }, 8);
+    fc.property(version, fc.string(), query, (v, protocols, named) => {
+      const decision = decideUpgrade({ version: v, protocols, query: named }, 8);
       if ("reason" in decision) {
         assert.ok(decision.error.row.http >= 400 && decision.error.row.code >= 4000);
         return;

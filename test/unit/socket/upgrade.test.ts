@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { decideUpgrade, refusePlain } from "../../../src/socket/upgrade.js";
 
-const handshake = { version: "13", protocols: "", topics: undefined };
-const decide = (change: object): unknown => {
-  const decision = decideUpgrade({ ...handshake, ...change }, 3);
+const handshake = { version: "13", protocols: "", query: "" };
+const decide = ({ topics, ...change }: { topics?: string; [field: string]: unknown }): unknown => {
+  const query = topics === undefined ? "" : `topics=${topics}`;
+  const decision = decideUpgrade({ ...handshake, query, ...change }, 3);
   return "reason" in decision ? decision.reason : decision;
 };
 
@@ -43,4 +44,40 @@ it("tells plain HTTP from a broken handshake", () => {
   assert.equal(refusePlain({ upgrade: "", method: "get" }).reason, "not_upgrade");
   assert.equal(refusePlain({ upgrade: "h2c", method: "get" }).reason, "not_upgrade");
   assert.equal(refusePlain({ upgrade: "WebSocket", method: "get" }).reason, "bad_handshake");
+});
+
+it("topics= that come again add up, wherever they stand and however they are written", () => {
+  const topics = [{ topic: "a" }, { topic: "b:c" }];
+  for (const query of [
+    "topics=a&topics=b:c",
+    "x=%zz&topics=a&y&topics=&topics=b%3Ac",
+    "%74opics=a%2Cb%3ac",
+    "topics=a,b:c&topics",
+  ]) {
+    assert.deepEqual(decide({ query }), { topics, protocol: "" }, query);
+  }
+  assert.equal(decide({ query: "topics=a,b&topics=c,d" }), "bad_topic", "too many together");
+  assert.deepEqual(decide({ query: "Topics=a&topic=b&ticket=%26topics%3Dc" }), { topics: [], protocol: "" });
+});
+
+it("malformed escapes of topics are refused, never taken for another topic or for none", () => {
+  for (const topics of [
+    "%",
+    "a%",
+    "a,b,c%",
+    "%zz",
+    "100%",
+    "%4",
+    "a%2",
+    "%%61",
+    "%ff",
+    "%c0%af",
+    "%ed%a0%80",
+    "a%00",
+    "%2561",
+    "a+b",
+  ]) {
+    assert.equal(decide({ topics }), "bad_topic", topics);
+    assert.equal(decide({ query: `topics=a&topics=${topics}` }), "bad_topic", topics);
+  }
 });
