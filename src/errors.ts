@@ -36,6 +36,7 @@ export const ERRORS = {
   publicationTooBig: { code: 4007, http: 413, retry: "stay", text: "publication too big" },
   stateFull: { code: 4008, http: 507, retry: "stay", text: "the topic's keyed state is full" },
   publishersBusy: { code: 4009, http: 503, retry: "stay", text: "too many unfinished publications at once" },
+  unsubscribed: { code: 4019, http: 409, retry: "stay", text: "unsubscribed before this request was answered" },
   upgradeRequired: { code: 4010, http: 426, retry: "stay", text: "this path speaks WebSocket only" },
   badHandshake: { code: 4011, http: 400, retry: "stay", text: "malformed WebSocket handshake" },
   badVersion: { code: 4012, http: 426, retry: "stay", text: "only WebSocket version 13 is spoken here" },

@@ -224,7 +224,7 @@ export const SERVE_OPTIONS = {
     choices: SLOW_POLICIES,
     explanation:
       "What becomes of a reader whose buffer is full when a push comes: it is cut, after --slow-reader-grace-ms; or gets " +
-      "the newest push of each key when it can; or goes on with the present and is told what it missed",
+      "the newest push of each key, and all without one, when it can; or goes on with the present and is told what it missed",
   }),
   slowReaderGraceMs: whole({
     default: 5000,
@@ -233,7 +233,8 @@ export const SERVE_OPTIONS = {
     unit: "milliseconds",
     explanation:
       "With disconnect: time for a slow reader to catch up from the topic's history before it is cut, looked at once a " +
-      "second; it is cut earlier when the history no longer has what it missed. 0 cuts it at once",
+      "second; it is cut earlier when the history no longer has what it missed. 0 cuts it at once. Also the time in which " +
+      "any reader must take the next 16 KiB of an answer or history that it asked for, 2 s at least",
   }),
   topicRules: text({
     default: "",

@@ -4,7 +4,10 @@
  * get what they missed as pushes. So there are never more states in memory than seconds that it takes to send one.
  */
 import { monotonicMs } from "../clock.js";
+import { SLOT } from "../metrics/catalog.js";
+import { counters } from "../metrics/counters.js";
 import type { Place } from "../topics/journal.js";
+import type { Remembered } from "../topics/memory.js";
 import { MAX_AHEAD, placeOf, type Topic } from "../topics/topics.js";
 import { PORTION_BYTES } from "./portion.js";
 import { followReply, resetEvent, type Wish } from "./protocol.js";
@@ -36,13 +39,36 @@ export const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "
 export const isAhead = ({ since }: Wish, topic: Topic): boolean =>
   since?.epoch === topic.epoch && since.offset > topic.offset && since.offset - topic.offset <= MAX_AHEAD;
 
-/** The answer to a wish; `recovered`: the missed pushes follow, and no state is sent. */
-export function answerOf(topic: Topic, wish: Wish, recovered: boolean): Answer {
-  const { name } = topic;
-  if (recovered) {
+/** The answer to a request, and what its receiver is to be sent after it. */
+export interface FollowAnswer {
+  readonly message: SharedMessage;
+  /** Everything after it is still to be sent. */
+  readonly from: Place;
+  /** The pushes after the client's position, which is then `from`; undefined where the answer carries the state. */
+  readonly missed: readonly Remembered[] | undefined;
+}
+
+/** Made when it can be sent: an answer that waited would pin a snapshot, and the client's position might be forgotten. */
+export function answerTo(topic: Topic, wish: Wish): FollowAnswer {
+  const { since } = wish;
+  const isOurs = since !== undefined && since.epoch === topic.epoch;
+  const missed = isOurs ? topic.memory.since(since.offset, topic.offset, monotonicMs()) : undefined;
+  if (since && missed) {
     const place = placeOf(topic);
-    return { message: followReply({ name, ...place, state: NO_STATE }, wish, true), place };
+    const message = followReply({ name: topic.name, ...place, state: NO_STATE }, wish, true);
+    return { message, from: { ...place, ...since }, missed };
   }
+  const { message, place } = stateOf(topic, wish);
+  return { message, from: place, missed };
+}
+
+/** Counted once an answer is sent, for it may be made twice. */
+export function countRecovery({ since }: Wish, { missed }: FollowAnswer): void {
+  if (since) counters[missed ? SLOT.recoveries : SLOT.recoveriesFailed]! += 1;
+}
+
+function stateOf(topic: Topic, wish: Wish): Answer {
+  const { name } = topic;
   const { place, json, answers } = snapshotOf(topic);
   const told = { name, ...place, state: json };
   if (wish.id !== undefined) return { message: followReply(told, wish, false), place };

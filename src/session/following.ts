@@ -1,6 +1,7 @@
 /**
- * What sockets follow: a wish is answered and the socket subscribed in one tick, so that the next publication is the first
- * that the answer does not cover. It waits where the topic, or the offset that the client has seen, is not here yet.
+ * What sockets follow: a request is answered and the socket subscribed in one tick, so that the next publication is the
+ * first that the answer does not cover. It waits where the topic, or the offset that the client has seen, is not here yet.
+ * Requests of one connection that concern one topic take effect in their order, and each is answered once. Worker only.
  */
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
@@ -8,14 +9,13 @@ import { ERRORS, GatewayError } from "../errors.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { VOID_EPOCH } from "../topics/journal.js";
-import type { Remembered } from "../topics/memory.js";
 import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
-import { answerOf, isAhead, resetOf } from "./answers.js";
+import { answerTo, countRecovery, isAhead, resetOf } from "./answers.js";
 import type { Parking } from "./parking.js";
 import { PORTION_BYTES } from "./portion.js";
 import type { Wish } from "./protocol.js";
 import type { Socket } from "./socket.js";
-import { type Waiter, Waiting } from "./waiting.js";
+import { type Waiter, Waiting, type WaitingRequest } from "./waiting.js";
 
 /** The session room's own sockets, and how they are answered. */
 export interface Answering {
@@ -25,11 +25,14 @@ export interface Answering {
   refuse(socket: Socket, error: GatewayError, wish: Wish): void;
 }
 
+/** Requests of one connection that may wait, besides one for each topic that it may have. */
+const MAX_REPEATED_REQUESTS = 32;
+
 export class Following {
   readonly #waiting = new Waiting();
 
   constructor(
-    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "journal">,
+    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "removeWaiters" | "journal">,
     private readonly parking: Parking,
     private readonly config: Pick<ServeConfig, "maxTopicsPerConnection" | "maxBackpressureBytes">,
     private readonly sockets: Answering,
@@ -37,52 +40,68 @@ export class Following {
 
   /** Answered at once where the topic is here, else when the hub has described it. */
   subscribe(socket: Socket, wish: Wish): void {
+    const { maxTopicsPerConnection } = this.config;
     if (!this.#mayFollow(socket, wish.topic)) {
-      const detail = `one connection may follow ${this.config.maxTopicsPerConnection} topics`;
+      const detail = `one connection may follow ${maxTopicsPerConnection} topics`;
       this.sockets.refuse(socket, new GatewayError("tooManyTopics", detail), wish);
       return;
     }
     const topic = this.topics.find(wish.topic);
-    if (topic && !isAhead(wish, topic)) this.#join(socket, topic, wish);
-    else this.#wait(socket, topic, wish);
+    const queued = this.#waiting.has(socket, wish.topic);
+    if (topic && !queued && !isAhead(wish, topic)) {
+      this.#join(socket, topic, wish);
+    } else if (this.#waiting.count(socket) >= maxTopicsPerConnection + MAX_REPEATED_REQUESTS) {
+      const detail = "too many requests of this connection wait for an answer; ask again in a few seconds";
+      this.sockets.refuse(socket, new GatewayError("hubUnavailable", detail), wish);
+    } else {
+      const request = { wish, askedMs: monotonicMs() };
+      if (queued) this.#waiting.add(socket, wish.topic, [request]);
+      else this.#wait(socket, topic, [request]);
+    }
   }
 
-  #wait(socket: Socket, topic: Topic | undefined, wish: Wish): void {
-    this.#waiting.begin(socket);
-    const waiter = { socket, wish };
-    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, monotonicMs());
-    else this.topics.wait(wish.topic, waiter, monotonicMs());
+  /** The first request waits for the topic, or for its offset; the others wait behind it. */
+  #wait(socket: Socket, topic: Topic | undefined, requests: readonly WaitingRequest[]): void {
+    const { wish, askedMs } = requests[0]!;
+    const waiter = { socket, topic: wish.topic };
+    this.#waiting.add(socket, wish.topic, requests);
+    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, askedMs);
+    else this.topics.wait(wish.topic, waiter, askedMs);
   }
 
   #mayFollow(socket: Socket, name: string): boolean {
     const { maxTopicsPerConnection } = this.config;
-    const waiting = this.#waiting.count(socket);
     const parked = this.parking.topicsOf(socket);
-    // Following it already does not help one that waits for more than it may follow.
-    if (waiting >= maxTopicsPerConnection) return false;
-    if (parked) return parked.size + waiting < maxTopicsPerConnection || parked.has(name);
-    return socket.getTopics().length + waiting < maxTopicsPerConnection || socket.isSubscribed(name);
+    const follows = (topic: string): boolean => (parked ? parked.has(topic) : socket.isSubscribed(topic));
+    let count = parked ? parked.size : socket.getTopics().length;
+    const waiting = this.#waiting.topicsOf(socket);
+    if (waiting) for (const topic of waiting.keys()) if (!follows(topic)) count += 1;
+    return count < maxTopicsPerConnection || follows(name) || waiting?.has(name) === true;
   }
 
   /** Subscribed and answered in one tick, so that the next publication is the first that the answer does not cover. */
   #join(socket: Socket, topic: Topic, wish: Wish): void {
-    const missed = this.#missed(topic, wish);
-    const { message, place } = answerOf(topic, wish, missed !== undefined);
-    const from = missed && wish.since ? { ...place, ...wish.since } : place;
-    const missedBytes = missed?.reduce((sum, { push }) => sum + push.length, 0) ?? 0;
-    if (this.parking.has(socket) || !this.#hasRoom(socket, message.length + missedBytes)) {
-      this.parking.park(socket, topic.name, message, from);
+    if (this.parking.has(socket)) {
+      this.parking.ask(socket, topic, wish);
+      return;
+    }
+    const answer = answerTo(topic, wish);
+    const { message, from, missed = [] } = answer;
+    const missedBytes = missed.reduce((sum, { push }) => sum + push.length, 0);
+    if (!this.#hasRoom(socket, message.length + missedBytes)) {
+      this.parking.ask(socket, topic, wish);
       return;
     }
     // False: it is being cut, and must see no push of a topic of which it did not get the answer.
     if (!this.sockets.hand(socket, message.whole)) return;
+    countRecovery(wish, answer);
     // What was pending went before the answer, and may have filled the buffer.
     if (this.parking.has(socket) || !this.#hasRoom(socket, missedBytes)) {
-      this.parking.follow(socket, topic.name, from);
+      this.parking.follow(socket, topic.name, from, missed.length > 0);
       return;
     }
-    for (const { push } of missed ?? []) this.sockets.hand(socket, push);
-    counters[SLOT.pushes]! += missed?.length ?? 0;
+    for (const { push } of missed) this.sockets.hand(socket, push);
+    counters[SLOT.pushes]! += missed.length;
     socket.subscribe(topic.name);
   }
 
@@ -90,25 +109,37 @@ export class Following {
     return bytes <= PORTION_BYTES && socket.getBufferedAmount() + bytes <= this.config.maxBackpressureBytes;
   }
 
-  /** What follows the client's position, where that is remembered. */
-  #missed(topic: Topic, { since }: Wish): readonly Remembered[] | undefined {
-    if (since === undefined) return undefined;
-    const missed =
-      since.epoch === topic.epoch ? topic.memory.since(since.offset, topic.offset, monotonicMs()) : undefined;
-    counters[missed ? SLOT.recoveries : SLOT.recoveriesFailed]! += 1;
-    return missed;
-  }
-
   /**
    * The hub described a topic, or it came to an offset: everybody who waited for it and is still here joins. `inVain`:
    * the offset did not come in time.
    */
   arrived(topic: Topic, waiting: readonly Waiter[], inVain: boolean): void {
-    for (const { socket, wish } of waiting) {
-      if (!this.#waiting.end(socket)) continue;
-      if (isAhead(wish, topic) && !inVain) this.#wait(socket, topic, wish);
-      else this.#join(socket, topic, wish);
+    for (const { socket } of waiting) this.#answerAll(socket, topic, inVain);
+  }
+
+  /** In their order, up to one that must wait for a later offset. */
+  #answerAll(socket: Socket, topic: Topic, inVain: boolean): void {
+    const requests = this.#waiting.take(socket, topic.name);
+    for (const [index, { wish }] of requests.entries()) {
+      if (isAhead(wish, topic) && !inVain) {
+        this.#wait(socket, topic, requests.slice(index));
+        return;
+      }
+      this.#join(socket, topic, wish);
     }
+  }
+
+  /**
+   * Ends what the socket follows of a topic, and what it has asked of it before: a request that still waits is refused, so
+   * that it cannot take effect later. False when there was neither.
+   */
+  unsubscribe(socket: Socket, name: string): boolean {
+    const waiting = this.#waiting.take(socket, name);
+    if (waiting.length > 0) this.topics.removeWaiters(name, (waiter) => waiter.socket === socket);
+    const unanswered = [...this.parking.cancel(socket, name), ...waiting.map(({ wish }) => wish)];
+    for (const wish of unanswered) this.sockets.refuse(socket, new GatewayError("unsubscribed"), wish);
+    const isFollowed = this.parking.has(socket) ? this.parking.unsubscribe(socket, name) : socket.unsubscribe(name);
+    return isFollowed || unanswered.length > 0;
   }
 
   /** Everything that this worker knew of a topic is void: each subscriber is told what holds now. */
@@ -121,7 +152,7 @@ export class Following {
       return;
     }
     for (const socket of this.sockets.open()) {
-      if (socket.isSubscribed(topic.name)) this.parking.park(socket, topic.name, message, place);
+      if (socket.isSubscribed(topic.name)) this.parking.follow(socket, topic.name, { ...place, epoch: VOID_EPOCH });
     }
   }
 
@@ -129,8 +160,8 @@ export class Following {
   gaveUp(name: string, waiting: readonly Waiter[], why: FollowFailure): void {
     const kind = why === "refused" ? "namesFull" : "hubUnavailable";
     const error = new GatewayError(kind, `topic ${name}: ${ERRORS[kind].text}`);
-    for (const { socket, wish } of waiting) {
-      if (this.#waiting.end(socket)) this.sockets.refuse(socket, error, wish);
+    for (const { socket } of waiting) {
+      for (const { wish } of this.#waiting.take(socket, name)) this.sockets.refuse(socket, error, wish);
     }
   }
 

@@ -2,24 +2,24 @@
  * Sockets that cannot take everything at once: a large answer, many missed pushes, or a buffer that was full when a push
  * came. A parked socket has no native subscription, but a place for each of its topics in this worker's replica; it is sent
  * a portion at a time, paced by `drain`, and becomes live again in the tick in which it has caught up, so that there is no
- * gap and no duplicate. A large answer goes as fragments of one shared buffer: memory is bounded by the portion, not by
- * the answer. Only parked sockets cost bookkeeping.
+ * gap and no duplicate. A large answer is made when its turn comes and goes as fragments of one shared buffer: memory is
+ * bounded by the portion, not by the answer. Only parked sockets cost bookkeeping.
  */
 import { monotonicMs } from "../clock.js";
 import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
 import { placeOf, type Topic } from "../topics/topics.js";
+import { answerTo, countRecovery } from "./answers.js";
 import { type Account, behind, isBehind, stepsFrom } from "./catchup.js";
 import { Outbox } from "./outbox.js";
 import { Places, type PlacesOfOne } from "./places.js";
 import { PORTION_BYTES } from "./portion.js";
+import type { Wish } from "./protocol.js";
 import { SharedMessage } from "./shared-message.js";
 import type { Socket } from "./socket.js";
 import { account } from "./unsent.js";
 
-/** Answers that wait for one socket at most; the next means that it asks without reading. */
-const MOST_ANSWERS = 1000;
 /** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */
 const TURN_BYTES = 65_536;
 
@@ -28,6 +28,10 @@ interface Parked {
   readonly outbox: Outbox;
   /** When its buffer was found full; undefined where it is parked at its own wish. */
   slowSinceMs: number | undefined;
+  /** For how long its buffer has been full without a portion being taken. */
+  stalledMs: number;
+  /** The topic of which an answer promised the missed pushes: they come before the next answer. */
+  recovering: string | undefined;
 }
 
 export interface ParkingSurroundings {
@@ -36,6 +40,8 @@ export interface ParkingSurroundings {
   emptied(topic: string): void;
   /** The socket asks for more than it reads, or missed what nobody remembers: it is to be cut in the next turn. */
   tooSlow(socket: Socket): void;
+  /** A request whose topic is not here any more now that its turn has come. */
+  askAgain(socket: Socket, wish: Wish): void;
 }
 
 export class Parking {
@@ -63,35 +69,48 @@ export class Parking {
     return this.#parked.get(socket)?.places;
   }
 
-  /** Sends a message of any size, and then whatever the topic has after `then`, where the message leaves the socket. */
-  park(socket: Socket, topic: string, message: SharedMessage, then: Place): void {
+  /** The request is answered when its turn comes; the topic is followed from now on, so that it stays here. */
+  ask(socket: Socket, topic: Topic, wish: Wish): void {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
-    parked.outbox.answer(topic, message);
-    if (parked.outbox.answers > MOST_ANSWERS) this.around.tooSlow(socket);
-    this.follow(socket, topic, then);
+    if (!parked.places.has(topic.name)) this.#places.follow(parked.places, topic.name, placeOf(topic));
+    parked.outbox.ask(wish);
+    if (parked.outbox.requestBytes > this.maxBufferedBytes) this.around.tooSlow(socket);
+    this.#schedule(socket);
   }
 
-  /** Sends whatever the topic has after the place. */
-  follow(socket: Socket, topic: string, place: Place): void {
+  /** Sends whatever the topic has after the place; `isPromised`: before the answer to any other request. */
+  follow(socket: Socket, topic: string, place: Place, isPromised = false): void {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
     this.#places.follow(parked.places, topic, place);
+    if (isPromised) parked.recovering = topic;
     this.#schedule(socket);
   }
 
   /** Its buffer was full: `lost` was not handed over, beginning with the first. It goes on with `drain`. */
   overflowed(socket: Socket, lost: readonly Handed[]): void {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
-    if (parked.slowSinceMs === undefined) counters[SLOT.slowReaders]! += 1;
-    parked.slowSinceMs ??= monotonicMs();
+    this.#markSlow(parked, monotonicMs());
     for (const [name, place] of parked.places) {
       const first = lost.find((each) => each.name === name)?.before;
       if (first && (first.epoch === VOID_EPOCH || first.messages < place.messages)) parked.places.set(name, first);
     }
   }
 
+  /** A parked socket takes nothing, and counts as slow from then on. */
+  markSlow(socket: Socket, sinceMs: number): void {
+    this.#markSlow(this.#parked.get(socket)!, sinceMs);
+  }
+
+  #markSlow(parked: Parked, sinceMs: number): void {
+    if (parked.slowSinceMs !== undefined) return;
+    counters[SLOT.slowReaders]! += 1;
+    parked.slowSinceMs = sinceMs;
+  }
+
   /** Unsubscribing makes the native tree send what is pending, which may overflow: every place is known before. */
   #enter(socket: Socket): Parked {
-    const parked: Parked = { places: new Map(), outbox: new Outbox(socket), slowSinceMs: undefined };
+    const outbox = new Outbox(socket);
+    const parked: Parked = { places: new Map(), outbox, slowSinceMs: undefined, stalledMs: 0, recovering: undefined };
     this.#parked.set(socket, parked);
     counters[SLOT.parked]! += 1;
     const names = socket.getTopics();
@@ -118,9 +137,15 @@ export class Parking {
     return socket.getBufferedAmount() < this.maxBufferedBytes / 2;
   }
 
+  /** Removes and returns the requests of a topic that are not answered yet. */
+  cancel(socket: Socket, topic: string): readonly Wish[] {
+    return this.#parked.get(socket)?.outbox.cancel(topic) ?? [];
+  }
+
+  /** Of a parked socket. False when it did not follow the topic. */
   unsubscribe(socket: Socket, name: string): boolean {
     const parked = this.#parked.get(socket)!;
-    parked.outbox.forget(name);
+    if (parked.recovering === name) parked.recovering = undefined;
     this.#accountFor(parked, name, "closed");
     return this.#places.unfollow(parked.places, name);
   }
@@ -130,6 +155,7 @@ export class Parking {
     const parked = this.#parked.get(socket);
     if (!parked) return;
     for (const name of parked.places.keys()) this.#accountFor(parked, name, reason);
+    if (reason === "disconnect") account("answer", parked.outbox.owed);
     this.#remove(socket, parked);
   }
 
@@ -167,6 +193,21 @@ export class Parking {
   /** Sockets whose buffer was full, and since when. */
   *slow(): Generator<{ socket: Socket; sinceMs: number }> {
     for (const [socket, { slowSinceMs: sinceMs }] of this.#parked) if (sinceMs !== undefined) yield { socket, sinceMs };
+  }
+
+  /** Whether the topic's next message is the answer to a request. */
+  waitsFor(socket: Socket, topic: string): boolean {
+    return this.#parked.get(socket)?.outbox.waitsFor(topic) === true;
+  }
+
+  /** Sockets that take nothing, for how long now that `elapsedMs` have passed, and whether an answer is held for them. */
+  *stalled(elapsedMs: number): Generator<{ socket: Socket; stalledMs: number; isOwed: boolean }> {
+    for (const [socket, parked] of this.#parked) {
+      // With room it waits for us.
+      if (this.#hasRoom(socket)) continue;
+      parked.stalledMs += elapsedMs;
+      yield { socket, stalledMs: parked.stalledMs, isOwed: parked.outbox.owed.messages > 0 };
+    }
   }
 
   /** Between fragments a frame of ours would break the connection; a close frame may still be sent. */
@@ -210,25 +251,56 @@ export class Parking {
         return;
       }
       sent += portion;
+      parked.stalledMs = 0;
     }
-    // Full: `drain` comes when it has been read, and a reader that never reads is closed by the idle timeout.
+    // Full: `drain` comes when it has been read, and a reader that never reads is found by `stalled`.
   }
 
-  /** What waits for the socket, or some missed pushes. Returns bytes; 0 when nothing is left, undefined when it must go. */
+  /**
+   * What is on its way, then pushes that were promised, answers, and other missed pushes. Returns bytes; 0 when nothing is
+   * left, undefined when it must go.
+   */
   #portion(socket: Socket, parked: Parked): number | undefined {
-    const waiting = parked.outbox.portion();
+    const { outbox, places, recovering } = parked;
+    const waiting = outbox.portion();
     if (waiting > 0) return waiting;
-    for (const [name, place] of parked.places) {
-      const topic = this.around.find(name);
-      if (topic && isBehind(topic, place)) return this.#catchUp(socket, parked, topic, place);
+    if (recovering !== undefined) {
+      const topic = this.#behind(recovering, places.get(recovering));
+      if (topic) return this.#catchUp(socket, parked, topic);
+      parked.recovering = undefined;
+    }
+    const wish = outbox.nextRequest();
+    if (wish) return this.#answer(socket, parked, wish);
+    for (const [name, place] of places) {
+      const topic = this.#behind(name, place);
+      if (topic) return this.#catchUp(socket, parked, topic);
     }
     return 0;
   }
 
+  /** The topic, if it has something for a socket at that place. */
+  #behind(name: string, place: Place | undefined): Topic | undefined {
+    const topic = this.around.find(name);
+    return topic && place && isBehind(topic, place) ? topic : undefined;
+  }
+
+  #answer(socket: Socket, parked: Parked, wish: Wish): number | undefined {
+    const topic = this.around.find(wish.topic);
+    if (!topic) {
+      this.around.askAgain(socket, wish);
+      return this.#portion(socket, parked);
+    }
+    const answer = answerTo(topic, wish);
+    countRecovery(wish, answer);
+    parked.places.set(topic.name, answer.from);
+    if (answer.missed) parked.recovering = topic.name;
+    return parked.outbox.share(answer.message);
+  }
+
   /** A portion at most, and only while there is room: a message that did not fit would be lost. */
-  #catchUp(socket: Socket, parked: Parked, topic: Topic, from: Place): number | undefined {
+  #catchUp(socket: Socket, parked: Parked, topic: Topic): number | undefined {
     const { outbox } = parked;
-    const steps = stepsFrom(topic, from, parked.slowSinceMs !== undefined);
+    const steps = stepsFrom(topic, parked.places.get(topic.name)!, parked.slowSinceMs !== undefined);
     if (!steps) return undefined;
     let sent = 0;
     for (const { message, isPush, place, unsent } of steps) {

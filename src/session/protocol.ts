@@ -10,7 +10,7 @@ import { SharedMessage } from "./shared-message.js";
 /** Chosen as WebSocket sub-protocol when a client offers it. */
 export const SUBPROTOCOL = "megagate.v1";
 
-/** Echoed in the reply, so that a client can match them. */
+/** Echoed in the reply as it came, so that a client can match them. */
 export type RequestId = string | number | undefined;
 
 /** A wish to follow a topic, by Subscribe, by Query, or named in the URL. */
@@ -24,7 +24,7 @@ export interface Wish {
 }
 
 export type Command =
-  | { readonly type: "heartbeat" }
+  | { readonly type: "heartbeat"; readonly id: RequestId }
   | { readonly type: "subscribe"; readonly wish: Wish }
   | { readonly type: "unsubscribe"; readonly topic: string; readonly id: RequestId };
 
@@ -44,10 +44,10 @@ export class BadRequest extends GatewayError {
 export function parseCommand(text: string): Command {
   const request = parseObject(text);
   const { reqtype } = request;
-  const id = typeof request.id === "string" || typeof request.id === "number" ? request.id : undefined;
+  const id = idOf(request.id, text, reqtype);
   switch (reqtype) {
     case "Heartbeat":
-      return { type: "heartbeat" };
+      return { type: "heartbeat", id };
     case "Subscribe":
       return {
         type: "subscribe",
@@ -59,14 +59,29 @@ export function parseCommand(text: string): Command {
       return { type: "unsubscribe", topic: topicOf(request.topic, reqtype, id), id };
     default: {
       const known = "Subscribe, Query, Unsubscribe or Heartbeat";
-      throw new BadRequest(
-        "badRequest",
-        `reqtype must be ${known}`,
-        typeof reqtype === "string" ? reqtype : undefined,
-        id,
-      );
+      throw new BadRequest("badRequest", `reqtype must be ${known}`, textOf(reqtype), id);
     }
   }
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+
+const ID_RULE =
+  "id must be a text, or a number in the form in which JavaScript writes it: 7, but not 7.0, -0 or 9007199254740993; " +
+  "send any other id as a text";
+
+/** `null` stands for none. An answer under another id than the client's own would be taken for another request's. */
+function idOf(id: unknown, text: string, reqtype: unknown): RequestId {
+  if (id === undefined || id === null) return undefined;
+  if (typeof id === "string" || (typeof id === "number" && isExact(id, text))) return id;
+  throw new BadRequest("badRequest", ID_RULE, textOf(reqtype));
+}
+
+/** JSON.parse rounds without a word, so the digits that came are compared with those that would go back. */
+function isExact(id: number, text: string): boolean {
+  const written = String(id);
+  for (const [, number] of text.matchAll(/"id"\s*:\s*([\w.+-]+)/g)) if (number === written) return true;
+  return false;
 }
 
 function topicOf(topic: unknown, reqtype: string, id: RequestId): string {
@@ -120,6 +135,9 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
 
 export const HEARTBEAT_REQUEST = '{"reqtype":"Heartbeat"}';
 export const HEARTBEAT_REPLY = Buffer.from('{"reqtype":"Heartbeat","code":0}');
+
+export const heartbeatReply = (id: RequestId): Buffer =>
+  id === undefined ? HEARTBEAT_REPLY : reply({ reqtype: "Heartbeat", id, code: 0 });
 
 /** What a follower is told of a topic: its position and state; the state is empty where the missed pushes follow instead. */
 export interface Told extends Position {

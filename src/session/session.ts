@@ -18,6 +18,7 @@ import {
   errorReply,
   HEARTBEAT_REPLY,
   HEARTBEAT_REQUEST,
+  heartbeatReply,
   parseCommand,
   type RequestId,
   unsubscribeReply,
@@ -58,7 +59,7 @@ export class Sessions {
   #closing: CloseReason | undefined;
 
   constructor(
-    topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "emptied" | "journal">,
+    topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "removeWaiters" | "emptied" | "journal">,
     private readonly config: SessionConfig,
   ) {
     const { maxRequestsPerSecond: most, maxTopicsPerConnection } = config;
@@ -69,7 +70,8 @@ export class Sessions {
     const find = (name: string): Topic | undefined => topics.find(name);
     const emptied = (name: string): void => topics.emptied(name, monotonicMs());
     const tooSlow = (socket: Socket): void => this.slow.tooSlow(socket);
-    this.parking = new Parking({ find, emptied, tooSlow }, config.maxBackpressureBytes);
+    const askAgain = (socket: Socket, wish: Wish): void => this.following.subscribe(socket, wish);
+    this.parking = new Parking({ find, emptied, tooSlow, askAgain }, config.maxBackpressureBytes);
     const cut = (socket: Socket): void => this.#cut(socket);
     this.slow = new SlowReaders(this.parking, topics.journal, find, config.slowReaderGraceMs, cut);
     this.following = new Following(topics, this.parking, config, {
@@ -143,7 +145,7 @@ export class Sessions {
   #command(socket: Socket, text: string): void {
     try {
       const command = parseCommand(text);
-      if (command.type === "heartbeat") this.#heartbeat(socket, HEARTBEAT_REPLY);
+      if (command.type === "heartbeat") this.#heartbeat(socket, heartbeatReply(command.id));
       else if (command.type === "subscribe") this.following.subscribe(socket, command.wish);
       else this.#unsubscribe(socket, command.topic, command.id);
     } catch (error) {
@@ -163,9 +165,7 @@ export class Sessions {
   }
 
   #unsubscribe(socket: Socket, name: string, id: RequestId): void {
-    const parked = this.parking.has(socket);
-    if (parked ? this.parking.unsubscribe(socket, name) : socket.unsubscribe(name))
-      this.#send(socket, unsubscribeReply(name, id));
+    if (this.following.unsubscribe(socket, name)) this.#send(socket, unsubscribeReply(name, id));
     else this.#refuse(socket, new GatewayError("notSubscribed"), "Unsubscribe", id);
   }
 

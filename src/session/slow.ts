@@ -1,7 +1,8 @@
 /**
  * Readers slower than what is sent to them: found by a full buffer, parked, and cut when the policy of a topic of which
- * they lack something says so: at once, or when their grace is over (looked at once a second). Listed for the operator.
- * Costs nothing for those who keep up.
+ * they lack something says so: at once, or when their grace is over (looked at once a second). Who takes no portion of
+ * what it asked for in that time is slow too, and is cut while an answer is held for it. Listed for the operator. Costs
+ * nothing for those who keep up.
  */
 import { monotonicMs } from "../clock.js";
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
@@ -13,11 +14,16 @@ import type { Socket } from "./socket.js";
 import { account } from "./unsent.js";
 
 const CUT_KEPT = 100;
+/** Looked at once a second; a look that comes later counts for so much. */
+const MAX_TICK_MS = 2000;
+/** Without any grace a reader is still given this to take the next portion of what it asked for: a packet may be lost. */
+const MIN_STALL_MS = 2000;
 
 export class SlowReaders {
   readonly #toCut = new Set<Socket>();
   /** The last that were cut. */
   readonly #lately: SlowReader[] = [];
+  #tickedMs = monotonicMs();
 
   constructor(
     private readonly parking: Parking,
@@ -44,8 +50,20 @@ export class SlowReaders {
     this.#judge(socket, monotonicMs());
   }
 
-  /** Once a second: some have had their grace, and of some nobody remembers any more what they missed. */
+  /**
+   * Once a second: some have had their grace, of some nobody remembers any more what they missed, and some take nothing of
+   * what they asked for, whatever pongs they send.
+   */
   tick(nowMs: number): void {
+    // A loop that was blocked must not count as the readers' silence.
+    const elapsedMs = Math.min(Math.max(nowMs - this.#tickedMs, 0), MAX_TICK_MS);
+    this.#tickedMs = nowMs;
+    for (const { socket, stalledMs, isOwed } of this.parking.stalled(elapsedMs)) {
+      if (stalledMs < Math.max(this.graceMs, MIN_STALL_MS)) continue;
+      this.parking.markSlow(socket, nowMs - stalledMs);
+      // An answer that is on its way holds a snapshot, which no policy of a topic can make smaller.
+      if (isOwed) this.tooSlow(socket);
+    }
     for (const { socket } of this.parking.slow()) this.#judge(socket, nowMs);
   }
 
@@ -53,7 +71,8 @@ export class SlowReaders {
     const grace = { slowForMs: nowMs - (this.parking.slowSinceMs(socket) ?? nowMs), graceMs: this.graceMs };
     for (const [name, place] of this.parking.topicsOf(socket) ?? []) {
       const topic = this.find(name);
-      if (topic && mustGo(topic, place, grace)) {
+      // The answer that comes next takes the place of what is missing.
+      if (topic && !this.parking.waitsFor(socket, name) && mustGo(topic, place, grace)) {
         this.tooSlow(socket);
         return;
       }

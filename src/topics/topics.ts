@@ -165,6 +165,18 @@ export class Topics<W> {
     queue.add({ waiter, offset, sinceMs: nowMs });
   }
 
+  /** Waiters that have given up by themselves; the topic stays asked for. */
+  removeWaiters(name: string, isGone: (waiter: W) => boolean): void {
+    const { waiting = [] } = this.#asked.get(name) ?? {};
+    // In place: an answer of the hub that is being installed holds the same list.
+    let kept = 0;
+    for (const waiter of waiting) if (!isGone(waiter)) waiting[kept++] = waiter;
+    waiting.length = kept;
+    const ahead = this.#ahead.get(name);
+    ahead?.takeIf(({ waiter }) => isGone(waiter));
+    if (ahead?.size === 0) this.#ahead.delete(name);
+  }
+
   /**
    * The hub's answer: installs the topic, or brings it up to date after a broken link. Yields after each publication that
    * was missed, because the edge cannot take many in one turn.

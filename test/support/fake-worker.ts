@@ -92,6 +92,18 @@ export class FakeWorker {
   }
 
   connect(believer: Believer, slow: boolean, made?: (socket: FakeSocket) => void): void {
+    const socket = this.accept(slow);
+    made?.(socket);
+    believer.connected(socket);
+    const wishes = NAMES.map((topic) => ({
+      topic,
+      since: believer.positions.get(topic) && { ...believer.positions.get(topic)! },
+    }));
+    this.sessions.opened(socket, wishes);
+  }
+
+  /** A socket before its handshake is done: `sessions.opened` comes next. */
+  accept(slow: boolean): FakeSocket {
     const socket = new FakeSocket(config.maxBackpressureBytes, {
       dropped: (dropped, message) => this.sessions.dropped(dropped, message),
       sent: (sent) => this.onlooker.sent?.(sent),
@@ -102,14 +114,8 @@ export class FakeWorker {
       },
     });
     socket.slow = slow;
-    made?.(socket);
     this.sockets.add(socket);
-    believer.connected(socket);
-    const wishes = NAMES.map((topic) => ({
-      topic,
-      since: believer.positions.get(topic) && { ...believer.positions.get(topic)! },
-    }));
-    this.sessions.opened(socket, wishes);
+    return socket;
   }
 
   step(count: number): void {
@@ -123,8 +129,8 @@ export class FakeWorker {
   }
 
   /** The link broke: what was on its way is lost. */
-  unlink(): void {
-    this.gateway.hub.left(this.peer, NAMES);
+  unlink(names: readonly string[] = NAMES): void {
+    this.gateway.hub.left(this.peer, names);
     this.isLinked = false;
     this.topics.unlink();
     this.#link += 1;

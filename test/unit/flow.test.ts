@@ -93,7 +93,7 @@ class Stage implements Disposable {
     this.#hub.hold(act);
   }
 
-  publish(topic: string, bytes: number, key: string): void {
+  publish(topic: string, bytes: number, key: string | undefined): void {
     const data = bytes === 0 ? "null" : JSON.stringify("x".repeat(bytes));
     assert.equal(this.hub.publishAll([{ topic, data, key }]).error, undefined);
   }

@@ -5,7 +5,7 @@ import { BadRequest, followReply, parseCommand, parseUrlTopic, resetEvent } from
 import type { SharedMessage } from "../../../src/session/shared-message.js";
 
 it("understands what the protocol names", () => {
-  assert.deepEqual(parseCommand('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat" });
+  assert.deepEqual(parseCommand('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat", id: undefined });
   const since = { epoch: "a.0", offset: 5 };
   assert.deepEqual(parseCommand(JSON.stringify({ reqtype: "Subscribe", topic: "a:b", id: 1, since })), {
     type: "subscribe",
@@ -16,7 +16,56 @@ it("understands what the protocol names", () => {
     wish: { topic: "exts", id: undefined, action: "allexts" },
   });
   const bye = { type: "unsubscribe", topic: "a", id: undefined };
-  assert.deepEqual(parseCommand('{"topic":"a","reqtype":"Unsubscribe","id":{}}'), bye);
+  assert.deepEqual(parseCommand('{"topic":"a","reqtype":"Unsubscribe","id":null}'), bye);
+});
+
+it("an id comes back as it came or is refused, whatever the request", () => {
+  const requests = {
+    Subscribe: '"topic":"t"',
+    Query: '"action":"allt"',
+    Unsubscribe: '"topic":"t"',
+    Heartbeat: '"more":{"id":1}',
+    Dance: '"topic":"t"',
+  };
+  const kept = [
+    "7",
+    "-7",
+    "0",
+    "0.1",
+    "0.8444218515250481",
+    "1e+21",
+    "9007199254740991",
+    '"seven"',
+    '"\\u0000\\ud800"',
+    '""',
+  ];
+  const refused = ["9007199254740993", "3338220398172203928", "1e999", "-1e999", "-0", "7.0", "1e2", "0.10"];
+  for (const [reqtype, fields] of Object.entries(requests)) {
+    const idOf = (id: string): unknown => {
+      try {
+        const command = parseCommand(`{"reqtype":"${reqtype}",${fields}, "id" : ${id} }`);
+        return command.type === "subscribe" ? command.wish.id : command.id;
+      } catch (error) {
+        assert.ok(error instanceof BadRequest);
+        assert.equal(error.reqtype, reqtype);
+        if (error.id === undefined)
+          assert.match(error.detail, reqtype === "Dance" ? /^(?:id|reqtype) must be/ : /^id must be/);
+        return error.id;
+      }
+    };
+    for (const id of kept) assert.equal(JSON.stringify(idOf(id)), id);
+    for (const id of [...refused, "true", "false", "{}", "[]", "[7]", '{"id":7}'])
+      assert.equal(idOf(id), undefined, id);
+    assert.equal(idOf("null"), undefined);
+  }
+});
+
+it("null stands for a field that is absent", () => {
+  const wish = { topic: "t", id: undefined, since: undefined };
+  assert.deepEqual(parseCommand('{"reqtype":"Subscribe","topic":"t","since":null,"id":null}'), {
+    type: "subscribe",
+    wish,
+  });
 });
 
 it("a position that nobody gave is refused, in a message and in the URL", () => {

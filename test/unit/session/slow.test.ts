@@ -1,6 +1,6 @@
 /** Slow readers of a `disconnect` topic: what their grace allows, and what ends it. Only sockets and pipes are fakes. */
 import assert from "node:assert/strict";
-import { it } from "node:test";
+import { describe, it } from "node:test";
 import { monotonicMs } from "../../../src/clock.js";
 import { SLOT } from "../../../src/metrics/catalog.js";
 import { counters } from "../../../src/metrics/counters.js";
@@ -17,6 +17,7 @@ class Scene {
   readonly believer = new Believer();
   readonly worker: FakeWorker;
   readonly #before = Float64Array.from(counters);
+  #laterMs = 0;
 
   constructor(graceMs: number) {
     this.worker = new FakeWorker(this, graceMs);
@@ -56,6 +57,12 @@ class Scene {
       await turn();
     }
     this.believer.check();
+  }
+
+  /** One second later. */
+  async second(): Promise<void> {
+    this.#laterMs += 1000;
+    await this.tick(this.#laterMs);
   }
 
   async tick(afterMs: number): Promise<void> {
@@ -144,4 +151,134 @@ it("an answer behind pushes that fill the buffer: its topic is followed neverthe
   assert.ok(socket.open && socket.topics.has("c:1"));
   assert.match(socket.messages.at(-1)!, /"topic":"(?:c|d):1"/);
   assert.ok(socket.messages.some((text) => /^\{"topic":"c:1","offset":1/.test(text)));
+});
+
+describe("a reader that takes nothing of what it asked for", () => {
+  const ask = (scene: Scene, request: object): void =>
+    scene.worker.sessions.received(scene.socket, Buffer.from(JSON.stringify(request)), false);
+  /** Seconds pass; it sends pongs, and asks again if it is told to. */
+  const wait = async (scene: Scene, seconds: number, request?: object): Promise<void> => {
+    for (let second = 0; second < seconds && scene.socket.open; second++) {
+      scene.worker.sessions.beat(scene.socket);
+      if (request) ask(scene, request);
+      await scene.second();
+    }
+  };
+  const filled = async (graceMs = GRACE_MS): Promise<Scene> => {
+    const scene = await new Scene(graceMs).connected();
+    // A state above a portion for each topic, and an empty buffer.
+    for (const topic of ["a", "c:1", "d:1"])
+      for (const key of ["k1", "k2", "k3"]) scene.hub.publish({ topic, data: JSON.stringify("y".repeat(9000)), key });
+    scene.socket.slow = false;
+    await scene.arrive();
+    scene.socket.slow = true;
+    return scene;
+  };
+
+  for (const topic of ["a", "c:1", "d:1"]) {
+    it(`is cut in the midst of a snapshot of ${topic} when its grace is over, whatever pongs it sends`, async () => {
+      const scene = await filled();
+      ask(scene, { reqtype: "Query", action: `all${topic}` });
+      await turn();
+      await wait(scene, 4);
+      assert.ok(scene.socket.open, "its grace is not over");
+      await wait(scene, 3);
+      assert.equal(scene.socket.open, false);
+      assert.deepEqual([scene.counted("closed_slow"), scene.counted("unsent_answer")], [1, 1]);
+      assert.deepEqual([scene.counted("slowReaders"), scene.counted("parked")], [0, 0]);
+    });
+  }
+
+  it("is cut although it asks again each second", async () => {
+    const scene = await filled();
+    await wait(scene, 8, { reqtype: "Subscribe", topic: "c:1", id: 1 });
+    assert.equal(scene.socket.open, false);
+    assert.equal(scene.counted("closed_slow"), 1);
+  });
+
+  it("is cut when what it asks piles up, before the grace is over", async () => {
+    const scene = await filled();
+    for (let i = 0; i < 200; i++) ask(scene, { reqtype: "Subscribe", topic: "c:1", id: i });
+    await turn();
+    await turn();
+    assert.equal(scene.socket.open, false);
+  });
+
+  it("is cut in the midst of a history of a disconnect topic, and waited for where the policy bears with it", async () => {
+    for (const topic of ["a", "c:1", "d:1"]) {
+      const scene = await filled();
+      const { epoch } = scene.hub.describe(topic)!;
+      await scene.publish(3, topic);
+      ask(scene, { reqtype: "Unsubscribe", topic });
+      await scene.read();
+      scene.socket.slow = true;
+      scene.believer.positions.set(topic, { epoch, offset: 0 });
+      ask(scene, { reqtype: "Subscribe", topic, since: { epoch, offset: 0 } });
+      await turn();
+      assert.ok(scene.worker.sessions.parking.has(scene.socket));
+      await wait(scene, 7);
+      assert.equal(scene.socket.open, topic !== "a", topic);
+      if (topic === "a") continue;
+      assert.equal(scene.counted("slowReaders"), 1);
+      await scene.read();
+      assert.equal(scene.believer.positions.get(topic)?.offset, 6);
+      assert.equal(scene.counted("slowReaders"), 0);
+    }
+  });
+
+  it("is not cut while it takes a portion now and then, nor for the time in which the worker stood still", async () => {
+    const scene = await filled();
+    ask(scene, { reqtype: "Query", action: "alla" });
+    await turn();
+    for (let portion = 0; portion < 4; portion++) {
+      await wait(scene, 4);
+      scene.socket.buffered = 0;
+      scene.worker.sessions.drained(scene.socket);
+      await turn();
+    }
+    await scene.tick(3_600_000);
+    assert.ok(scene.socket.open);
+  });
+
+  it("without grace has two seconds for the next portion", async () => {
+    const scene = await filled(0);
+    ask(scene, { reqtype: "Query", action: "alla" });
+    await turn();
+    await wait(scene, 1);
+    assert.ok(scene.socket.open);
+    await wait(scene, 2);
+    assert.equal(scene.socket.open, false);
+  });
+});
+
+describe("a slow reader of a conflated topic", () => {
+  it("gets every publication without a key, and of each key the newest, in their order", async () => {
+    const scene = await new Scene(GRACE_MS).connected();
+    const pad = "x".repeat(9000);
+    // Fills the buffer; then six that the history holds.
+    for (let i = 0; i < 4; i++)
+      scene.hub.publish({ topic: "c:1", data: JSON.stringify({ n: 0, pad }), key: undefined });
+    await scene.arrive();
+    assert.equal(scene.counted("slowReaders"), 1);
+    const before = scene.socket.messages.length;
+    const keys = ["k1", undefined, "k1", undefined, "k1"];
+    for (const [n, key] of keys.entries())
+      scene.hub.publish({ topic: "c:1", data: JSON.stringify({ n: n + 1, pad }), key });
+    await scene.arrive();
+    scene.socket.slow = false;
+    await scene.read();
+    const got = scene.socket.messages
+      .slice(before)
+      .map((text) => JSON.parse(text) as { data: { n: number }; prev?: number });
+    assert.deepEqual(
+      got.map(({ data, prev }) => [data.n, prev]),
+      [
+        [0, undefined],
+        [2, 4],
+        [4, 6],
+        [5, undefined],
+      ],
+    );
+    assert.equal(scene.counted("unsent_conflate"), 2);
+  });
 });
