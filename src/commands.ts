@@ -1,5 +1,6 @@
 /** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
+import { plain } from "./client/plain.js";
 import { addOptions, renderConfig } from "./config/help.js";
 import { withIdleTimeout } from "./config/idle.js";
 import { SERVE_OPTIONS } from "./config/options.js";
@@ -46,15 +47,14 @@ export async function run(argv: readonly string[]): Promise<number> {
 function explain(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof GatewayError) {
-    const lines = error.detail.split("\n");
+    const lines = error.detail.split("\n").map(plain);
     process.stderr.write(
-      lines.length === 1 ? `megagate: ${error.detail}\n` : `megagate: ${error.row.text}:\n  ${lines.join("\n  ")}\n`,
+      lines.length === 1 ? `megagate: ${lines[0]!}\n` : `megagate: ${error.row.text}:\n  ${lines.join("\n  ")}\n`,
     );
     return error.row.exit ?? 1;
   }
-  process.stderr.write(
-    `megagate: unexpected: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  process.stderr.write(`megagate: unexpected: ${text.split("\n").map(plain).join("\n")}\n`);
   return 1;
 }
 

@@ -2,6 +2,7 @@
  * Who follows one topic here: hands each event to every subscription that has begun. Listeners are user code: one may
  * throw, close its subscription or make another in the middle of an event, and the others still hear.
  */
+import { type ListenerErrors, shielded } from "./listener-errors.js";
 import type { Position } from "./protocol.js";
 import type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
 
@@ -47,6 +48,11 @@ export class Audience {
   /** Iterated while listeners run: who leaves is skipped, who joins has not started yet. */
   readonly #followers = new Set<Follower>();
 
+  constructor(
+    private readonly topic: string,
+    private readonly onError: ListenerErrors,
+  ) {}
+
   get isEmpty(): boolean {
     return this.#followers.size === 0;
   }
@@ -65,28 +71,28 @@ export class Audience {
     for (const follower of this.#followers) {
       if (follower.started || (follower.options.snapshot && !isWhole)) continue;
       follower.started = true;
-      shielded(() => follower.options.onState?.(state));
+      this.#call("onState", () => follower.options.onState?.(state));
     }
   }
 
   reset(reset: Reset, state: TopicState): void {
     for (const follower of this.#started()) {
-      shielded(() => follower.options.onReset?.(reset));
-      if (!follower.closed) shielded(() => follower.options.onState?.(state));
+      this.#call("onReset", () => follower.options.onReset?.(reset));
+      if (!follower.closed) this.#call("onState", () => follower.options.onState?.(state));
     }
   }
 
   push(push: Push): void {
-    for (const { options } of this.#started()) shielded(() => options.onPush?.(push));
+    for (const { options } of this.#started()) this.#call("onPush", () => options.onPush?.(push));
   }
 
   gap(gap: Gap): void {
-    for (const { options } of this.#started()) shielded(() => options.onGap?.(gap));
+    for (const { options } of this.#started()) this.#call("onGap", () => options.onGap?.(gap));
   }
 
   /** Over for everybody, begun or not. */
   refuse(refused: Refused): void {
-    for (const { options } of this.#dismiss()) shielded(() => options.onRefused?.(refused));
+    for (const { options } of this.#dismiss()) this.#call("onRefused", () => options.onRefused?.(refused));
   }
 
   end(): void {
@@ -100,18 +106,11 @@ export class Audience {
     return followers;
   }
 
+  #call(listener: string, call: () => unknown): void {
+    shielded(call, { listener, topic: this.topic }, this.onError);
+  }
+
   *#started(): Iterable<Follower> {
     for (const follower of this.#followers) if (follower.started) yield follower;
-  }
-}
-
-/** A listener that throws is a mistake of its author: reported as uncaught, but the other listeners still hear. */
-export function shielded(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error instanceof Error ? error : new Error(String(error));
-    });
   }
 }

@@ -18,6 +18,7 @@ import { addressBytes, MAX_ADDRESS_BYTES } from "./url-topics.js";
 
 export type { Counts } from "./counts.js";
 export type { ClientEvents, ClientState } from "./events.js";
+export type { ListenerErrors, ListenerFault } from "./listener-errors.js";
 export type { Position } from "./protocol.js";
 export type { ClientOptions } from "./settings.js";
 export type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
@@ -36,7 +37,7 @@ interface Why {
 export class MegagateClient {
   readonly counts: Counts = noCounts();
   readonly #settings: Settings;
-  readonly #events = new Events();
+  readonly #events: Events;
   readonly #feeds: Feeds;
   readonly #address: Address;
   /** The next step: connecting gives up, open asks again, waiting connects. */
@@ -48,17 +49,21 @@ export class MegagateClient {
   /** Counts attempts, so that an address that comes too late is recognised. */
   #attempt = 0;
   #openedMs = 0;
+  /** The page says so. It may be wrong, and what it says may never end: that makes attempts rare, and no more. */
   #offline = false;
   /** While waiting: when it ends, and whether the gateway chose it. */
   #due = { atMs: 0, ordered: false };
 
   constructor(options: ClientOptions) {
     this.#settings = settingsOf(options);
+    const { onListenerError } = this.#settings;
+    this.#events = new Events(onListenerError);
     this.#step = new Alarm(this.#settings.clock);
     this.#backoff = new Backoff(this.#settings);
     this.#address = new Address(this.#settings);
     this.#feeds = new Feeds(this.counts, {
       topicsInUrl: this.#settings.topicsInUrl,
+      onListenerError,
       now: () => this.#settings.clock.now(),
       send: (text) => this.#connection?.send(text),
       later: () => this.#askLater(),
@@ -72,7 +77,7 @@ export class MegagateClient {
       },
       wentOffline: () => {
         this.#offline = true;
-        if (this.#state === "waiting") this.#step.clear();
+        if (this.#state === "waiting") this.#setStep(Math.max(this.#due.atMs - this.#settings.clock.now(), 0));
       },
     });
   }
@@ -170,6 +175,7 @@ export class MegagateClient {
   #opened(): void {
     this.#step.clear();
     this.#openedMs = this.#settings.clock.now();
+    this.#offline = false;
     this.counts.connections += 1;
     this.#backoff.opened();
     this.#feeds.connected();
@@ -229,15 +235,22 @@ export class MegagateClient {
 
   #wait({ delayMs, ordered }: Delay, why: Why): void {
     this.#due = { atMs: this.#settings.clock.now() + delayMs, ordered };
-    if (this.#offline) this.#step.clear();
-    else this.#step.set(delayMs, () => this.#connect());
-    this.#move("waiting", { delayMs: this.#offline ? undefined : delayMs, ...why });
+    const setMs = this.#setStep(delayMs);
+    this.#move("waiting", { delayMs: setMs, ...(this.#offline && { offline: true }), ...why });
+  }
+
+  /** While the page is offline at the slowest pace. Returns the delay. */
+  #setStep(wantedMs: number): number {
+    const { capMs, random } = this.#settings;
+    const delayMs = this.#offline ? Math.max(wantedMs, capMs * (1 - random() / 2)) : wantedMs;
+    this.#step.set(delayMs, () => this.#connect());
+    return delayMs;
   }
 
   /** The page woke: what we chose to wait is cut short, what the gateway asked for is not. */
   #lookAtOnce(): void {
     if (this.#state === "open") this.#connection?.check();
-    if (this.#state !== "waiting" || this.#offline) return;
+    if (this.#state !== "waiting") return;
     const delayMs = this.#due.ordered ? Math.max(this.#due.atMs - this.#settings.clock.now(), 0) : 0;
     this.#step.set(delayMs, () => this.#connect());
   }
@@ -252,7 +265,7 @@ export class MegagateClient {
     this.#move("closed", why);
   }
 
-  #move(to: ClientState, details: Partial<Why> & { delayMs?: number | undefined }): void {
+  #move(to: ClientState, details: Partial<Why> & { delayMs?: number; offline?: boolean }): void {
     const from = this.#state;
     this.#state = to;
     this.#events.emit("state", { from, to, ...details });

@@ -2,7 +2,7 @@
  * The client's own events, beside those of its subscriptions, and the list of who listens. `on` returns the function
  * that stops listening. Without a listener an event is not lost information: `client.state` and `client.counts` stay.
  */
-import { shielded } from "./audience.js";
+import { type ListenerErrors, shielded } from "./listener-errors.js";
 
 /**
  *   idle ──subscribe──► connecting ──open──► open
@@ -13,11 +13,14 @@ import { shielded } from "./audience.js";
 export type ClientState = "idle" | "connecting" | "open" | "waiting" | "closed";
 
 export interface ClientEvents {
-  /** `delayMs` while waiting: the next attempt; undefined while the page is offline. `code` and `reason`: why. */
+  /**
+   * `delayMs` while waiting: the next attempt; `offline`: the page says so, and attempts are rare. `code` and `reason`: why.
+   */
   state: {
     readonly from: ClientState;
     readonly to: ClientState;
-    readonly delayMs?: number | undefined;
+    readonly delayMs?: number;
+    readonly offline?: boolean;
     readonly code?: number;
     readonly reason?: string;
   };
@@ -44,12 +47,14 @@ export class Events {
     restored: new Set(),
   };
 
+  constructor(private readonly onError: ListenerErrors) {}
+
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
     this.#listeners[name].add(listener);
     return () => void this.#listeners[name].delete(listener);
   }
 
   emit<Name extends keyof ClientEvents>(name: Name, event: ClientEvents[Name]): void {
-    for (const listener of this.#listeners[name]) shielded(() => listener(event));
+    for (const listener of this.#listeners[name]) shielded(() => listener(event), { listener: name }, this.onError);
   }
 }

@@ -8,6 +8,7 @@
  */
 import { Audience } from "./audience.js";
 import type { Counts } from "./counts.js";
+import type { ListenerErrors } from "./listener-errors.js";
 import {
   type AnswerMessage,
   type Entry,
@@ -24,6 +25,7 @@ import type { SubscribeOptions, Subscription, TopicState } from "./subscription.
 /** What the client lends to its feeds. */
 export interface FeedSurroundings {
   readonly counts: Counts;
+  readonly onListenerError: ListenerErrors;
   now(): number;
   /** Sends on the open connection; the answer will carry the returned id. */
   ask(request: Request, feed: Feed): number;
@@ -34,7 +36,7 @@ export interface FeedSurroundings {
 }
 
 export class Feed {
-  readonly #audience = new Audience();
+  readonly #audience: Audience;
   readonly #state = new KeyedState();
   #position: Position | undefined;
   /** The gateway does not know Query, only Subscribe. */
@@ -54,7 +56,9 @@ export class Feed {
   constructor(
     readonly topic: string,
     private readonly around: FeedSurroundings,
-  ) {}
+  ) {
+    this.#audience = new Audience(topic, around.onListenerError);
+  }
 
   get position(): Position | undefined {
     return this.#position;

@@ -6,6 +6,7 @@
  */
 import type { Counts } from "./counts.js";
 import { Feed, type FeedSurroundings } from "./feed.js";
+import type { ListenerErrors } from "./listener-errors.js";
 import type { AnswerMessage, RefusalMessage, ServerMessage } from "./protocol.js";
 import type { SubscribeOptions, Subscription } from "./subscription.js";
 import { UrlTopics } from "./url-topics.js";
@@ -19,6 +20,7 @@ interface Refusal {
 /** What the client lends to its topics. */
 interface Surroundings {
   readonly topicsInUrl: boolean;
+  readonly onListenerError: ListenerErrors;
   now(): number;
   /** Sends if the connection is open. */
   send(text: string): void;
@@ -46,6 +48,7 @@ export class Feeds {
     this.#urlTopics = new UrlTopics(around.topicsInUrl);
     this.#lent = {
       counts,
+      onListenerError: around.onListenerError,
       now: () => around.now(),
       ask: (request, feed) => {
         const id = ++this.#lastId;

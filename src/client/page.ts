@@ -1,6 +1,6 @@
 /**
  * What a browser's page says about the connection: it became visible or came online, so look at once; it went offline,
- * so do not try. In Node there is no page and this does nothing.
+ * so try rarely. In Node there is no page and this does nothing.
  */
 import type { Page } from "./surroundings.js";
 

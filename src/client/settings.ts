@@ -5,6 +5,7 @@
 import type { AddressSettings } from "./address.js";
 import type { BackoffSettings } from "./backoff.js";
 import type { HeartbeatSettings } from "./heartbeat.js";
+import { type ListenerErrors, reportListenerError } from "./listener-errors.js";
 import { SUBPROTOCOL } from "./protocol.js";
 import {
   CLOCK,
@@ -50,6 +51,8 @@ export interface ClientOptions {
   readonly capMs?: number;
   /** How long a connection must last before the delays begin anew. Default 10,000. */
   readonly stableMs?: number;
+  /** Hears what a listener of yours throws. Default: as an uncaught exception in a page, on the console elsewhere. */
+  readonly onListenerError?: ListenerErrors;
   readonly random?: () => number;
   readonly clock?: Clock;
   readonly page?: Page;
@@ -63,6 +66,7 @@ export interface Settings extends HeartbeatSettings, BackoffSettings, AddressSet
   readonly followsHeartbeat: boolean;
   readonly connectTimeoutMs: number;
   readonly page: Page;
+  readonly onListenerError: ListenerErrors;
 }
 
 /** Throws if there is no WebSocket to use, or not one place to connect to. */
@@ -84,6 +88,7 @@ export function settingsOf(options: ClientOptions): Settings {
     baseMs: options.baseMs ?? 1000,
     capMs: options.capMs ?? 30_000,
     stableMs: options.stableMs ?? 10_000,
+    onListenerError: options.onListenerError ?? reportListenerError,
     random: options.random ?? Math.random,
     clock: options.clock ?? CLOCK,
     page: options.page ?? currentPage(),

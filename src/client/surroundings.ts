@@ -55,6 +55,8 @@ interface Globals extends Partial<Listenable> {
   readonly fetch?: Fetch;
   readonly document?: Page["document"];
   readonly performance: { now(): number };
+  readonly console?: { error(...what: unknown[]): void };
+  reportError?(error: unknown): void;
   setTimeout(run: () => void, delayMs: number): unknown;
   clearTimeout(timer: unknown): void;
 }
@@ -77,6 +79,12 @@ export function currentPage(): Page {
 export function globalWebSocket(): WebSocketConstructor {
   if (globals.WebSocket) return globals.WebSocket;
   throw new Error("there is no global WebSocket here: give the client one, such as the ws package's, as `WebSocket`");
+}
+
+/** `reportError` ends a process in some runtimes that have no page. */
+export function reportError(error: unknown, what: string): void {
+  if (globals.document && globals.reportError) globals.reportError(error);
+  else globals.console?.error(`${what}:`, error);
 }
 
 export const globalFetch: Fetch = async (url, options) => {

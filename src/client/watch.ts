@@ -5,6 +5,7 @@
  */
 import { MegagateClient } from "./client.js";
 import type { ClientEvents } from "./events.js";
+import { plain } from "./plain.js";
 import type { ClientOptions } from "./settings.js";
 import type { Push, TopicState } from "./subscription.js";
 
@@ -56,13 +57,13 @@ export function watchTopic(options: WatchOptions): Promise<string | undefined> {
 }
 
 function describeChange(change: ClientEvents["state"], url: string): string | undefined {
-  const { from, to, delayMs, code, reason } = change;
+  const { from, to, delayMs, offline, code, reason } = change;
   if (to === "connecting" && from === "idle") return `connecting to ${plain(url)}`;
   if (to === "open") return "connected";
   if (to !== "waiting") return undefined;
   const why = [code, reason && plain(reason)].filter(Boolean).join(" ");
   const lost = from === "open" ? "connection lost" : "no connection";
-  const next = delayMs === undefined ? "offline" : `trying again in ${(delayMs / 1000).toFixed(1)} s`;
+  const next = `${offline ? "offline, " : ""}trying again in ${((delayMs ?? 0) / 1000).toFixed(1)} s`;
   return `${lost} (${why}); ${next}`;
 }
 
@@ -81,10 +82,6 @@ const columns = (key: string | undefined, data: unknown): string =>
   `${key === undefined ? "-" : plain(key)}  ${plain(JSON.stringify(data ?? null))}`;
 
 const range = (from: number, to: number): string => (from === to ? `push ${from}` : `pushes ${from} to ${to}`);
-
-/** Publishers choose these texts: nothing in them may command the terminal. */
-const plain = (text: string): string =>
-  text.replace(/\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 const time = (date: Date): string =>
   `${date.toTimeString().slice(0, 8)}.${String(date.getMilliseconds()).padStart(3, "0")}`;

@@ -3,6 +3,7 @@
  * gateway's answer as JSON. Lines go out as they come in, in one request; the gateway's line numbers are those of the input.
  */
 import type { Readable } from "node:stream";
+import { plain } from "../client/plain.js";
 import { GatewayError } from "../errors.js";
 import { Lines } from "./lines.js";
 import { parseJson } from "./message.js";
@@ -125,7 +126,8 @@ async function post(adminUrl: string, type: string, body: string | AsyncGenerato
       `no gateway answers at ${adminUrl}: ${cause}. Is \`megagate serve\` running?`,
     );
   }
-  const answer = (await response.text()).trim();
+  // Whatever answers there, it must not command the terminal.
+  const answer = plain((await response.text()).trim());
   if (!response.ok) throw new GatewayError("failed", `the gateway refused: ${answer}`);
   return answer;
 }

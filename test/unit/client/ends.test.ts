@@ -125,23 +125,52 @@ describe("client page", () => {
     }
   });
 
-  it("offline: pauses until online, without a timer", () => {
-    const place = opened();
+  it("offline: tries at the slowest pace, and at once when it is online", () => {
+    const place = opened({ capMs: 20_000 });
     place.socket.end(1006);
+    assert.deepEqual(place.clock.pending, [500]);
     place.window.fire("offline");
-    assert.deepEqual(place.clock.pending, []);
-    place.document.fire("visibilitychange");
-    assert.deepEqual(place.clock.pending, []);
+    assert.deepEqual(place.clock.pending, [15_000]);
     place.window.fire("online");
     place.clock.advance(0);
     place.window.fire("offline");
     const delays: unknown[] = [];
-    place.client.on("state", ({ to, delayMs }) => delays.push([to, delayMs]));
+    place.client.on("state", ({ to, delayMs, offline }) => delays.push([to, delayMs, offline]));
     place.socket.end(1006);
-    assert.deepEqual([delays, place.clock.pending], [[["waiting", undefined]], []]);
+    assert.deepEqual([delays, place.clock.pending], [[["waiting", 15_000, true]], [15_000]]);
     place.window.fire("online");
     place.clock.advance(0);
     assert.equal(place.sockets.length, 3);
+    place.client.close();
+  });
+
+  it("offline, and online never comes: it is back with the next attempt, or when the page becomes visible", () => {
+    for (const isVisible of [false, true]) {
+      const place = opened({ capMs: 20_000 });
+      place.window.fire("offline");
+      place.socket.end(1006);
+      if (isVisible) place.document.fire("visibilitychange");
+      else place.clock.advance(14_999);
+      assert.equal(place.sockets.length, 1);
+      place.clock.advance(isVisible ? 0 : 1);
+      place.socket.end(1006);
+      assert.deepEqual(place.clock.pending, [15_000], "still offline as far as is known");
+      place.clock.advance(15_000);
+      place.socket.open();
+      assert.equal(place.client.state, "open");
+      place.socket.end(1006);
+      assert.ok(place.clock.pending[0]! <= 4000, "the page was wrong");
+      place.client.close();
+    }
+  });
+
+  it("offline and visible: never before the gateway's window", () => {
+    const place = opened({ capMs: 2000 });
+    place.window.fire("offline");
+    place.socket.give({ event: "goodbye", reason: "drain", reconnect: { afterMs: [8000, 8000] } });
+    place.socket.end(1012);
+    place.document.fire("visibilitychange");
+    assert.deepEqual(place.clock.pending, [8000]);
     place.client.close();
   });
 });

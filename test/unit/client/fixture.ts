@@ -98,7 +98,7 @@ export class FakeSocket implements WebSocketLike {
   }
 }
 
-class FakeTarget {
+export class FakeTarget {
   readonly listeners = new Map<string, () => void>();
   visibilityState = "visible";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { watchTopic } from "../../../src/client/watch.js";
-import { FakeClock, FakeSocket, settled } from "./fixture.js";
+import { FakeClock, FakeSocket, FakeTarget, settled } from "./fixture.js";
 
 function watching(): {
   clock: FakeClock;
@@ -10,10 +10,12 @@ function watching(): {
   lines: string[];
   end: AbortController;
   over: Promise<string | undefined>;
+  window: FakeTarget;
 } {
   const clock = new FakeClock();
   const sockets: FakeSocket[] = [];
   const lines: string[] = [];
+  const window = new FakeTarget();
   const end = new AbortController();
   class Socket extends FakeSocket {
     constructor(url: string, protocols?: string[]) {
@@ -28,12 +30,12 @@ function watching(): {
     WebSocket: Socket,
     clock,
     random: () => 0.5,
-    page: {},
+    page: { window },
     date: () => new Date(2026, 0, 2, 3, 4, 5, 6),
     write: (text) => lines.push(text),
     signal: end.signal,
   });
-  return { clock, sockets, lines, end, over };
+  return { clock, sockets, lines, end, over, window };
 }
 
 const said = (lines: readonly string[]): string[] =>
@@ -88,6 +90,21 @@ describe("watch", () => {
     sockets[0]?.give({ topic: "t", offset: 1, key: "\u001b[2J\n", data: "\u009b2J" });
     await settled();
     assert.equal(said(lines).at(-1), '1  \\u001b[2J\\u000a  "\\u009b2J"');
+    sockets[0]?.give({ topic: "t", offset: 2, key: "a\u202eb\u2066", data: "\u2028\u200f\u{e0041}\ud800 سلام 👩‍🚀" });
+    assert.equal(said(lines).at(-1), '2  a\\u202eb\\u2066  "\\u2028\\u200f\\udb40\\udc41\\ud800 سلام 👩‍🚀"');
+    sockets[0]?.end(1001, "bye\u202e\u001b]0;x\u0007");
+    assert.match(said(lines).at(-1)!, /\(1001 bye\\u202e\\u001b\]0;x\\u0007\)/);
     end.abort();
+  });
+
+  it("says when the page is offline that it goes on trying", async () => {
+    const { window, lines, sockets, end, clock } = watching();
+    sockets[0]?.open();
+    window.fire("offline");
+    sockets[0]?.end(1006, "");
+    assert.equal(said(lines).at(-1), "connection lost (1006); offline, trying again in 22.5 s");
+    end.abort();
+    await settled();
+    assert.deepEqual(clock.pending, []);
   });
 });

@@ -1,5 +1,7 @@
 /** What `megagate publish` refuses before it asks anybody. */
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { describe, it } from "node:test";
 import { type PublishFlags, publish } from "../../../src/publish/command.js";
@@ -14,6 +16,21 @@ const REFUSED: [flags: Partial<PublishFlags>, topic: string | undefined, data: s
 ];
 
 describe("megagate publish", () => {
+  it("prints nothing raw that could command the terminal, whatever answers", async () => {
+    const text = '{"a":"\u001b]0;x\u0007\u009b2J\u202e\u2066\u2028"}';
+    const shown = '{"a":"\\u001b]0;x\\u0007\\u009b2J\\u202e\\u2066\\u2028"}';
+    for (const status of [200, 500]) {
+      const server = createServer((_request, response) => response.writeHead(status).end(`${text}\n`));
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const run = publish({ adminUrl }, { topic: "t", data: "1", input: Readable.from([]) });
+      if (status === 200) assert.equal(await run, shown);
+      else await assert.rejects(run, { message: `the gateway refused: ${shown}` });
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
   for (const [flags, topic, data, error] of REFUSED) {
     it(`refuses ${JSON.stringify({ ...flags, topic, data })}`, async () => {
       const run = publish({ adminUrl: "http://127.0.0.1:1", ...flags }, { topic, data, input: Readable.from([]) });
