@@ -28,7 +28,7 @@ interface Parked {
   readonly outbox: Outbox;
   /** When its buffer was found full; undefined where it is parked at its own wish. */
   slowSinceMs: number | undefined;
-  /** For how long its buffer has been full without a portion being taken. */
+  /** For how long no portion could be sent. */
   stalledMs: number;
   /** The topic of which an answer promised the missed pushes: they come before the next answer. */
   recovering: string | undefined;
@@ -203,8 +203,8 @@ export class Parking {
   /** Sockets that take nothing, for how long now that `elapsedMs` have passed, and whether an answer is held for them. */
   *stalled(elapsedMs: number): Generator<{ socket: Socket; stalledMs: number; isOwed: boolean }> {
     for (const [socket, parked] of this.#parked) {
-      // With room it waits for us.
-      if (this.#hasRoom(socket)) continue;
+      // It waits for us. Room alone does not say so: what did not fit may be less than what has no room, and waits for `drain`.
+      if (this.#ready.has(socket) && this.#hasRoom(socket)) continue;
       parked.stalledMs += elapsedMs;
       yield { socket, stalledMs: parked.stalledMs, isOwed: parked.outbox.owed.messages > 0 };
     }
