@@ -231,6 +231,7 @@ describe("requests of one connection", () => {
     const one = scene.connect(0, false);
     for (const request of [subscribe("t"), query("t"), unsubscribe("t"), unsubscribe("t")]) scene.ask(one, request);
     assert.deepEqual(got(one), ["1:4019", "2:4019", "3:0", "4:4005"]);
+    assert.equal(scene.worker.topics.waiting, 0);
     await scene.judge();
     assert.equal(one.socket.topics.size, 0);
     scene.ask(one, subscribe("t"));
@@ -246,6 +247,7 @@ describe("requests of one connection", () => {
     await scene.settle();
     const { epoch } = scene.hub.describe("s")!;
     for (const request of [subscribe("s", { epoch, offset: 2 }), query("s"), unsubscribe("s")]) scene.ask(one, request);
+    assert.equal(scene.worker.topics.waiting, 0);
     for (let i = 0; i < 3; i++) scene.hub.publish({ topic: "s", data: "1", key: undefined });
     await scene.judge();
     assert.deepEqual(got(one), ["1:0", "2:4019", "3:4019", "4:0"]);
@@ -282,6 +284,25 @@ describe("requests of one connection", () => {
     for (const request of [unsubscribe("c:1"), unsubscribe("a")]) scene.ask(one, request);
     await scene.judge();
     assert.deepEqual(got(one).slice(4), ["5:0", "6:4019", "7:4019", "9:0", "8:4019", "10:0"]);
+  });
+
+  it("pushes that were promised to an ended subscription do not come before the answer to the next one", async () => {
+    const scene = new Scene();
+    const one = scene.connect(0, false);
+    scene.ask(one, subscribe("a"));
+    await scene.settle();
+    one.socket.slow = true;
+    const { epoch } = scene.hub.describe("a")!;
+    scene.ask(one, subscribe("a", { epoch, offset: 0 }));
+    await scene.read();
+    for (const request of [unsubscribe("a"), subscribe("a")]) scene.ask(one, request);
+    scene.hub.publish({ topic: "a", data: "1", key: undefined });
+    scene.worker.step(1000);
+    await scene.judge();
+    assert.deepEqual(
+      got(one).filter((text) => !text.startsWith("push")),
+      ["1:0", "2:0", "3:0", "4:0"],
+    );
   });
 
   it("requests repeated while one waits are answered each with its id, from what holds when their turn comes", async () => {
