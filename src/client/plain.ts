@@ -1,6 +1,7 @@
 /**
  * Texts that others chose, as a terminal may be given them: nothing in them may command it, or show another order than
- * they have. Replaced by JSON's escapes, so that what was JSON still is. Pure; for `watch`, `publish` and error messages.
+ * they have. What could is replaced by JSON's escapes, so that what was JSON still is. Pure; for `watch`, `publish` and the
+ * error messages of every command. Stands here because the client's room may import no other.
  */
 
 /** ZWNJ and ZWJ stay: Persian and emoji are written with them, and they command nothing. */
