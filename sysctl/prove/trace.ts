@@ -3,10 +3,11 @@
  * until the value is back. Who finds it without a living keeper knows that a proof was cut short, and the remedy.
  * Runs in the keeper, in the command line, and in doctor.
  */
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
+import { makeFolders } from "../../src/folders.js";
 import { type Host, openHost } from "../host.js";
 
 /** One value for all network namespaces, and writable in the host's own only. */
@@ -83,7 +84,7 @@ function isKeeper(pid: number): boolean {
 /** Opens the file without touching what is in it, creating it where there is none. */
 export function openTrace(path: string): number {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     return openSync(path, "a+", 0o600);
   } catch (error) {
     const why = (error as Error).message;

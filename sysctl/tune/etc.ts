@@ -10,7 +10,6 @@ import {
   existsSync,
   fsyncSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -21,6 +20,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { GatewayError } from "../../src/errors.js";
+import { makeFolders } from "../../src/folders.js";
 
 /** A file as it was: bytes as latin1, permission bits and owner. */
 export interface FileState {
@@ -76,7 +76,7 @@ export function openEtc(root = "/"): Etc {
     },
     write(path, state) {
       try {
-        mkdirSync(dirname(at(path)), { recursive: true });
+        makeFolders(dirname(at(path)));
         replace(at(path), state);
       } catch (error) {
         throw explained(`cannot write ${path}`, error);

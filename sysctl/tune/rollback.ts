@@ -5,20 +5,11 @@
  * that an interruption at any moment leaves either the old file or the new one, and `untune` can go back from there.
  * The kernel forgets values at boot and each network namespace has its own, hence the identity in it.
  */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  unlinkSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
+import { makeFolders } from "../../src/folders.js";
 import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../dialect/files.js";
 import type { Identity } from "../host.js";
 
@@ -106,7 +97,7 @@ export function refuseOtherNetwork(path: string, rollback: Rollback, identity: I
 export function writeRollback(path: string, rollback: Rollback): void {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     persist(temporary, "w", `${JSON.stringify(rollback, null, 2)}\n`);
     renameSync(temporary, path);
     persist(dirname(path), "r");

@@ -77,9 +77,9 @@ module.exports = {
     ),
     rule(
       "outsiders",
-      "load/ and sysctl/ use only src/config, src/errors.ts, and what they say to a gateway of their own",
+      "load/ and sysctl/ use only src/config, src/errors.ts, src/folders.ts, and what they say to a gateway of their own",
       { path: "^(load|sysctl)/" },
-      { path: "^src/", pathNot: "^src/(config/|(errors|owner)\\.ts)" },
+      { path: "^src/", pathNot: "^src/(config/|(errors|folders|owner)\\.ts)" },
     ),
     rule(
       "src-knows-no-outsider",
