@@ -157,6 +157,13 @@ export class Acceptor {
     return replies.reduce((sum, { subscribers = 0 }) => sum + subscribers, 0);
   }
 
+  /** The same of each of many, with one question to each worker that wants any of them. */
+  async subscribersOfEach(names: readonly string[]): Promise<number[]> {
+    const followers = new Set(names.flatMap((name) => [...this.hub.followers(name)]));
+    const replies = await this.#census.ask({ topics: names }, followers);
+    return names.map((_, i) => replies.reduce((sum, { counts }) => sum + (counts?.[i] ?? 0), 0));
+  }
+
   /** The slowest readers of all workers, the worst first. */
   async slowest(most: number): Promise<SlowReader[]> {
     const replies = await this.#census.ask({ slowest: most }, this.#peers);

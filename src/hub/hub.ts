@@ -40,6 +40,12 @@ export interface Description extends Position {
   readonly state: readonly StateEntry[];
 }
 
+/** As `Description`, with sizes in place of what is remembered. */
+export interface TopicSize extends Published {
+  readonly history: { readonly count: number; readonly bytes: number };
+  readonly state: { readonly keys: number; readonly bytes: number };
+}
+
 /** Where changes are recorded (wal/wal.ts). */
 export interface HubLog {
   readonly sequence: number;
@@ -266,6 +272,16 @@ export class Hub {
     const { offset, memory } = topic;
     const history = memory?.history ?? { count: 0, bytes: 0 };
     return { topic: name, epoch: this.#epoch(topic), offset, history, state: memory?.state ?? [] };
+  }
+
+  /** Every topic's name and what it remembers, in no order; topics may come and go while it is read. */
+  *sizes(): Generator<TopicSize> {
+    for (const topic of this.table.values()) {
+      const { name, offset, memory } = topic;
+      const history = memory?.history ?? { count: 0, bytes: 0 };
+      const state = memory?.stateSize ?? { keys: 0, bytes: 0 };
+      yield { topic: name, epoch: this.#epoch(topic), offset, history, state };
+    }
   }
 
   /** The workers that follow a topic. */

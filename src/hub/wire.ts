@@ -83,8 +83,11 @@ export interface FollowRefused {
 export interface Welcome {
   readonly type: "welcome";
 }
-/** The hub asks how many sockets of this worker follow a topic, or for its slowest readers. */
-export type Question = { readonly topic: string } | { readonly slowest: number };
+/** The hub asks how many sockets of this worker follow one topic or each of many, or for its slowest readers. */
+export type Question =
+  | { readonly topic: string }
+  | { readonly topics: readonly string[] }
+  | { readonly slowest: number };
 export interface Ask {
   readonly type: "ask";
   readonly id: number;
@@ -95,6 +98,8 @@ export interface Reply {
   readonly type: "reply";
   readonly id: number;
   readonly subscribers?: number;
+  /** Of each of many, in the order of the question. */
+  readonly counts?: readonly number[];
   readonly readers?: readonly SlowReader[];
 }
 /** Live connections of an address in one worker; 0 when the last is gone. */

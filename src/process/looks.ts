@@ -5,8 +5,10 @@ import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Acceptor } from "../hub/acceptor.js";
 import type { Hub } from "../hub/hub.js";
+import { listTopics } from "../hub/topic-list.js";
 import type { Fleet } from "../metrics/fleet.js";
 import { VERSION } from "../platform.js";
+import { WEBSOCKET_PATH } from "../session/paths.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import type { Routes } from "./admin.js";
 import type { DrainFacts } from "./drain-plan.js";
@@ -29,6 +31,11 @@ export interface Shown {
 export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Shown): Routes {
   const connections = (): number => fleet.total("connections");
   return {
+    "GET /topics": async (request) => {
+      const body = await listTopics(hub, acceptor, request.url ?? "");
+      await shown.flushed();
+      return { body };
+    },
     "GET /topics/{name}": async (_request, name) => {
       const body = await describe(hub, acceptor, name);
       await shown.flushed();
@@ -58,6 +65,7 @@ export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Sho
           ...fleet.members().map((member) => ({ role: "worker", ...member })),
         ],
         connections: connections(),
+        clients: `ws://${config.host}:${config.port}${WEBSOCKET_PATH}`,
       },
     }),
   };

@@ -171,8 +171,8 @@ export class Supervisor {
     const { ended } = this.#crew;
     return {
       type: "startHub",
-      // A restarted hub keeps the port that the first one was given.
-      config: { ...this.config, adminPort: this.#adminPort },
+      // As they are in use: a restarted hub keeps the port that the first one was given, and tells clients theirs.
+      config: { ...this.config, port: this.#port, adminPort: this.#adminPort },
       path: this.#runDir.socketPath,
       workers,
       cap: this.plan.cap,

@@ -88,7 +88,8 @@ async function start(given: StartWorker): Promise<Running> {
     (topic) => topics.emptied(topic, monotonicMs()),
     config,
   );
-  const reply = (asked: Question): Pick<Reply, "subscribers" | "readers"> => {
+  const reply = (asked: Question): Pick<Reply, "subscribers" | "counts" | "readers"> => {
+    if ("topics" in asked) return { counts: asked.topics.map((topic) => topics.subscribers(topic)) };
     if ("topic" in asked) return { subscribers: topics.subscribers(asked.topic) };
     return "slowest" in asked ? { readers: sessions.slow.worst(asked.slowest) } : {};
   };
@@ -137,7 +138,7 @@ function dial(
   given: StartWorker,
   topics: Topics<Waiter>,
   { addresses }: Admission,
-  reply: (asked: Question) => Pick<Reply, "subscribers" | "readers">,
+  reply: (asked: Question) => Pick<Reply, "subscribers" | "counts" | "readers">,
 ): { readonly link: Link; readonly welcomed: Promise<void> } {
   let onWelcome: () => void = () => undefined;
   let onRefused: (error: CannotStart) => void = () => undefined;

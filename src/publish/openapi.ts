@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { ERRORS, type ErrorName } from "../errors.js";
+import { DEFAULT_LIMIT, MAX_LIMIT } from "../hub/topic-list.js";
 import { MAX_ARRAY_MESSAGES } from "./api.js";
 import { MAX_ARRAY_BYTES, UNSUPPORTED_TYPE } from "./body.js";
 import { ID, ID_RULE, maxMessageBytes } from "./message.js";
@@ -24,7 +25,11 @@ export function openApi(given: { version: string; maxPublicationBytes: number })
     security: [],
     paths: {
       "/publish": { post: publish(given.maxPublicationBytes) },
+      "/topics": { get: topics() },
       "/topics/{name}": { get: topic() },
+      "/slow-readers": {
+        get: operation("slowReaders", "The slowest readers of all workers", { 200: json("They", "SlowReaders") }),
+      },
       "/metrics": {
         get: operation("metrics", "Metrics of the whole gateway, in Prometheus' text format", {
           200: { description: "The scrape", content: { "text/plain": { schema: { type: "string" } } } },
@@ -38,6 +43,18 @@ export function openApi(given: { version: string; maxPublicationBytes: number })
         }),
       },
       "/processes": { get: operation("processes", "Who holds what", { 200: json("Processes", "Processes") }) },
+      "/drain": {
+        get: operation("drainFacts", "What a drain would be computed from (megagate drain --plan)", {
+          200: json("The figures", "Drain"),
+        }),
+      },
+      "/restart-workers": {
+        get: operation("roll", "The last rolling restart, or the one under way", { 200: json("How it goes", "Roll") }),
+        post: operation("restartWorkers", "Replace the worker processes one by one", {
+          202: json("It begins", "Roll"),
+          ...faults("alreadyRolling", "draining"),
+        }),
+      },
       "/openapi.json": {
         get: operation("openapi", "This document", {
           200: { description: "OpenAPI 3.1", content: { "application/json": { schema: { type: "object" } } } },
@@ -94,6 +111,31 @@ function publish(maxPublicationBytes: number): object {
         },
       },
     },
+  };
+}
+
+function topics(): object {
+  const parameter = (name: string, description: string, schema: object): object => ({
+    name,
+    in: "query",
+    description,
+    schema,
+  });
+  return {
+    ...operation("topics", "The topics that there are, with subscribers and sizes, a page at a time", {
+      200: json("A page, in the order of names", "TopicList"),
+      ...faults("badRequest"),
+    }),
+    parameters: [
+      parameter("prefix", "Only topics whose names begin so", { type: "string" }),
+      parameter("after", "The `next` of the page before", { type: "string" }),
+      parameter("limit", "Topics of a page", {
+        type: "integer",
+        minimum: 1,
+        maximum: MAX_LIMIT,
+        default: DEFAULT_LIMIT,
+      }),
+    ],
   };
 }
 

@@ -70,6 +70,51 @@ export const TopicState = z.object({
   history: z.object({ count, bytes: count }),
   state: z.array(z.object({ key: z.string(), data: Json })).meta({ description: "Newest data of each key" }),
 });
+export const TopicList = z.object({
+  total: count.meta({ description: "All topics of the gateway, whatever was asked for" }),
+  topics: z
+    .array(
+      z.object({
+        ...position,
+        subscribers: count,
+        history: z.object({ count, bytes: count }),
+        state: z.object({ keys: count, bytes: count.meta({ description: "Characters of keys and data" }) }),
+      }),
+    )
+    .meta({ description: "In the order of their names" }),
+  next: Topic.optional().meta({ description: "There are more: `after` of the next page" }),
+});
+export const SlowReaders = z.object({
+  readers: z
+    .array(
+      z.object({
+        address: z.string().meta({ description: "Of the peer: behind a balancer, the balancer's" }),
+        topics: z.array(Topic),
+        messages: count.meta({ description: "Pushes that it did not get so far" }),
+        bytes: count,
+        sinceMs: z
+          .number()
+          .meta({ description: "Time of the push that first found its buffer full, Unix milliseconds" }),
+        cutMs: z.number().optional().meta({ description: "When it was cut; absent while it is connected" }),
+      }),
+    )
+    .meta({ description: "The worst first" }),
+});
+export const Drain = z.object({
+  connections: count,
+  workers: z.array(count).meta({ description: "Connections of each worker" }),
+  cap: count.meta({ description: "Connections at which one worker stops listening" }),
+  returnPerSecond: z.number().min(0).meta({ description: "Clients a second that can come back" }),
+  goodbyePerSecond: z.number().min(0).meta({ description: "Clients a second that can be sent away" }),
+  stopSeconds: count,
+  stopNoticeSeconds: count,
+});
+export const Roll = z.object({
+  state: z.enum(["none", "rolling", "done", "failed"]),
+  replaced: count.meta({ description: "Workers replaced, of those that it began with" }),
+  of: count,
+  detail: z.string().meta({ description: "What happens now, or why it failed" }),
+});
 export const Alive = z.object({ status: z.literal("alive") });
 export const Ready = z.object({ status: z.literal("ready") });
 export const NotReady = z.object({ status: z.literal("not ready"), reasons: z.array(z.string()) });
@@ -83,4 +128,5 @@ export const Processes = z.object({
     }),
   ),
   connections: count,
+  clients: z.string().meta({ description: "WebSocket address on which the workers listen" }),
 });

@@ -73,6 +73,10 @@ export class TopicMemory {
     return { count: this.#ring.length - this.#head, bytes: this.#ringBytes };
   }
 
+  get stateSize(): { keys: number; bytes: number } {
+    return { keys: this.#state?.size ?? 0, bytes: this.#stateBytes };
+  }
+
   /** False when the publication would add a key beyond the rule; nothing is changed then. */
   accepts(key: string | undefined, data: string): boolean {
     if (key === undefined || this.rule.stateKeys === 0 || data === "null") return true;

@@ -86,12 +86,16 @@ describe("the OpenAPI document", () => {
   it("has every path, and every reference in it leads somewhere", () => {
     assert.match(document.openapi, /^3\.1\./);
     assert.deepEqual(Object.keys(document.paths).sort(), [
+      "/drain",
       "/healthz",
       "/metrics",
       "/openapi.json",
       "/processes",
       "/publish",
       "/readyz",
+      "/restart-workers",
+      "/slow-readers",
+      "/topics",
       "/topics/{name}",
     ]);
     const names = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map((match) => match[1]!);
