@@ -7,6 +7,7 @@ import { addOptions } from "../src/config/help.js";
 import { readConfigFile, resolve } from "../src/config/resolve.js";
 import { GatewayError } from "../src/errors.js";
 import { type Evidence, exitStatus } from "./evidence.js";
+import { EvidenceFile } from "./evidence-file.js";
 import type { LoadConfig } from "./options.js";
 import { renderReport } from "./report.js";
 import { LOAD_AND_SCENARIO_OPTIONS, SCENARIOS, type ScenarioConfig } from "./scenarios/options.js";
@@ -36,15 +37,30 @@ function withScenario(flags: Record<string, unknown>, word: string | undefined):
 
 async function loadCommand({ config: path, ...flags }: Readonly<Record<string, unknown>>): Promise<number> {
   const file = typeof path === "string" ? { file: readConfigFile(path) } : {};
-  const { config } = resolve(LOAD_AND_SCENARIO_OPTIONS, { flags, env: process.env, ...file });
-  const evidence = await (config.scenario === "steady" ? runLoad(config) : runScenario(config));
-  process.stdout.write(`${renderReport(evidence)}\nevidence: ${config.report}\n`);
-  return exitStatus(evidence.verdict);
+  const given = { command: "load", flags, env: process.env, ...file };
+  const { config } = resolve(LOAD_AND_SCENARIO_OPTIONS, given);
+  const place = new EvidenceFile(config.report);
+  return conclude(await (config.scenario === "steady" ? runLoad(config) : runScenario(config)), place);
+}
+
+/** Shows the result and keeps the evidence; what comes first cannot keep the other away. Returns the exit status. */
+export function conclude(evidence: Evidence, place: EvidenceFile): number {
+  process.stdout.write(`${renderReport(evidence)}\n`);
+  const status = exitStatus(evidence.verdict);
+  const kept = place.keep(evidence);
+  if (kept.why === undefined) {
+    process.stdout.write(`evidence: ${kept.path}\n`);
+    return status;
+  }
+  process.stderr.write(`megagate: ${kept.why}\n`);
+  if (kept.path === undefined) process.stdout.write(`${JSON.stringify(evidence)}\n`);
+  else process.stdout.write(`evidence: ${kept.path}\n`);
+  return status === 0 ? 1 : status;
 }
 
 /**
- * One run; its evidence is written to `config.report` whatever becomes of it. Throws GatewayError, before anything is
- * forked, for a target that is not reachable (exit 1) or a plan that cannot succeed (3).
+ * One run; its evidence is there whatever becomes of it. Throws GatewayError, before anything is forked, for a target that
+ * is not reachable (exit 1) or a plan that cannot succeed (3).
  */
 export async function runLoad(config: LoadConfig): Promise<Evidence> {
   const { runTrial } = await import("./trial.js");

@@ -55,7 +55,8 @@ export class Fleet {
 
   order(i: number, order: Order): void {
     const child = this.children[i];
-    if (child?.connected) child.send(order);
+    // One that ended just now says so by its exit.
+    if (child?.connected) child.send(order, () => undefined);
   }
 
   orderAll(order: Order): void {

@@ -29,8 +29,9 @@ const ENDINGS_PER_TURN = 64;
 /** Descriptors below and beside the sockets: standard streams, channel, epoll, Node's own. */
 const OWN_DESCRIPTORS = 256;
 
+/** A coordinator that was killed just now is noticed here first, and there is nobody to tell. */
 const say = (report: Report): void => {
-  if (process.connected) process.send?.(report);
+  if (process.connected) process.send?.(report, undefined, undefined, () => undefined);
 };
 
 class Generator implements ConnectionEvents, Readiness {

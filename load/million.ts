@@ -4,25 +4,35 @@
  * Knows the gateway only as a program that it starts, like everybody else.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { addOptions } from "../src/config/help.js";
+import { faultsOf } from "../src/config/options.js";
 import { resolve } from "../src/config/resolve.js";
 import { whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
 import { claim } from "../src/owner.js";
-import { runLoad } from "./command.js";
-import { exitStatus } from "./evidence.js";
+import { conclude, runLoad } from "./command.js";
+import { EvidenceFile } from "./evidence-file.js";
 import { LOAD_OPTIONS } from "./options.js";
-import { renderReport } from "./report.js";
 
 const { target: _target, adminUrl: _adminUrl, ...LOAD_ROWS } = LOAD_OPTIONS;
 
 export const MILLION_OPTIONS = {
   ...LOAD_ROWS,
   connections: { ...LOAD_OPTIONS.connections, default: 1_000_000 },
-  port: whole({ default: 8080, min: 1, max: 65_535, unit: "port", explanation: "Public port of the gateway" }),
-  adminPort: whole({ default: 8081, min: 1, max: 65_535, unit: "port", explanation: "Its admin port" }),
+  port: {
+    ...whole({ default: 8080, min: 1, max: 65_535, unit: "port", explanation: "Public port of the gateway" }),
+    env: "MEGAGATE_PORT",
+  },
+  adminPort: {
+    ...whole({ default: 8081, min: 1, max: 65_535, unit: "port", explanation: "Its admin port" }),
+    env: "MEGAGATE_ADMIN_PORT",
+  },
 } as const;
+
+/** Of the gateway that this command starts, whatever the environment says to others. */
+const LOOPBACK = "127.0.0.1";
 
 /** Workers start two at a time on two cores: a hundred of them take about ten seconds. */
 const START_MS = 120_000;
@@ -37,10 +47,17 @@ export function registerMillion(program: Command): void {
 }
 
 async function million(flags: Readonly<Record<string, unknown>>): Promise<number> {
-  const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, { flags, env: process.env }).config;
-  const config = { ...rest, target: `ws://127.0.0.1:${port}/ws`, adminUrl: `http://127.0.0.1:${adminPort}` };
+  const given = { command: "million", flags, env: process.env };
+  const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, given).config;
+  const faults = faultsOf({ host: LOOPBACK, port, adminHost: LOOPBACK, adminPort });
+  if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
+  const place = new EvidenceFile(rest.report);
+  const config = { ...rest, target: `ws://${LOOPBACK}:${port}/ws`, adminUrl: `http://${LOOPBACK}:${adminPort}` };
   const gateway = startGateway(
-    ["--connections", config.connections, "--port", port, "--admin-port", adminPort].map(String),
+    [
+      ...["--connections", config.connections, "--host", LOOPBACK, "--port", port],
+      ...["--admin-host", LOOPBACK, "--admin-port", adminPort],
+    ].map(String),
   );
   const interrupt = new Interrupt(gateway);
   let status: number;
@@ -49,9 +66,7 @@ async function million(flags: Readonly<Record<string, unknown>>): Promise<number
     await Promise.race([ready(gateway), interrupt.asked]);
     // From here on the run has its own answer to Ctrl-C: it closes everything in order and writes its evidence.
     interrupt.armed = false;
-    const evidence = await runLoad(config);
-    process.stdout.write(`${renderReport(evidence)}\nevidence: ${config.report}\n`);
-    status = exitStatus(evidence.verdict);
+    status = conclude(await runLoad(config), place);
   } finally {
     interrupt.armed = true;
     ended = await stop(gateway);
@@ -96,7 +111,7 @@ function startGateway(args: readonly string[]): ChildProcess {
   return gateway;
 }
 
-/** Resolves when its banner is out. */
+/** Resolves when the gateway has said so: one line of JSON, since its stdout is no terminal. */
 function ready(gateway: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => reject(new GatewayError("failed", `the gateway did not start: ${why}`));
@@ -105,9 +120,10 @@ function ready(gateway: ChildProcess): Promise<void> {
       clearTimeout(timer);
       fail(`exit status ${code ?? "unknown"}, see above`);
     });
-    gateway.stdout?.on("data", (chunk: Buffer) => {
-      process.stdout.write(chunk);
-      if (!chunk.includes("private")) return;
+    createInterface({ input: gateway.stdout! }).on("line", (line) => {
+      const { event, clients, admin, workers } = JSON.parse(line) as Readonly<Record<string, string | number>>;
+      if (event !== "ready") return;
+      process.stdout.write(`the gateway is ready: ${workers} workers, clients at ${clients}, private ${admin}\n`);
       clearTimeout(timer);
       resolve();
     });

@@ -1,9 +1,7 @@
 /**
- * One whole trial: the survey of target and host, the plan, the run, the evidence file. What can be known to fail is
+ * One whole trial: the survey of target and host, the plan, the run, the evidence. What can be known to fail is
  * refused here, before anything is forked. Runs in the coordinator process.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { GatewayError } from "../src/errors.js";
 import { takeSnapshot } from "../sysctl/attribution/counters.js";
 import { readGateway } from "./attribution/gateway.js";
@@ -23,7 +21,7 @@ import { TopicPattern } from "./topics.js";
 
 const COUNT_AGE_MS = 1500;
 
-/** One run. Writes the evidence to `config.report` whatever becomes of it. */
+/** One run; its evidence is there whatever becomes of it. */
 export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise<Evidence> {
   const { scene, facts, gateway, workers } = await survey(config, scenario);
   let found: ScenarioEvidence | undefined;
@@ -46,7 +44,7 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
   const findings = run.findings();
   await run.close();
   scene.admin?.end();
-  const evidence: Evidence = {
+  return {
     schema: "megagate.evidence.v1",
     startedAt,
     url: config.target,
@@ -68,9 +66,6 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
     ...(found && { scenario: found }),
     ...judge(findings),
   };
-  mkdirSync(dirname(config.report), { recursive: true });
-  writeFileSync(config.report, `${JSON.stringify(evidence, null, 2)}\n`);
-  return evidence;
 }
 
 /** What watches the ramp: the kernel here, and the gateway by its admin address. */

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /**
  * argv to command to exit status; nothing else decides exit codes. Checks the machine before it loads anything heavy or
- * native, so that a wrong Node or processor gets one plain sentence instead of a stack trace.
+ * native, so that a wrong Node, processor or descriptor limit gets one plain sentence instead of a stack trace.
  */
-import { thisMachine, unsupported } from "./platform.js";
+import { surviveBrokenOutput } from "./output.js";
+import { thisMachine, tooFewDescriptors, unsupported } from "./platform.js";
 
-const why = unsupported(thisMachine());
+surviveBrokenOutput();
+const why = unsupported(thisMachine()) ?? tooFewDescriptors();
 if (why !== undefined) {
   process.stderr.write(`${why}\n`);
   process.exitCode = 2;
