@@ -2,23 +2,24 @@
  * The option table of `megagate load`. Flags, environment names, help and README rows derive from it (src/config/help.ts).
  * Runs in the command line only: generators get the finished, plain configuration from the coordinator.
  */
-import { bytes, type ConfigOf, flag, text, whole } from "../src/config/table.js";
+import { ADMIN_URL, CLIENT_URL } from "../src/config/gateway-address.js";
+import { bytes, type ConfigOf, flag, text, url, whole } from "../src/config/table.js";
 
 export const LOAD_OPTIONS = {
-  target: text({
-    default: "ws://127.0.0.1:8080/ws",
-    unit: "url",
-    range: "ws://HOST[:PORT][/PATH]",
-    pattern: /^ws:\/\/[^\s?#]+$/,
-    explanation: "The gateway's WebSocket address; the topic is added to it as a query",
-  }),
-  adminUrl: text({
-    default: "http://127.0.0.1:8081",
-    unit: "url",
-    range: "http://HOST:PORT",
-    pattern: /^http:\/\/[^\s?#]+$/,
-    explanation: "The gateway's admin address: broadcasts are published there, and its own count is read there",
-  }),
+  target: {
+    ...url({
+      default: CLIENT_URL.default,
+      schemes: ["ws:"],
+      range: "ws://HOST[:PORT][/PATH]",
+      explanation:
+        "The gateway's WebSocket address, to which the topic is added as a query; when not given, from MEGAGATE_HOST and MEGAGATE_PORT",
+    }),
+    derive: CLIENT_URL.derive,
+  },
+  adminUrl: {
+    ...ADMIN_URL,
+    explanation: `The gateway's admin address, where broadcasts are published and its own count is read; ${ADMIN_URL.explanation.split("; ")[1]!}`,
+  },
   connections: whole({
     default: 10_000,
     min: 1,
@@ -109,6 +110,7 @@ export const LOAD_OPTIONS = {
     default: "load/results/latest.json",
     unit: "path",
     range: "a file path",
+    pattern: /./,
     explanation: "Where the evidence is written, as JSON",
   }),
   generators: whole({

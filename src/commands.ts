@@ -1,12 +1,14 @@
 /** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
 import { plain } from "./client/plain.js";
-import { addOptions, renderConfig } from "./config/help.js";
+import { noticesOf } from "./config/environment.js";
+import { ADMIN_URL, CLIENT_URL } from "./config/gateway-address.js";
+import { addOptions, renderConfig, variablesOf } from "./config/help.js";
 import { withIdleTimeout } from "./config/idle.js";
-import { SERVE_OPTIONS } from "./config/options.js";
-import { readConfigFile, resolve } from "./config/resolve.js";
-import type { OptionTable } from "./config/table.js";
+import { faultsOf, SERVE_OPTIONS } from "./config/options.js";
+import { type Resolved, readConfigFile, resolve } from "./config/resolve.js";
 import { GatewayError } from "./errors.js";
+import { outputStatus } from "./output.js";
 import { VERSION } from "./platform.js";
 import { DRAIN_OPTIONS, drain as drainPlan } from "./process/drain-command.js";
 import type { PublishFlags } from "./publish/command.js";
@@ -36,9 +38,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   registerPlan(program);
   addTuneCommands(program, { env: process.env, stdout: process.stdout });
   addDoctorCommand(program, { env: process.env, stdout: process.stdout });
+  program.hook("preAction", (_program, command) => {
+    // The gateway puts them into its log.
+    if (command.name() !== "serve") tellAll(noticesFor(command));
+  });
   try {
     await program.parseAsync([...argv]);
-    return Number(process.exitCode ?? 0);
+    // A command that has set it has another result than its text.
+    return process.exitCode === undefined ? await outputStatus() : Number(process.exitCode);
   } catch (error) {
     return explain(error);
   }
@@ -53,49 +60,83 @@ function explain(error: unknown): number {
     );
     return error.row.exit ?? 1;
   }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  process.stderr.write(`megagate: unexpected: ${text.split("\n").map(plain).join("\n")}\n`);
+  process.stderr.write(`megagate: ${unexpected(error).split("\n").map(plain).join("\n")}\n`);
   return 1;
 }
+
+/** What the operating system refused is for the user to mend; anything else is ours, and its place is wanted. */
+function unexpected(error: unknown): string {
+  if (!(error instanceof Error)) return `unexpected: ${String(error)}`;
+  const { code = "", syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return `unexpected: ${error.stack ?? error.message}`;
+  const remedies: Readonly<Record<string, string>> = {
+    EMFILE: "; raise the descriptor limit (ulimit -n, LimitNOFILE=)",
+    ENFILE: "; raise fs.file-max: megagate doctor",
+    EAGAIN: "; raise the limit on processes (ulimit -u, pids.max): megagate doctor",
+  };
+  return `the operating system refused: ${error.message}${remedies[code] ?? ""}`;
+}
+
+/** What the variables that are set say to nobody. */
+function noticesFor(command: Command): string[] {
+  const all = (command.parent?.commands ?? []).flatMap(variablesOf);
+  const known = { command: command.name(), own: new Set(variablesOf(command)), all: new Set([...all, CONFIG]) };
+  return noticesOf(process.env, known);
+}
+
+const tellAll = (notices: readonly string[]): void => {
+  for (const notice of notices) process.stderr.write(`megagate: ${notice}\n`);
+};
 
 interface FileFlags {
   config?: string;
   printConfig?: true;
 }
 
-/** Resolves a command's table from its flags, the environment and `--config`. */
-function resolveFlags<T extends OptionTable>(table: T, flags: FileFlags): ReturnType<typeof resolve<T>> {
-  const path = flags.config ?? process.env.MEGAGATE_CONFIG;
-  return resolve(table, {
-    flags: { ...flags },
-    env: process.env,
-    ...(path !== undefined && { file: readConfigFile(path) }),
-  });
-}
+/** The variable that names the configuration file. */
+const CONFIG = "MEGAGATE_CONFIG";
 
 function addServe(program: Command): void {
   const serve = program
     .command("serve")
     .description("Run the gateway in the foreground until SIGTERM or Ctrl-C.")
-    .option("--config <path>", "YAML file of options, named as in --print-config (env MEGAGATE_CONFIG)")
+    .option("--config <path>", `YAML file of options, named as in --print-config (env ${CONFIG})`)
     .option("--print-config", "print the effective configuration with its sources, and exit");
   addOptions(serve, SERVE_OPTIONS).action(async (flags: FileFlags) => {
-    const resolved = withIdleTimeout(resolveFlags(SERVE_OPTIONS, flags));
+    const notices = noticesFor(serve);
+    const resolved = resolveServe(flags, notices);
     if (flags.printConfig) {
+      tellAll(notices);
       process.stdout.write(`${renderConfig(resolved)}\n`);
       return;
     }
+    const { config } = resolved;
     const [{ serve: runServe }, { openMachine }] = await Promise.all([
       import("./process/serve.js"),
       import("../sysctl/attribution/machine.js"),
     ]);
-    const { connections, port, adminPort } = resolved.config;
-    process.exitCode = await runServe(resolved.config, openMachine(connections, [port, adminPort]));
+    const machine = openMachine(config.connections, [config.port, config.adminPort]);
+    process.exitCode = await runServe({ config, machine, notices });
   });
 }
 
+/** Where the options are at fault, the notices may say why. */
+function resolveServe(flags: FileFlags, notices: readonly string[]): Resolved<typeof SERVE_OPTIONS> {
+  try {
+    const path = flags.config ?? process.env[CONFIG];
+    const file = path === undefined ? {} : { file: readConfigFile(path) };
+    const resolved = withIdleTimeout(resolve(SERVE_OPTIONS, { flags: { ...flags }, env: process.env, ...file }));
+    const faults = faultsOf(resolved.config);
+    if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
+    return resolved;
+  } catch (error) {
+    tellAll(notices);
+    throw error;
+  }
+}
+
 function addPublish(program: Command): void {
-  program
+  const publish = program
     .command("publish")
     .description("Publish one message, or lines from stdin, through a running gateway's admin port.")
     .argument("[topic]", "topic name")
@@ -105,42 +146,43 @@ function addPublish(program: Command): void {
     )
     .option("--key <key>", "key of the topic's state that the data is the newest value of")
     .option("--delete", "delete the key")
-    .option("--raw", "each line on stdin is a whole message; TOPIC is for those that name none")
-    .option("--admin-url <url>", "admin address of the gateway", "http://127.0.0.1:8081")
-    .action(async (topic: string | undefined, data: string | undefined, flags: PublishFlags) => {
-      const { publish } = await import("./publish/command.js");
-      process.stdout.write(`${await publish(flags, { topic, data, input: process.stdin })}\n`);
-    });
+    .option("--raw", "each line on stdin is a whole message; TOPIC is for those that name none");
+  const options = { adminUrl: ADMIN_URL };
+  addOptions(publish, options).action(
+    async (topic: string | undefined, data: string | undefined, flags: Omit<PublishFlags, "adminUrl">) => {
+      const { config } = resolve(options, { command: "publish", flags: { ...flags }, env: process.env });
+      const { publish: send } = await import("./publish/command.js");
+      process.stdout.write(`${await send({ ...flags, ...config }, { topic, data, input: process.stdin })}\n`);
+    },
+  );
 }
 
 function addWatch(program: Command): void {
-  program
+  const watch = program
     .command("watch")
     .description("Show a topic as it changes, until Ctrl-C: its state, then each push, without a gap.")
-    .argument("<topic>", "topic name")
-    .option("--url <url>", "WebSocket address of the gateway", "ws://127.0.0.1:8080/ws")
-    .action(async (topic: string, { url }: { url: string }) => {
-      const [{ watchTopic }, { default: WebSocket }] = await Promise.all([import("./client/watch.js"), import("ws")]);
-      const stop = new AbortController();
-      process.once("SIGINT", () => stop.abort());
-      process.once("SIGTERM", () => stop.abort());
-      // `megagate watch t | head`: the reader has seen enough.
-      process.stdout.on("error", () => stop.abort());
-      const write = (line: string): void => void process.stdout.write(line);
-      const why = await watchTopic({ url, topic, WebSocket, write, signal: stop.signal });
-      if (why !== undefined) throw new GatewayError("failed", why);
-    });
+    .argument("<topic>", "topic name");
+  const options = { url: CLIENT_URL, adminUrl: ADMIN_URL };
+  addOptions(watch, options).action(async (topic: string, flags: Record<string, unknown>) => {
+    const { config, sources } = resolve(options, { command: "watch", flags, env: process.env });
+    const { watchUrl, watchUntilEnd } = await import("./process/watch-command.js");
+    // Who names the private address alone means the gateway that answers there.
+    const isAdminAlone = sources.url === "default" && sources.adminUrl !== "default";
+    const url = isAdminAlone ? await watchUrl(config.adminUrl) : config.url;
+    await watchUntilEnd(url, topic);
+  });
 }
 
 function addRestartWorkers(program: Command): void {
-  program
+  const restart = program
     .command("restart-workers")
-    .description("Replace the worker processes of a running gateway one by one; the same as SIGHUP to it.")
-    .option("--admin-url <url>", "admin address of the gateway", "http://127.0.0.1:8081")
-    .action(async ({ adminUrl }: { adminUrl: string }) => {
-      const { restartWorkers } = await import("./process/restart-command.js");
-      await restartWorkers(adminUrl, (line) => void process.stdout.write(line));
-    });
+    .description("Replace the worker processes of a running gateway one by one; the same as SIGHUP to it.");
+  const options = { adminUrl: ADMIN_URL };
+  addOptions(restart, options).action(async (flags: Record<string, unknown>) => {
+    const { adminUrl } = resolve(options, { command: "restart-workers", flags, env: process.env }).config;
+    const { restartWorkers } = await import("./process/restart-command.js");
+    await restartWorkers(adminUrl, (line) => void process.stdout.write(line));
+  });
 }
 
 function addDrain(program: Command): void {
@@ -149,7 +191,7 @@ function addDrain(program: Command): void {
     .description("With --plan: what an orderly stop and a rolling restart of a running gateway would take.");
   addOptions(drain, DRAIN_OPTIONS).action(async (flags: object) => {
     await drainPlan(
-      resolve(DRAIN_OPTIONS, { flags: { ...flags }, env: process.env }).config,
+      resolve(DRAIN_OPTIONS, { command: "drain", flags: { ...flags }, env: process.env }).config,
       (text) => void process.stdout.write(text),
     );
   });

@@ -39,12 +39,16 @@ export function portList(row: { default: readonly number[]; explanation: string 
   return { schema, default: row.default, unit: "ports", range, explanation: row.explanation };
 }
 
-const state = text({
-  default: "/var/lib/megagate/tune-rollback.json",
-  unit: "path",
-  range: "a path",
-  explanation: "File that holds the values as they were, for untune.",
-});
+const state = {
+  ...text({
+    default: "/var/lib/megagate/tune-rollback.json",
+    unit: "path",
+    range: "a path",
+    explanation: "File that holds the values as they were, for untune.",
+  }),
+  // What tune wrote, untune must find.
+  env: "MEGAGATE_TUNE_STATE",
+};
 
 export const TUNE_OPTIONS = {
   connections: whole({
@@ -114,7 +118,7 @@ type Act = (typeof ACTS)[number] | Dialect;
 
 function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
   const { env, stdout, host = openHost(), etc = openEtc() } = surroundings;
-  const { config } = resolve(TUNE_OPTIONS, { flags, env });
+  const { config } = resolve(TUNE_OPTIONS, { command: "tune", flags, env });
   const act = actOf(config);
   if (act === "rollback") {
     goBack(config.state, surroundings);
@@ -143,7 +147,7 @@ function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroun
 }
 
 function runUntune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
-  const { config } = resolve(UNTUNE_OPTIONS, { flags, env: surroundings.env });
+  const { config } = resolve(UNTUNE_OPTIONS, { command: "untune", flags, env: surroundings.env });
   goBack(config.state, surroundings);
 }
 

@@ -18,7 +18,7 @@ export function registerPlan(program: Command): void {
     .command("plan")
     .description("How big must the machine be: workers, descriptors, memory, CPU, network, times, number of servers.");
   addOptions(command, PLAN_OPTIONS).action((flags: Record<string, unknown>) => {
-    const resolved = resolve(PLAN_OPTIONS, { flags, env: process.env });
+    const resolved = resolve(PLAN_OPTIONS, { command: "plan", flags, env: process.env });
     const { json, explain } = resolved.config;
     const plan = planFor(resolved, new Host());
     process.stdout.write(json ? `${JSON.stringify(plan, null, 2)}\n` : renderPlan(plan, explain));

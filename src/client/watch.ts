@@ -15,21 +15,39 @@ export interface WatchOptions extends Omit<ClientOptions, "url"> {
   write(text: string): void;
   /** Ends the watching; an `AbortSignal` fits. */
   readonly signal?: { readonly aborted: boolean; addEventListener(type: "abort", listener: () => void): void };
+  /**
+   * Asked when no connection has ever come about: whether a gateway was there all the same, and only refused for the
+   * moment. By default it goes on trying.
+   */
+  isThere?(): boolean;
   /** What time it is, for the lines. */
   readonly date?: () => Date;
 }
 
-/** Resolves when the watching is over: undefined if it was ended by the signal, else why the gateway ended it. */
-export function watchTopic(options: WatchOptions): Promise<string | undefined> {
+/** Why a watching ended by itself: the gateway's word, or there never was one. */
+export interface WatchEnd {
+  readonly kind: "ended" | "never there";
+  readonly text: string;
+}
+
+/** Resolves when the watching is over: undefined if it was ended by the signal. */
+export function watchTopic(options: WatchOptions): Promise<WatchEnd | undefined> {
   const { topic, signal, date = () => new Date() } = options;
   const line = (text: string): void => options.write(`${time(date())}  ${text}\n`);
   const client = new MegagateClient(options);
   return new Promise((resolve) => {
-    const end = (why?: string): void => {
+    const end = (why?: WatchEnd): void => {
       client.close();
       resolve(why);
     };
+    const ended = (text: string): void => end({ kind: "ended", text });
+    let wasOpen = false;
     client.on("state", (change) => {
+      wasOpen ||= change.to === "open";
+      if (change.to === "waiting" && !wasOpen && options.isThere?.() === false) {
+        end({ kind: "never there", text: plain(change.reason ?? "") || `closed with ${change.code ?? "no code"}` });
+        return;
+      }
       const text = describeChange(change, options.url);
       if (text !== undefined) line(text);
     });
@@ -39,7 +57,9 @@ export function watchTopic(options: WatchOptions): Promise<string | undefined> {
     client.on("error", (event) =>
       line(`error${event.code === undefined ? "" : ` ${event.code}`}: ${plain(event.error)}`),
     );
-    client.on("stopped", ({ code, reason }) => end(`the gateway closed for good: ${code} ${plain(reason)}`.trimEnd()));
+    client.on("stopped", ({ code, reason }) =>
+      ended(`the gateway closed for good: ${code} ${plain(reason)}`.trimEnd()),
+    );
     if (signal?.aborted) {
       end();
       return;
@@ -51,7 +71,7 @@ export function watchTopic(options: WatchOptions): Promise<string | undefined> {
       onPush: (push) => line(describePush(push)),
       onGap: ({ from, to }) => line(`missed ${range(from, to)}; asking the gateway`),
       onReset: ({ because }) => line(because === "missed" ? "pushes were missed for good" : "numbering began anew"),
-      onRefused: ({ code, error }) => end(`the gateway refused the topic: ${code} ${plain(error)}`),
+      onRefused: ({ code, error }) => ended(`the gateway refused the topic: ${code} ${plain(error)}`),
     });
   });
 }

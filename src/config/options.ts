@@ -364,3 +364,17 @@ export const SERVE_OPTIONS = {
 } as const;
 
 export type ServeConfig = ConfigOf<typeof SERVE_OPTIONS>;
+
+/** What no single option shows: values that do not go together, a sentence each. */
+export function faultsOf({
+  host,
+  port,
+  adminHost,
+  adminPort,
+}: Pick<ServeConfig, "host" | "port" | "adminHost" | "adminPort">): string[] {
+  const isSameHost = host === adminHost || host === EVERY_INTERFACE || adminHost === EVERY_INTERFACE;
+  if (port === 0 || port !== adminPort || !isSameHost) return [];
+  return [`--admin-port: ${adminPort} is the public port (--port) too; give each its own`];
+}
+
+const EVERY_INTERFACE = "0.0.0.0";

@@ -4,6 +4,10 @@
  * Runs in the supervisor and the command line only (zod stays out of workers: 25 MB and 60 ms each, DEPENDENCIES trap 7).
  */
 import { z } from "zod";
+import type { Environment } from "./environment.js";
+import { didYouMean } from "./nearest.js";
+
+export { envName } from "./environment.js";
 
 export interface Option<T = unknown> {
   readonly schema: z.ZodType<T>;
@@ -13,6 +17,16 @@ export interface Option<T = unknown> {
   /** The allowed values in words: "1–65,535". */
   readonly range: string;
   readonly explanation: string;
+  /** Its variable, where that means the same to every command; else environment.ts makes the name. */
+  readonly env?: string;
+  /** What else says it when nobody has: the variables of a gateway, for those that look for it (gateway-address.ts). */
+  readonly derive?: ((env: Environment) => Derived | undefined) | undefined;
+}
+
+/** A value, and which name it is from. */
+export interface Derived {
+  readonly value: string;
+  readonly where: string;
 }
 
 export type OptionTable = Readonly<Record<string, Option>>;
@@ -32,7 +46,7 @@ export function whole(row: {
   const also = row.also ?? [];
   const range = [...also.map(grouped), `${grouped(row.min)}–${grouped(row.max)}`].join(", ");
   const schema = z.preprocess(
-    (raw) => (typeof raw === "string" && /^-?\d[\d_,]*$/.test(raw) ? Number(raw.replace(/[_,]/g, "")) : raw),
+    (raw) => (typeof raw === "string" ? (parseWhole(raw) ?? raw) : raw),
     z
       .number({ error: `must be a whole number (${range} ${row.unit})` })
       .refine((n) => Number.isInteger(n) && (also.includes(n) || (n >= row.min && n <= row.max)), {
@@ -40,6 +54,15 @@ export function whole(row: {
       }),
   );
   return { schema, default: row.default, unit: row.unit, range, explanation: row.explanation };
+}
+
+/** Groups of three, or none: "1,5" is not fifteen. Underscores may stand between any digits, as in code. */
+const WHOLE = /^-?(?:\d+(?:_\d+)*|\d{1,3}(?:,\d{3})+)$/;
+
+/** "1000", "1_000" and "1,000" → 1000; undefined for anything else. */
+export function parseWhole(text: string): number | undefined {
+  // "-0" is 0.
+  return WHOLE.test(text) ? Number(text.replace(/[_,]/g, "")) + 0 : undefined;
 }
 
 const BYTE_UNITS: Readonly<Record<string, number>> = {
@@ -52,11 +75,14 @@ const BYTE_UNITS: Readonly<Record<string, number>> = {
   gi: 2 ** 30,
 };
 
-/** "1GB" → 1e9, "16KiB" → 16384, "512" → 512; undefined when it is no size. */
+/** "1GB" → 1e9, "16KiB" → 16384, "512" and "1,000" as they are; undefined when it is no size, such as half a byte. */
 export function parseBytes(text: string): number | undefined {
+  const plain = parseWhole(text.trim());
+  if (plain !== undefined) return plain;
   const match = /^(\d+(?:\.\d+)?)\s*([kmg]?i?)b?$/i.exec(text.trim());
   const factor = match && BYTE_UNITS[match[2]!.toLowerCase()];
-  return match && factor ? Math.round(Number(match[1]) * factor) : undefined;
+  const isHalf = match?.[2] === "" && match[1]!.includes(".");
+  return match && factor && !isHalf ? Math.round(Number(match[1]) * factor) : undefined;
 }
 
 /** A size in bytes; text may carry KB, MB, GB, KiB, MiB, GiB. `also` names lone values outside the range. */
@@ -95,6 +121,23 @@ export function text(row: {
   return { schema, default: row.default, unit: row.unit, range: row.range, explanation: row.explanation };
 }
 
+/** An address that `URL` can read, of one of these schemes, without user, query or fragment. */
+export function url(row: {
+  default: string;
+  schemes: readonly string[];
+  range: string;
+  explanation: string;
+}): Option<string> {
+  const isGood = (text: string): boolean => {
+    if (/\s/.test(text) || !URL.canParse(text)) return false;
+    const { protocol, hostname, username, search, hash } = new URL(text);
+    return row.schemes.includes(protocol) && hostname !== "" && username === "" && search === "" && hash === "";
+  };
+  const message = `must be ${row.range}`;
+  const schema = z.string({ error: message }).refine(isGood, { error: message });
+  return { schema, default: row.default, unit: "url", range: row.range, explanation: row.explanation };
+}
+
 export function choice<const C extends readonly [string, ...string[]]>(row: {
   default: C[number];
   choices: C;
@@ -102,7 +145,9 @@ export function choice<const C extends readonly [string, ...string[]]>(row: {
 }): Option<C[number]> {
   const range = row.choices.join(" | ");
   return {
-    schema: z.enum(row.choices, { error: `must be one of ${range}` }),
+    schema: z.enum(row.choices, {
+      error: ({ input }) => `must be one of ${range}${didYouMean(String(input), row.choices)}`,
+    }),
     default: row.default,
     unit: "",
     range,
@@ -120,5 +165,3 @@ export function flag(row: { default: boolean; explanation: string }): Option<boo
 
 /** idleTimeoutSeconds → idle-timeout-seconds */
 export const flagName = (key: string): string => key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
-/** idleTimeoutSeconds → MEGAGATE_IDLE_TIMEOUT_SECONDS */
-export const envName = (key: string): string => `MEGAGATE_${key.replace(/[A-Z]/g, (c) => `_${c}`).toUpperCase()}`;

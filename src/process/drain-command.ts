@@ -2,9 +2,10 @@
  * `megagate drain --plan`: what an orderly stop and a rolling restart of a running gateway would take, before anybody does
  * it, and a refusal where the window is too short for it. Changes nothing: SIGTERM is what drains.
  */
-import { type ConfigOf, flag, text, whole } from "../config/table.js";
+import { ask } from "../admin-client.js";
+import { ADMIN_URL } from "../config/gateway-address.js";
+import { type ConfigOf, flag, whole } from "../config/table.js";
 import { GatewayError } from "../errors.js";
-import { ask } from "./ask.js";
 import { type DrainFacts, type DrainPlan, planDrain } from "./drain-plan.js";
 
 export const DRAIN_OPTIONS = {
@@ -20,13 +21,7 @@ export const DRAIN_OPTIONS = {
     explanation:
       "Time that the drain may take, such as a pod's grace period; the plan is refused where that is too short. 0 takes the gateway's --stop-notice-seconds and --stop-seconds",
   }),
-  adminUrl: text({
-    default: "http://127.0.0.1:8081",
-    unit: "url",
-    range: "http://HOST:PORT",
-    pattern: /^http:\/\/[^\s?#]+$/,
-    explanation: "Admin address of the gateway",
-  }),
+  adminUrl: ADMIN_URL,
   json: flag({ default: false, explanation: "Print the plan as JSON" }),
 } as const;
 
@@ -38,7 +33,7 @@ export async function drain(options: ConfigOf<typeof DRAIN_OPTIONS>, write: (tex
       "this command only plans: megagate drain --plan. What drains a gateway is SIGTERM to its `megagate serve`",
     );
   }
-  const facts = (await ask(options.adminUrl, "/drain")) as DrainFacts;
+  const facts = (await ask(options.adminUrl, { path: "/drain", has: "stopSeconds" })) as DrainFacts;
   const allowed = options.window === 0 ? facts.stopSeconds : options.window - facts.stopNoticeSeconds;
   const plan = planDrain(facts, Math.min(allowed, facts.stopSeconds));
   write(options.json ? `${JSON.stringify({ ...facts, ...plan })}\n` : report(facts, plan));

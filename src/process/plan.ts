@@ -1,7 +1,17 @@
 /** How many workers there are, and how much each may hold: decided once, at the start, from the configuration and the kernel. */
 import { availableParallelism } from "node:os";
 import { type Ceiling, ceilingOf, memoryBytes } from "../admission/ceiling.js";
-import { type Cap, type CapLimit, capOf, fullestWorker, workerCap, workersFor } from "../config/capacity.js";
+import {
+  type Cap,
+  type CapLimit,
+  capOf,
+  DESCRIPTOR_RESERVE,
+  fullestWorker,
+  MOST_WORKERS,
+  WORKER_OWN_DESCRIPTORS,
+  workerCap,
+  workersFor,
+} from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { raiseNofile, sharedLimits } from "./limits.js";
@@ -24,6 +34,7 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
   const enough = fullestWorker(config.connections, wanted) + 100;
   const { soft: nofile } = await raiseNofile(enough);
   const workers = config.workers || workersFor(config.connections, cores, nofile);
+  refuseTooMany(workers, nofile, config);
   const most = capOf(workers, nofile, sharedLimits());
   if (most.connections < 1) {
     throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[most.limit](nofile)}`);
@@ -48,6 +59,21 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
   const limit = { full: each.limit, total_limit: "max-connections", memory: "memory" } as const;
   const cap = { connections: ceiling.connections, limit: limit[ceiling.reason] };
   return { workers, ceiling, cap, nofile, most: most.connections };
+}
+
+/** Descriptors of a process of ours beside those that its work takes. */
+const OWN_DESCRIPTORS = WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
+
+/** Where descriptors are so few that more workers do not make up for them: the supervisor has one open to each. */
+function refuseTooMany(workers: number, nofile: number, { connections, workers: wanted }: ServeConfig): void {
+  const most = Math.min(MOST_WORKERS, nofile - OWN_DESCRIPTORS);
+  if (workers <= most) return;
+  const why = wanted > 0 ? `--workers ${workers}` : `${connections} connections, which need ${workers} workers`;
+  const room = most < 1 ? "a worker has no room for any" : `there can be ${most} workers`;
+  throw new GatewayError(
+    "refused",
+    `no room for ${why}: under the descriptor limit of ${nofile} a process ${room}. Raise it (ulimit -n 65536, LimitNOFILE=), or ask for fewer`,
+  );
 }
 
 /** The limit behind a cap, in words: what a person would raise. */

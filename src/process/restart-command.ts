@@ -3,17 +3,19 @@
  * SIGHUP to its supervisor, with an end that a script can wait for.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { ask } from "../admin-client.js";
 import { GatewayError } from "../errors.js";
-import { ask } from "./ask.js";
 import type { RollState } from "./messages.js";
 
 const LOOK_MS = 250;
 /** The hub process may die meanwhile and come back: the roll does not depend on it. */
 const AWAY_MS = 30_000;
 
+const ROLL = { path: "/restart-workers", has: "state" } as const;
+
 /** Resolves when every worker has been replaced. Throws `failed` when one was not, `unreachable` without a gateway. */
 export async function restartWorkers(adminUrl: string, write: (line: string) => void): Promise<void> {
-  let roll = (await ask(adminUrl, "/restart-workers", "POST")) as RollState;
+  let roll = (await ask(adminUrl, { ...ROLL, method: "POST" })) as RollState;
   const startMs = performance.now();
   let shown = "";
   while (roll.state === "rolling") {
@@ -32,7 +34,7 @@ async function look(adminUrl: string): Promise<RollState> {
   const endMs = performance.now() + AWAY_MS;
   for (;;) {
     try {
-      return (await ask(adminUrl, "/restart-workers")) as RollState;
+      return (await ask(adminUrl, ROLL)) as RollState;
     } catch (error) {
       if (performance.now() >= endMs) throw error;
       await sleep(LOOK_MS);

@@ -1,6 +1,7 @@
 /**
- * The `serve` command: a supervisor from start to stop, its banner on stdout, and its signals: SIGTERM and SIGINT end it,
- * SIGHUP replaces the workers. It also ends when a command owns it that is gone (owner.ts).
+ * The `serve` command: a supervisor from start to stop, its first word on stdout (a banner for a person, one line of JSON
+ * for a program), and its signals: SIGTERM and SIGINT end it, SIGHUP replaces the workers. It also ends when a command owns
+ * it that is gone (owner.ts).
  */
 import { closeSync, openSync } from "node:fs";
 import type { ServeConfig } from "../config/options.js";
@@ -12,10 +13,17 @@ import { LIMITS, makePlan, type Plan } from "./plan.js";
 import { Supervisor } from "./supervisor.js";
 import type { FirstCeiling, Machine } from "./watching.js";
 
+export interface Start {
+  readonly config: ServeConfig;
+  readonly machine: Machine;
+  /** What the log says first: variables that were ignored. */
+  readonly notices: readonly string[];
+}
+
 /** Resolves with the exit status when the gateway has stopped. */
-export async function serve(config: ServeConfig, machine: Machine): Promise<number> {
+export async function serve({ config, machine, notices }: Start): Promise<number> {
   const log = await stderrLog(config.logLevel, config.logFormat);
-  process.stdout.on("error", () => undefined);
+  for (const notice of notices) log("warn", notice);
   const plan = await makePlan(config);
   const supervisor = new Supervisor(config, plan, log, machine);
   const stopped = onSignals(supervisor, log);
@@ -54,26 +62,29 @@ function announce(
   workers: number,
   { port, adminPort }: { port: number; adminPort: number },
 ): void {
-  const lines = [
+  const clients = `ws://${config.host}:${port}${WEBSOCKET_PATH}`;
+  const admin = `http://${config.adminHost}:${adminPort}`;
+  const banner = [
     `megagate ${VERSION} is ready: ${workers} workers`,
-    `  clients   ws://${config.host}:${port}${WEBSOCKET_PATH}   (address for browsers: http://${config.host}:${port}${ADDRESS_PATH})`,
-    `  private   http://${config.adminHost}:${adminPort}   /publish /metrics /healthz /readyz /processes`,
+    `  clients   ${clients}   (address for browsers: http://${config.host}:${port}${ADDRESS_PATH})`,
+    `  private   ${admin}   /publish /metrics /healthz /readyz /processes`,
   ];
-  process.stdout.write(`${lines.join("\n")}\n`);
+  const line = JSON.stringify({ event: "ready", clients, admin, workers });
+  process.stdout.write(`${process.stdout.isTTY ? banner.join("\n") : line}\n`);
 }
 
 function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
   return new Promise((resolve) => {
     let asked = false;
-    const stop = (): void => {
+    const stop = (signal?: NodeJS.Signals): void => {
       if (asked) {
-        log("warn", "asked twice: stopping at once");
+        log("warn", "asked twice: stopping at once", { signal });
         supervisor.kill();
         resolve(130);
         return;
       }
       asked = true;
-      log("info", "stopping: clients are told to come back later");
+      log("info", "stopping: clients are told to come back later", { signal });
       void supervisor.stop().then(() => {
         const { notSaved } = supervisor;
         if (notSaved === "") log("info", "stopped");
@@ -91,11 +102,19 @@ function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
     const began = hasTerminal();
     process.on("SIGHUP", () => {
       // A terminal that is closed hangs up too: then nobody asked for new workers.
-      if (began && !hasTerminal()) stop();
-      else supervisor.restartWorkers("SIGHUP");
+      if (!began || hasTerminal()) {
+        supervisor.restartWorkers("SIGHUP");
+        return;
+      }
+      if (!asked) log("warn", TERMINAL_CLOSED, { signal: "SIGHUP" });
+      stop("SIGHUP");
     });
   });
 }
+
+/** Node takes back the ignoring of signals with which nohup starts it. */
+const TERMINAL_CLOSED =
+  "the terminal is closed, and its gateway ends with it; nohup does not change that: start it with setsid, or as a service";
 
 function hasTerminal(): boolean {
   try {

@@ -3,7 +3,7 @@
  * gateway's answer as JSON. Lines go out as they come in, in one request; the gateway's line numbers are those of the input.
  */
 import type { Readable } from "node:stream";
-import { plain } from "../client/plain.js";
+import { exchange } from "../admin-client.js";
 import { GatewayError } from "../errors.js";
 import { Lines } from "./lines.js";
 import { parseJson } from "./message.js";
@@ -17,6 +17,8 @@ export interface PublishFlags {
 }
 type Input = Readable & { readonly isTTY?: boolean };
 
+/** For one message: workers that have no room may hold it up for 5 s. */
+const ANSWER_MS = 30_000;
 /** The widest limit of a line that any gateway could have; its own is told by its answer. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
@@ -111,23 +113,8 @@ const rawMessage =
     typeof message === "object" && message !== null && !Array.isArray(message) ? { topic, ...message } : message;
 
 async function post(adminUrl: string, type: string, body: string | AsyncGenerator<Buffer>): Promise<string> {
-  let response: Response;
-  try {
-    response = await fetch(new URL("/publish", adminUrl), {
-      method: "POST",
-      headers: { "Content-Type": type },
-      body,
-      ...(typeof body !== "string" && { duplex: "half" }),
-    });
-  } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-    throw new GatewayError(
-      "unreachable",
-      `no gateway answers at ${adminUrl}: ${cause}. Is \`megagate serve\` running?`,
-    );
-  }
-  // Whatever answers there, it must not command the terminal.
-  const answer = plain((await response.text()).trim());
-  if (!response.ok) throw new GatewayError("failed", `the gateway refused: ${answer}`);
-  return answer;
+  const one = { body, signal: AbortSignal.timeout(ANSWER_MS) };
+  const how = typeof body === "string" ? one : { body, duplex: "half" as const };
+  const init = { method: "POST", headers: { "Content-Type": type }, ...how };
+  return (await exchange(adminUrl, "/publish", init, "code")).text;
 }

@@ -84,7 +84,7 @@ export function addDoctorCommand(program: Command, surroundings: DoctorSurroundi
 
 async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorSurroundings): Promise<void> {
   const { env, stdout, root = "/", tracks = isTracking } = surroundings;
-  const { config } = resolve(DOCTOR_OPTIONS, { flags, env });
+  const { config } = resolve(DOCTOR_OPTIONS, { command: "doctor", flags, env });
   if (config.full && !config.prove) throw new GatewayError("usage", "--full goes with --prove");
   if (config.prove) {
     await runProof(config, stdout);

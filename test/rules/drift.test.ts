@@ -40,15 +40,15 @@ const rows = (cells: readonly (readonly (string | number)[])[]): string =>
   cells.map((row) => `| ${row.join(" | ")} |`).join("\n");
 
 const generated: Readonly<Record<string, () => string>> = {
-  "serve options": () => renderMarkdown(SERVE_OPTIONS),
-  "load options": () => renderMarkdown(LOAD_OPTIONS),
-  "scenario options": () => renderMarkdown(SCENARIO_OPTIONS),
-  "tune options": () => renderMarkdown(TUNE_OPTIONS),
-  "plan options": () => renderMarkdown(PLAN_OPTIONS),
+  "serve options": () => renderMarkdown(SERVE_OPTIONS, "serve"),
+  "load options": () => renderMarkdown(LOAD_OPTIONS, "load"),
+  "scenario options": () => renderMarkdown(SCENARIO_OPTIONS, "load"),
+  "tune options": () => renderMarkdown(TUNE_OPTIONS, "tune"),
+  "plan options": () => renderMarkdown(PLAN_OPTIONS, "plan"),
   "plan for 10 million": () => renderPlanMarkdown(workedPlan("10m")),
   "plan for 100 million": () => renderPlanMarkdown(workedPlan("100m")),
-  "drain options": () => renderMarkdown(DRAIN_OPTIONS),
-  "doctor options": () => renderMarkdown(DOCTOR_OPTIONS),
+  "drain options": () => renderMarkdown(DRAIN_OPTIONS, "drain"),
+  "doctor options": () => renderMarkdown(DOCTOR_OPTIONS, "doctor"),
   "slow reader cost": slowReaderSentence,
   codes: () =>
     rows([

@@ -80,7 +80,7 @@ export class Gateway implements AsyncDisposable {
     await until(
       "gateway is ready",
       () => run.stdout,
-      (text) => over() || text.includes("private"),
+      (text) => over() || text.includes("\n"),
       30_000,
     ).catch((error: unknown) => {
       // What does not come up must not stay either.
@@ -88,9 +88,8 @@ export class Gateway implements AsyncDisposable {
       throw new Error(`${String(error)}\n${run.stderr}`);
     });
     if (over()) throw new Error(`the gateway ended: ${run.stderr}`);
-    const port = Number(/ws:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
-    const adminPort = Number(/private\s+http:\/\/[^:]+:(\d+)/.exec(run.stdout)?.[1]);
-    const gateway = new Gateway(run, port, adminPort);
+    const { clients, admin } = JSON.parse(run.stdout) as { clients: string; admin: string };
+    const gateway = new Gateway(run, Number(new URL(clients).port), Number(new URL(admin).port));
     await until(
       "gateway says ready",
       () => gateway.status("/readyz"),

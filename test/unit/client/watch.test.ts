@@ -9,7 +9,7 @@ function watching(): {
   sockets: FakeSocket[];
   lines: string[];
   end: AbortController;
-  over: Promise<string | undefined>;
+  over: ReturnType<typeof watchTopic>;
   window: FakeTarget;
 } {
   const clock = new FakeClock();
@@ -77,10 +77,10 @@ describe("watch", () => {
     const first = watching();
     first.sockets[0]?.open();
     first.sockets[0]?.give({ reqtype: "Query", id: 1, code: 4002, error: "not a topic name" });
-    assert.equal(await first.over, "the gateway refused the topic: 4002 not a topic name");
+    assert.deepEqual(await first.over, { kind: "ended", text: "the gateway refused the topic: 4002 not a topic name" });
     const second = watching();
     second.sockets[0]?.end(4301, "bad token");
-    assert.equal(await second.over, "the gateway closed for good: 4301 bad token");
+    assert.deepEqual(await second.over, { kind: "ended", text: "the gateway closed for good: 4301 bad token" });
   });
 
   it("prints nothing that could command the terminal", async () => {

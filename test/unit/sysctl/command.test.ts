@@ -44,7 +44,7 @@ describe("megagate tune", () => {
     inFixture(STOCK, (fixture) => {
       run(fixture, {
         words: ["tune", "--connections", "3_000_000", "--co-located", "false"],
-        env: { MEGAGATE_PORTS: "9000, 9001" },
+        env: { MEGAGATE_TUNE_PORTS: "9000, 9001" },
       });
       assert.equal(fixture.get("net.ipv4.ip_local_reserved_ports"), "9000-9001");
       assert.equal(fixture.get("net.ipv4.tcp_max_orphans"), "3000000");

@@ -74,7 +74,10 @@ describe("megagate doctor", () => {
   });
 
   it("takes its options from flags and environment, and names every bad one", async () => {
-    const { text } = await run("debian-vm", { env: { MEGAGATE_SIDE: "both" }, words: ["--connections", "5000"] });
+    const { text } = await run("debian-vm", {
+      env: { MEGAGATE_DOCTOR_SIDE: "both" },
+      words: ["--connections", "5000"],
+    });
     assert.match(text, /^Ceilings for 5,000 connections, both ends on this machine/);
     const { error } = await run("debian-vm", { words: ["--side", "left", "--ports", "0"] });
     assert.match(String(error), /--side: must be one of server \| client \| both.*\n--ports: must be port numbers/);
