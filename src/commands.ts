@@ -47,7 +47,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     // A command that has set it has another result than its text.
     return process.exitCode === undefined ? await outputStatus() : Number(process.exitCode);
   } catch (error) {
-    return explain(error);
+    const status = explain(error);
+    // Help ends like a fault.
+    return status === 0 ? await outputStatus() : status;
   }
 }
 

@@ -12,6 +12,9 @@ export function didYouMean(word: string, known: Iterable<string>): string {
 /** Longer ones are nobody's misspelling, and comparing them costs the square of their length. */
 const MAX_WORD = 100;
 
+/** So many letters are the beginning of a known word, and not a short one of their own. */
+const MIN_BEGINNING = 4;
+
 /** A third of the letters may be wrong, one in any case; case and the marks between words do not count. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > MAX_WORD) return undefined;
@@ -20,7 +23,8 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   let best: { readonly name: string; readonly mistakes: number } | undefined;
   for (const name of known) {
     const candidate = plain(name);
-    const mistakes = distance(wanted, candidate);
+    const isBeginning = wanted.length >= MIN_BEGINNING && candidate.startsWith(wanted);
+    const mistakes = isBeginning ? 1 : distance(wanted, candidate);
     if (mistakes > Math.max(1, Math.floor(candidate.length / 3))) continue;
     if (best === undefined || mistakes < best.mistakes) best = { name, mistakes };
   }

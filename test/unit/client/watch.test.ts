@@ -1,10 +1,10 @@
 /** What a person sees of a topic, line by line. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { watchTopic } from "../../../src/client/watch.js";
+import { type WatchOptions, watchTopic } from "../../../src/client/watch.js";
 import { FakeClock, FakeSocket, FakeTarget, settled } from "./fixture.js";
 
-function watching(): {
+function watching(more: Pick<WatchOptions, "isThere"> = {}): {
   clock: FakeClock;
   sockets: FakeSocket[];
   lines: string[];
@@ -34,6 +34,7 @@ function watching(): {
     date: () => new Date(2026, 0, 2, 3, 4, 5, 6),
     write: (text) => lines.push(text),
     signal: end.signal,
+    ...more,
   });
   return { clock, sockets, lines, end, over, window };
 }
@@ -81,6 +82,25 @@ describe("watch", () => {
     const second = watching();
     second.sockets[0]?.end(4301, "bad token");
     assert.deepEqual(await second.over, { kind: "ended", text: "the gateway closed for good: 4301 bad token" });
+  });
+
+  it("ends where nobody ever answered, and never where somebody did or may soon", async () => {
+    const wrong = watching({ isThere: () => false });
+    wrong.sockets[0]?.end(1006, "");
+    assert.deepEqual(await wrong.over, { kind: "never there", text: "closed with 1006" });
+    assert.deepEqual(wrong.clock.pending, []);
+
+    const busy = watching({ isThere: () => true });
+    busy.sockets[0]?.end(1006, "");
+    assert.match(busy.lines.at(-1) ?? "", /no connection \(1006\); trying again in/);
+    busy.end.abort();
+
+    const restarted = watching({ isThere: () => false });
+    restarted.sockets[0]?.open();
+    restarted.sockets[0]?.end(1006, "");
+    assert.match(restarted.lines.at(-1) ?? "", /connection lost \(1006\); trying again in/);
+    restarted.end.abort();
+    assert.equal(await restarted.over, undefined);
   });
 
   it("prints nothing that could command the terminal", async () => {

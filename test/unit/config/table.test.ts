@@ -18,7 +18,8 @@ const given = (flags: Record<string, unknown>) => resolve(table, { flags, env: {
 it("text from a flag becomes the option's own type", () => {
   const { config } = given({ count: "1_000", size: "2KB", word: "abc", kind: "b", on: true });
   assert.deepEqual(config, { count: 1000, size: 2000, word: "abc", kind: "b", on: true });
-  assert.equal(given({ count: "0" }).config.count, 0);
+  assert.equal(given({ count: "1,000" }).config.count, 1000);
+  assert.ok(Object.is(given({ count: "-0" }).config.count, 0));
   assert.equal(given({ on: "false" }).config.on, false);
 });
 
@@ -32,14 +33,32 @@ it("every fault is told, none is repaired quietly", () => {
       return true;
     },
   );
-  for (const bad of ["", "1.5", "-1", "1001", "x", "NaN", "Infinity"]) assert.throws(() => given({ count: bad }), bad);
+  for (const bad of [
+    "",
+    "1.5",
+    "-1",
+    "1001",
+    "x",
+    "NaN",
+    "Infinity",
+    "1,5",
+    "10,00",
+    "1,",
+    ",1",
+    "1,0000",
+    "1__0",
+    "_1",
+  ])
+    assert.throws(() => given({ count: bad }), bad);
 });
 
 it("sizes understand decimal and binary units", () => {
   assert.equal(parseBytes("16KiB"), 16_384);
   assert.equal(parseBytes("1.5 GB"), 1_500_000_000);
   assert.equal(parseBytes("7"), 7);
-  for (const bad of ["", "B", "1X", "KB", "1 2", "-1K"]) assert.equal(parseBytes(bad), undefined, bad);
+  assert.equal(parseBytes("1,000"), 1000);
+  for (const bad of ["", "B", "1X", "KB", "1 2", "-1K", "1,5GB", "0.5", "1.0"])
+    assert.equal(parseBytes(bad), undefined, bad);
 });
 
 it("one key gives flag and environment name", () => {
