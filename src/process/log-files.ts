@@ -3,9 +3,10 @@
  * end with the gateway, or files in `--state-dir` under a lock. The lock is on the open file, which the hub shares: it holds
  * until the last hub has ended too, whatever became of the supervisor. Supervisor only.
  */
-import { closeSync, constants, existsSync, lstatSync, mkdirSync, openSync, type Stats, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { closeSync, constants, existsSync, lstatSync, openSync, type Stats, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { GatewayError } from "../errors.js";
+import { makeFolders } from "../folders.js";
 import type { LogFileKind } from "../hub/wal/file.js";
 import type { Log } from "../log.js";
 
@@ -93,7 +94,7 @@ function makeFolder(dir: string, refuse: (why: string) => never): void {
   if (stat && user !== 0 && stat.uid !== user) refuse(`belongs to user ${stat.uid}, and the gateway runs as ${user}`);
   if (stat) return;
   try {
-    makeMissing(dir);
+    makeFolders(dir, 0o700);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     refuse(`cannot be made: ${inWords(code, message)}`);
@@ -107,13 +108,6 @@ function look(how: typeof statSync, path: string): Stats | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** One folder after the other: Node's recursive mkdir never returns where a parent takes no folders, as in /proc. */
-function makeMissing(dir: string): void {
-  const parent = dirname(dir);
-  if (parent !== dir && !existsSync(parent)) makeMissing(parent);
-  mkdirSync(dir, { mode: 0o700 });
 }
 
 const WORDS: Readonly<Record<string, string>> = {

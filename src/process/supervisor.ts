@@ -58,6 +58,8 @@ export class Supervisor {
   #noDisk = "";
   #load: Load | undefined;
   #stopping: Promise<void> | undefined;
+  /** --stop-notice-seconds, while they last. */
+  #notice: NodeJS.Timeout | undefined;
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
 
@@ -239,7 +241,9 @@ export class Supervisor {
   async #stopAll(): Promise<void> {
     await this.#becomeUnready();
     const { stopSeconds, stopNoticeSeconds } = this.config;
-    await new Promise((resolve) => setTimeout(resolve, stopNoticeSeconds * 1000));
+    await new Promise((resolve) => {
+      this.#notice = setTimeout(resolve, stopNoticeSeconds * 1000);
+    });
     const late = await this.#crew.stop(stopSeconds * 1000, this.#farewellOfAll());
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
@@ -258,6 +262,8 @@ export class Supervisor {
 
   /** At once, without farewell. */
   kill(): void {
+    // It would keep this process.
+    clearTimeout(this.#notice);
     this.#crew.kill();
     this.#hub.kill();
     this.#runDir.clean();

@@ -78,7 +78,7 @@ export const TopicList = z.object({
         ...position,
         subscribers: count,
         history: z.object({ count, bytes: count }),
-        state: z.object({ keys: count, bytes: count.meta({ description: "Characters of keys and data" }) }),
+        state: z.object({ keys: count, bytes: count.meta({ description: "Of keys and data, as they are kept" }) }),
       }),
     )
     .meta({ description: "In the order of their names" }),

@@ -2,22 +2,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { SERVE_OPTIONS } from "../../../src/config/options.js";
 import { GatewayError } from "../../../src/errors.js";
-import { Hub } from "../../../src/hub/hub.js";
+import type { Hub } from "../../../src/hub/hub.js";
 import { listTopics, MAX_LIMIT } from "../../../src/hub/topic-list.js";
 import { TopicRules } from "../../../src/topics/rules.js";
+import { makeHub, RULE } from "../../support/hub.js";
 
-const DEFAULTS = {
-  historyCount: SERVE_OPTIONS.historyCount.default,
-  historyBytes: SERVE_OPTIONS.historyBytes.default,
-  historySeconds: SERVE_OPTIONS.historySeconds.default,
-  stateKeys: SERVE_OPTIONS.stateKeys.default,
-  slowReaders: SERVE_OPTIONS.slowReaders.default,
-};
 const hubWith = (names: Iterable<string>): Hub => {
-  const hub = new Hub(new TopicRules(DEFAULTS, ""), 1e9);
-  for (const name of names) hub.publish(name, "1", "k");
+  const hub = makeHub({ rules: new TopicRules(RULE, ""), memoryBytes: 1e9 });
+  for (const topic of names) hub.publish({ topic, data: "1", key: "k" });
   return hub;
 };
 /** Each has as many as its name has letters. */
@@ -28,11 +21,13 @@ const names = async (hub: Hub, query: string): Promise<string[]> =>
 describe("the list of topics", () => {
   it("has position, subscribers and sizes of each", async () => {
     const hub = hubWith(["exts"]);
-    hub.publish("exts", '"talking"', "8001");
+    hub.publish({ topic: "exts", data: '"talking"', key: "8001" });
     const { total, topics, next } = await listTopics(hub, workers, "/topics");
     assert.deepEqual([total, next, topics.length], [1, undefined, 1]);
-    const { epoch: _, history, ...rest } = topics[0]!;
-    assert.deepEqual(rest, { topic: "exts", offset: 2, subscribers: 4, state: { keys: 2, bytes: 15 } });
+    const { epoch: _, history, state, ...rest } = topics[0]!;
+    assert.deepEqual(rest, { topic: "exts", offset: 2, subscribers: 4 });
+    assert.equal(state.keys, 2);
+    assert.ok(state.bytes >= 15, String(state.bytes));
     assert.equal(history.count, 2);
     assert.ok(history.bytes > 50);
   });
