@@ -34,7 +34,7 @@ export interface TopicList {
 export const DEFAULT_LIMIT = 100;
 /** 1,000 topics are 200 KB of JSON. */
 export const MAX_LIMIT = 1000;
-/** A million topics are walked in some 60 ms; in steps of this size none takes longer than a millisecond. */
+/** A million topics cost 0.2 to 0.3 s of CPU (measured), in steps of this size 1 to 1.5 ms each. */
 const TOPICS_A_STEP = 5000;
 
 export async function listTopics(hub: Sizes, workers: Subscribers, url: string): Promise<TopicList> {
