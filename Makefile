@@ -15,10 +15,11 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  CONNS=$(CONNS) PORT=$(PORT) ADMIN_PORT=$(ADMIN_PORT) ARGS='…' change what they do; node dist/src/cli.js --help lists all options"
 
-# One plain sentence instead of a stack trace where Node is missing or of another version.
+# One plain sentence instead of a stack trace where Node is missing, of a version that the WebSocket engine has no binary for,
+# or newer than the system's glibc allows. src/platform.ts says the same, from the same table of package.json, at each start.
 node-check:
-	@command -v node >/dev/null 2>&1 || { echo "Megagate needs Node 20, and there is no node on this machine: install Node 20 first."; exit 2; }
-	@node -e 'var v=process.versions.node;if(+v.split(".")[0]!==20){console.error("Megagate needs Node 20 (its WebSocket engine is a binary for that version); this is Node "+v+".");process.exit(2)}'
+	@command -v node >/dev/null 2>&1 || { echo "Megagate needs Node 20, 22 or 24, and there is no node on this machine: install one of them first (22 and 24 need glibc 2.38: Debian 13, Ubuntu 24.04)."; exit 2; }
+	@node -e 'var t=require("./package.json").config.glibcOfNode,v=process.versions.node,m=v.split(".")[0],g=process.report.getReport().header.glibcVersionRuntime||"0",n=function(x){return x.split(".")[0]*1000+(+x.split(".")[1]||0)},w=!t[m]?"Megagate needs Node "+Object.keys(t).join(", ").replace(/, (\d+)$$/," or $$1")+" (its WebSocket engine is a binary for each of them); this is Node "+v+".":n(g)<n(t[m])?"Megagate on Node "+m+" needs glibc "+t[m]+" or newer; this is "+(g==="0"?"another C library":"glibc "+g)+": install Node 20, or use Debian 13, Ubuntu 24.04 or newer.":"";if(w){console.error(w);process.exit(2)}'
 
 node_modules/.installed: package.json package-lock.json | node-check
 	npm ci --no-audit --no-fund
@@ -54,7 +55,7 @@ test: dist/.built ## all tests
 	npm test --silent
 
 fuzz: dist/.built ## attack a live gateway with damaged bytes for a minute; FUZZ_SEED=… repeats a run, FUZZ_PACE sets attacks a second
-	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} node --enable-source-maps --test dist/test/fuzz/
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} node --enable-source-maps --test $$(find dist/test/fuzz -name '*.test.js')
 
 check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, tests
 	npm run --silent format:check

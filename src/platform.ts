@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 interface Manifest {
   version: string;
   dependencies: Record<string, string>;
+  config: { glibcOfNode: Record<string, string> };
 }
 const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as Manifest;
 
@@ -22,8 +23,14 @@ export interface Machine {
   readonly glibc: string | undefined;
 }
 
-export const NODE_MAJOR = 20;
-const OLDEST_GLIBC: readonly [number, number] = [2, 27];
+/**
+ * Major versions of Node that the WebSocket engine's package has a binary for, each with the oldest glibc that this binary
+ * loads with (readelf -V: GLIBC_2.27, GLIBC_2.38). In package.json, because the Makefile asks before anything is compiled.
+ */
+const GLIBC_OF_NODE = new Map(Object.entries(manifest.config.glibcOfNode));
+/** The version that needs the least of the system, and where the newer ones run. */
+const UNDEMANDING = "20";
+const NEWER_SYSTEMS = "Debian 13, Ubuntu 24.04 or newer";
 
 export function thisMachine(): Machine {
   const report = process.report as { excludeNetwork?: boolean; getReport(): object };
@@ -42,14 +49,18 @@ export function unsupported(machine: Machine): string | undefined {
   const { platform, arch, node, glibc } = machine;
   if (platform !== "linux") return `Megagate runs on Linux only; this is ${platform}.`;
   if (arch !== "x64" && arch !== "arm64") return `Megagate needs an x64 or arm64 processor; this is ${arch}.`;
-  if (Number(node.split(".")[0]) !== NODE_MAJOR) {
-    return `Megagate needs Node ${NODE_MAJOR} (its WebSocket engine is a binary for that version); this is Node ${node}.`;
-  }
   if (glibc === undefined)
     return "Megagate needs glibc; this system uses another C library (musl?). Use a Debian or Ubuntu image.";
-  const [major = 0, minor = 0] = glibc.split(".").map(Number);
-  if (major < OLDEST_GLIBC[0] || (major === OLDEST_GLIBC[0] && minor < OLDEST_GLIBC[1])) {
-    return `Megagate needs glibc ${OLDEST_GLIBC.join(".")} or newer; this is ${glibc}.`;
+  const [major = ""] = node.split(".");
+  const needed = GLIBC_OF_NODE.get(major);
+  if (needed === undefined) {
+    return `Megagate needs Node ${alternatives()} (its WebSocket engine is a binary for each of them); this is Node ${node}. Install Node ${newestFor(glibc)}.`;
+  }
+  if (isOlder(glibc, needed)) {
+    const remedy = isOlder(glibc, GLIBC_OF_NODE.get(UNDEMANDING)!)
+      ? "Use a newer system"
+      : `Install Node ${newestFor(glibc)}, or use a newer system (${NEWER_SYSTEMS})`;
+    return `Megagate on Node ${major} needs glibc ${needed} or newer (its WebSocket engine is built for it); this is glibc ${glibc}. ${remedy}.`;
   }
   return undefined;
 }
@@ -62,4 +73,21 @@ export function tooFewDescriptors(limits = readFileSync("/proc/self/limits", "ut
   const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
   if (limit >= LEAST_NOFILE) return undefined;
   return `Megagate needs a descriptor limit of ${LEAST_NOFILE} or more; it is ${limit} here. Raise it: ulimit -n 65536, or LimitNOFILE= in a systemd unit.`;
+}
+
+/** "20, 22 or 24" */
+function alternatives(): string {
+  const majors = [...GLIBC_OF_NODE.keys()];
+  return `${majors.slice(0, -1).join(", ")} or ${majors.at(-1)}`;
+}
+
+/** The newest version that this glibc loads the engine of. */
+function newestFor(glibc: string): string {
+  return [...GLIBC_OF_NODE].findLast(([, needed]) => !isOlder(glibc, needed))?.[0] ?? UNDEMANDING;
+}
+
+function isOlder(version: string, wanted: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [wantedMajor = 0, wantedMinor = 0] = wanted.split(".").map(Number);
+  return major < wantedMajor || (major === wantedMajor && minor < wantedMinor);
 }
