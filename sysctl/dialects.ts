@@ -5,20 +5,26 @@
 import { dockerLines, dockerProfile } from "./dialect/docker.js";
 import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitLines, SYSCTL_PATH, sysctlFile } from "./dialect/files.js";
 import { kubernetesLines, kubernetesProfile } from "./dialect/kubernetes.js";
+import { lxcLines } from "./dialect/lxc.js";
 import type { Need } from "./dialect/need.js";
 
 export type { Need } from "./dialect/need.js";
 
 export const DIALECTS = ["sysctl", "systemd", "docker", "kubernetes"] as const;
 export type Dialect = (typeof DIALECTS)[number];
+/** LXC has no profile of its own to print: from inside, its network settings are a host's. */
+export const REMEDY_DIALECTS = [...DIALECTS, "lxc"] as const;
+export type RemedyDialect = (typeof REMEDY_DIALECTS)[number];
 
 /** What a person pastes or runs, with the file it belongs into as a leading comment where it is a file. */
-export function remedyLines(dialect: Dialect, need: Need): string[] {
+export function remedyLines(dialect: RemedyDialect, need: Need): string[] {
   switch (dialect) {
     case "sysctl":
       return hostLines(need);
     case "systemd":
       return unitLines(need);
+    case "lxc":
+      return lxcLines(need);
     case "docker":
       return dockerLines(need);
     case "kubernetes":

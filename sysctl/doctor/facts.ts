@@ -5,7 +5,7 @@
 import type { Reading } from "../host.js";
 
 /** What runs the gateway here, from the outermost marker that is certain: it decides in whose words a remedy is given. */
-export type Surrounding = "host" | "systemd" | "docker" | "kubernetes";
+export type Surrounding = "host" | "systemd" | "lxc" | "docker" | "kubernetes";
 
 export interface Facts {
   readonly kernel: string;

@@ -3,7 +3,7 @@
  * ever added to megagate.doctor.v1. doctor.v1.schema.json is this schema as JSON Schema; a test holds the two equal.
  */
 import { z } from "zod";
-import { DIALECTS } from "../dialects.js";
+import { REMEDY_DIALECTS } from "../dialects.js";
 import { type Ceiling, COUNT_LIMITS, PACE_LIMITS } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
 import type { DoctorPlan, Facts } from "./facts.js";
@@ -51,10 +51,10 @@ export const DoctorReport = z
       kernel: z.string(),
       cores: count,
       memoryBytes: count.nullable(),
-      surrounding: z.enum(["host", "systemd", "docker", "kubernetes"]),
+      surrounding: z.enum(["host", "systemd", "lxc", "docker", "kubernetes"]),
       unit: z.string().nullable(),
     }),
-    dialect: z.enum(DIALECTS),
+    dialect: z.enum(REMEDY_DIALECTS),
     plan: z.strictObject({
       connections: count,
       side,

@@ -15,6 +15,7 @@ type Colours = ReturnType<typeof pc.createColors>;
 const SURROUNDINGS: Readonly<Record<Surrounding, string>> = {
   host: "not in a container or service",
   systemd: "systemd service",
+  lxc: "LXC container",
   docker: "container",
   kubernetes: "Kubernetes pod",
 };
@@ -112,9 +113,10 @@ function paceRemedies(pace: readonly Ceiling[], facts: Facts, plan: DoctorPlan):
   if (blocks.size === 0) return [];
   const dialect = DIALECT_OF[facts.surrounding];
   const ends = plan.side === "server" ? " --co-located false" : "";
-  const format = dialect === "sysctl" ? "" : ` --format ${dialect}`;
+  const verb =
+    { sysctl: "sets them", lxc: "sets those that the container may set" }[dialect as string] ?? "prints them";
+  const format = verb.startsWith("sets") ? "" : ` --format ${dialect}`;
   const lowering = pace.some((row) => row.verdict === "low" && LOWERED.includes(row.limit)) ? " --allow-lowering" : "";
   const tune = `megagate tune --connections ${plan.connections} --ports ${plan.listenPorts.join(",")}${ends}${lowering}${format}`;
-  const verb = dialect === "sysctl" ? "sets" : "prints";
-  return [`All of these at once: \`${tune}\` ${verb} them. One by one:`, ...[...blocks.values()].flatMap(indented)];
+  return [`All of these at once: \`${tune}\` ${verb}. One by one:`, ...[...blocks.values()].flatMap(indented)];
 }

@@ -1,10 +1,11 @@
 /**
- * What runs this process: Kubernetes, a container, a systemd service or nothing of these. The marks are looked for from
- * the outermost: a pod is also a container. A remedy in the wrong words is worse than none, so what may be left over from
- * elsewhere does not decide: a root file system made from an image keeps its /.dockerenv on a virtual machine too.
+ * What runs this process: Kubernetes, a container, an LXC system container, a systemd service or nothing of these. The marks
+ * are looked for from the outermost: a pod is also a container. A remedy in the wrong words is worse than none, so what may be
+ * left over from elsewhere does not decide: a root file system made from an image keeps its /.dockerenv on a virtual machine
+ * or under WSL2 too, and a PID namespace of its own (WSL2, unshare, a build sandbox) does not make a container.
  */
 import { basename } from "node:path";
-import type { Dialect } from "../dialects.js";
+import type { RemedyDialect } from "../dialects.js";
 import type { Surrounding } from "./facts.js";
 import { groupPath } from "./groups.js";
 import type { Tree } from "./tree.js";
@@ -13,35 +14,87 @@ import type { Tree } from "./tree.js";
 const FIRST_PID_NAMESPACE = "pid:[4026531836]";
 
 /** In whose words a remedy is given there. */
-export const DIALECT_OF: Readonly<Record<Surrounding, Dialect>> = {
+export const DIALECT_OF: Readonly<Record<Surrounding, RemedyDialect>> = {
   host: "sysctl",
   systemd: "systemd",
+  lxc: "lxc",
   docker: "docker",
   kubernetes: "kubernetes",
 };
 
 export function surroundingOf(tree: Tree): { readonly surrounding: Surrounding; readonly unit: string | null } {
   const groups = tree.text("proc/self/cgroup") ?? "";
-  const mounts = tree.text("proc/self/mountinfo") ?? "";
+  const mounts = mountsOf(tree);
   const contained = tree.link("proc/self/ns/pid") !== FIRST_PID_NAMESPACE;
   if (isPod(tree, groups, mounts, contained)) return { surrounding: "kubernetes", unit: null };
   if (isContainer(tree, groups, mounts, contained)) return { surrounding: "docker", unit: null };
   const unit = unitOf(tree);
+  if (isLxc(tree, groups, mounts)) return { surrounding: "lxc", unit };
   return { surrounding: unit === null ? "host" : "systemd", unit };
 }
 
+interface Mount {
+  /** What of the file system is mounted: "/" where it is the whole. */
+  readonly root: string;
+  readonly point: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: string;
+}
+
+/** proc_pid_mountinfo(5): "36 35 98:0 /root /point rw,noatime master:1 - ext4 /dev/sda rw". */
+function mountsOf(tree: Tree): readonly Mount[] {
+  return (tree.text("proc/self/mountinfo") ?? "").split("\n").flatMap((line) => {
+    const [before = "", after = ""] = line.split(" - ");
+    const [, , , root, point] = before.split(" ");
+    const [type = "", source = "", options = ""] = after.split(" ");
+    return root === undefined || point === undefined ? [] : [{ root, point, type, source, options }];
+  });
+}
+
 /** On a node's own shell there are mounts of pods too, but none of them over /etc/hosts. */
-function isPod(tree: Tree, groups: string, mounts: string, contained: boolean): boolean {
-  if (/\/kubepods[./-]/.test(groups) || /\/kubelet\/pods\/[^ ]+ \/(?:etc\/hosts|dev\/termination-log) /.test(mounts))
-    return true;
+function isPod(tree: Tree, groups: string, mounts: readonly Mount[], contained: boolean): boolean {
+  if (/\/kubepods[./-]/.test(groups)) return true;
+  const own = ["/etc/hosts", "/dev/termination-log"];
+  if (mounts.some(({ root, point }) => own.includes(point) && /\/(?:kubelet\/)?pods\/[^/]+\//.test(root))) return true;
   return contained && /(?:^|\0)KUBERNETES_SERVICE_HOST=/.test(tree.text("proc/self/environ") ?? "");
 }
 
-/** Docker, Podman, containerd: all take the same flags. The runtime mounts the container's own hosts and resolv.conf. */
-function isContainer(tree: Tree, groups: string, mounts: string, contained: boolean): boolean {
-  if (/\/(?:docker[/-]|libpod|containers?\/[0-9a-f]{12})/.test(groups)) return true;
-  if (/\/(?:docker\/containers|containers\/storage\/[^ ]+)\/[^ ]* \/etc\//.test(mounts)) return true;
-  return contained && (tree.exists(".dockerenv") || tree.exists("run/.containerenv"));
+/** Docker, Podman, containerd with nerdctl or ctr: all take the same flags. */
+function isContainer(tree: Tree, groups: string, mounts: readonly Mount[], contained: boolean): boolean {
+  if (/\/(?:docker[/-][0-9a-f]{12}|libpod|containers?\/[0-9a-f]{12})/.test(groups) || CONTAINER_ID.test(groups))
+    return true;
+  if (mounts.some(isRuntimeFile) || mounts.some(isImage)) return true;
+  if (!contained || mounts.some(isWholeDisk)) return false;
+  return tree.exists(".dockerenv") || tree.exists("run/.containerenv");
+}
+
+/** nerdctl, ctr and CRI-O name a group by the container alone: "/default/ID", "nerdctl-ID.scope", "slice:cri-containerd:ID". */
+const CONTAINER_ID = /[/:-][0-9a-f]{64}(?:\.scope)?(?:\/|$)/m;
+
+/**
+ * A runtime gives each container its own /etc/hosts and /etc/hostname, of files that it keeps elsewhere. `ip netns exec` mounts
+ * over them too, from /etc/netns.
+ */
+const isRuntimeFile = ({ root, point }: Mount): boolean =>
+  /^\/etc\/host(?:s|name)$/.test(point) && root !== point && !root.includes("/etc/netns/");
+
+/** Layers of an image as the root: on the host they are mounted elsewhere. */
+const isImage = ({ point, type, options }: Mount): boolean =>
+  point === "/" &&
+  type === "overlay" &&
+  /\/(?:io\.containerd\.snapshotter|docker\/overlay2|containers\/storage\/overlay)/.test(options);
+
+/** A container's root is layers or a folder, never a whole file system of a disk. */
+const isWholeDisk = ({ root, point, source }: Mount): boolean =>
+  point === "/" && root === "/" && source.startsWith("/dev/");
+
+/** LXC, and LXD or Incus on it: whole systems in a container. lxcfs is mounted over /proc there, elsewhere on their host. */
+function isLxc(tree: Tree, groups: string, mounts: readonly Mount[]): boolean {
+  if (/:\/lxc(?:\.payload)?[./]|\/lxc\.payload[./]/.test(groups)) return true;
+  if (mounts.some(({ point, type }) => type === "fuse.lxcfs" && point.startsWith("/proc/"))) return true;
+  if (/^lxc/.test(tree.text("run/systemd/container") ?? "")) return true;
+  return /(?:^|\0)container=lxc/.test(tree.text("proc/1/environ") ?? "");
 }
 
 /** A shell's group ends in .scope; a service's in the name of its unit. */

@@ -24,6 +24,7 @@ function inTree<T>(files: Readonly<Record<string, string>>, act: (tree: Tree) =>
 }
 
 const FIRST = { "proc/self/ns/pid": "-> pid:[4026531836]" };
+const ID = "4f1c7e0b9d3a2c5e8f6071b2a3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6";
 const CHILD = { "proc/self/ns/pid": "-> pid:[4026532610]" };
 
 describe("what runs the gateway", () => {
@@ -71,6 +72,114 @@ describe("what runs the gateway", () => {
     [
       "a shell with a pod's variable in it",
       { ...FIRST, "proc/self/environ": "KUBERNETES_SERVICE_HOST=10.0.0.1\0" },
+      "host",
+      null,
+    ],
+    [
+      "WSL2 made from an image: a PID namespace and /.dockerenv, but a disk of its own",
+      {
+        ...CHILD,
+        ".dockerenv": "",
+        "proc/self/cgroup": "0::/init.scope\n",
+        "proc/self/mountinfo":
+          "70 20 8:32 / / rw,relatime - ext4 /dev/sdc rw,discard\n71 70 0:24 / /mnt/wsl rw - tmpfs none rw\n",
+      },
+      "host",
+      null,
+    ],
+    [
+      "a container of Docker Desktop, on WSL2's kernel",
+      {
+        ...CHILD,
+        ".dockerenv": "",
+        "proc/sys/kernel/osrelease": "5.15.167.4-microsoft-standard-WSL2\n",
+        "proc/self/mountinfo": "70 20 0:60 / / rw - overlay overlay rw,lowerdir=/var/lib/desktop-containerd/a\n",
+      },
+      "docker",
+      null,
+    ],
+    [
+      "a shell in a PID namespace of its own (unshare), /.dockerenv left over",
+      {
+        ...CHILD,
+        ".dockerenv": "",
+        "proc/self/cgroup": "0::/user.slice/user-0.slice/session-1.scope\n",
+        "proc/self/mountinfo": "27 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw\n",
+      },
+      "host",
+      null,
+    ],
+    [
+      "a service whose name begins like a container's",
+      { ...FIRST, "proc/self/cgroup": "0::/system.slice/docker-compose-push.service\n" },
+      "systemd",
+      "docker-compose-push.service",
+    ],
+    [
+      "nerdctl by its scope",
+      { ...CHILD, "proc/self/cgroup": `0::/system.slice/nerdctl-${ID}.scope\n` },
+      "docker",
+      null,
+    ],
+    ["nerdctl by the group's name alone", { ...CHILD, "proc/self/cgroup": `0::/default/${ID}\n` }, "docker", null],
+    [
+      "nerdctl with a control-group namespace, by its mounts",
+      {
+        ...CHILD,
+        "proc/self/cgroup": "0::/\n",
+        "proc/self/mountinfo": `31 30 8:1 /var/lib/nerdctl/1935db59/etchosts/default/${ID}/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n`,
+      },
+      "docker",
+      null,
+    ],
+    [
+      "rootless Podman with the host's PIDs",
+      {
+        ...FIRST,
+        "proc/self/cgroup": "0::/\n",
+        "proc/self/mountinfo": `31 30 0:50 /containers/overlay-containers/${ID}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw\n`,
+      },
+      "docker",
+      null,
+    ],
+    [
+      "a bare containerd task, by the layers of its root",
+      {
+        ...CHILD,
+        "proc/self/mountinfo":
+          "30 29 0:60 / / rw - overlay overlay rw,lowerdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/52/fs\n",
+      },
+      "docker",
+      null,
+    ],
+    [
+      "a shell in a named network namespace, which has its own /etc/hosts",
+      { ...FIRST, "proc/self/mountinfo": "31 30 8:1 /etc/netns/blue/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n" },
+      "host",
+      null,
+    ],
+    ["LXC by its group", { ...CHILD, "proc/self/cgroup": "0::/lxc.payload.web/init.scope\n" }, "lxc", null],
+    ["LXC of version 1", { ...CHILD, "proc/self/cgroup": "4:memory:/lxc/101\n0::/\n" }, "lxc", null],
+    [
+      "LXD or Incus by lxcfs, a service in it",
+      {
+        ...CHILD,
+        "proc/self/cgroup": "0::/system.slice/push.service\n",
+        "proc/self/mountinfo": "90 89 0:45 /proc/meminfo /proc/meminfo rw - fuse.lxcfs lxcfs rw\n",
+      },
+      "lxc",
+      "push.service",
+    ],
+    ["LXC by its first process", { ...CHILD, "proc/1/environ": "container=lxc\0" }, "lxc", null],
+    ["LXC as systemd writes it down", { ...CHILD, "run/systemd/container": "lxc\n" }, "lxc", null],
+    ["Docker in LXC", { ...CHILD, "proc/self/cgroup": `0::/lxc/web/docker/${ID}\n` }, "docker", null],
+    [
+      "a shell on the host of LXC containers",
+      {
+        ...FIRST,
+        "proc/self/cgroup": "0::/user.slice/user-0.slice/session-1.scope\n",
+        "proc/self/mountinfo": "90 89 0:45 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw\n",
+      },
       "host",
       null,
     ],
