@@ -6,13 +6,16 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import { addOptions } from "../src/config/help.js";
-import { resolve } from "../src/config/resolve.js";
+import { resolve, type Source } from "../src/config/resolve.js";
 import { type ConfigOf, choice, flag, type Option, text, whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
 import { DIALECTS, type Dialect, renderProfile } from "./dialects.js";
+import { survey } from "./doctor/survey.js";
+import { isTracking } from "./doctor/tracking.js";
 import { type Host, openHost } from "./host.js";
-import type { Plan } from "./plan.js";
-import { headOf, needsOf, type Place } from "./render.js";
+import { type Asked, type Plan, planOf } from "./plan.js";
+import { placeOf, RECORDED_OPTIONS, within } from "./recorded.js";
+import { type Place as FilePlace, headOf, needsOf } from "./render.js";
 import { type Question, type ReportStyle, reportTune, reportUntune } from "./report.js";
 import { contradictions } from "./tune/contradictions.js";
 import { type Etc, openEtc } from "./tune/etc.js";
@@ -20,12 +23,14 @@ import { leftovers } from "./tune/leftovers.js";
 import { diff, type Outcome, readerOf, tune, verify } from "./tune/tune.js";
 import { untune } from "./tune/untune.js";
 
-/** What the command line lends: its environment, where text goes, and in tests a fixture instead of the host. */
+/** What the command line lends: its environment, where text goes, and in tests a fixture instead of this host. */
 export interface Surroundings {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
+  readonly root?: string;
   readonly host?: Host;
   readonly etc?: Etc;
+  readonly tracks?: () => Promise<boolean | null>;
 }
 
 export function portList(row: { default: readonly number[]; explanation: string }): Option<readonly number[]> {
@@ -95,9 +100,10 @@ export const TUNE_OPTIONS = {
     explanation: "Print the whole profile in this form, and change nothing.",
   }),
   state,
+  ...RECORDED_OPTIONS,
 };
 
-export const UNTUNE_OPTIONS = { state };
+export const UNTUNE_OPTIONS = { state, root: RECORDED_OPTIONS.root };
 
 /** Registers both commands. Their actions throw GatewayError; they neither exit nor set the exit status. */
 export function addTuneCommands(program: Command, surroundings: Surroundings): void {
@@ -116,15 +122,19 @@ type TuneConfig = ConfigOf<typeof TUNE_OPTIONS>;
 const ACTS = ["diff", "apply", "verify", "rollback", "persist"] as const;
 type Act = (typeof ACTS)[number] | Dialect;
 
-function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
-  const { env, stdout, host = openHost(), etc = openEtc() } = surroundings;
-  const { config } = resolve(TUNE_OPTIONS, { command: "tune", flags, env });
+async function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): Promise<void> {
+  const { env, stdout } = surroundings;
+  const resolved = resolve(TUNE_OPTIONS, { command: "tune", flags, env });
+  const { config } = resolved;
   const act = actOf(config);
+  const there = placed(resolved, surroundings);
   if (act === "rollback") {
-    goBack(config.state, surroundings);
+    goBack(there, surroundings);
     return;
   }
-  const plan = planOf(config, host);
+  const { host, etc, statePath } = there;
+  const facts = survey(there.root, await there.tracks());
+  const plan = planOf(facts, askedOf(config));
   if (act === "docker" || act === "kubernetes") {
     stdout.write(profile(act, plan, { kind: "container" }));
     return;
@@ -134,7 +144,7 @@ function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroun
     stdout.write(profile(act, plan, { kind: "thisHost", read: readerOf(host), allowLowering: config.allowLowering }));
     return;
   }
-  const wishes = { statePath: config.state, allowLowering: config.allowLowering };
+  const wishes = { statePath, allowLowering: config.allowLowering };
   const question = act === "persist" ? "apply" : act;
   const outcome = {
     apply: () => tune(host, plan, wishes),
@@ -142,14 +152,36 @@ function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroun
     diff: () => diff(host, plan, wishes),
     verify: () => verify(host, plan, wishes, etc),
   }[act]();
-  stdout.write(reportTune(question, outcome, plan, leftovers(etc, host), styleOf(config.state, env, stdout)));
+  stdout.write(reportTune(question, outcome, plan, leftovers(etc, host, plan), styleOf(statePath, env, stdout)));
   complain(question, outcome);
 }
 
 function runUntune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
-  const { config } = resolve(UNTUNE_OPTIONS, { command: "untune", flags, env: surroundings.env });
-  goBack(config.state, surroundings);
+  const resolved = resolve(UNTUNE_OPTIONS, { command: "untune", flags, env: surroundings.env });
+  goBack(placed(resolved, surroundings), surroundings);
 }
+
+interface Wanted {
+  readonly root: string;
+  readonly state: string;
+  readonly tracked?: "probe" | "yes" | "no";
+}
+
+/** Where the act takes place: this host, or a recorded one with all of its files, the rollback file too. */
+function placed({ config, sources }: { config: Wanted; sources: { state: Source } }, surroundings: Surroundings) {
+  const { root, state: path, tracked = "probe" } = config;
+  const { tracks = isTracking } = surroundings;
+  const place = placeOf({ root, tracked }, { tracks, ...(surroundings.root && { root: surroundings.root }) });
+  const isRecorded = root !== "/";
+  return {
+    ...place,
+    host: (isRecorded ? undefined : surroundings.host) ?? openHost(place.root),
+    etc: (isRecorded ? undefined : surroundings.etc) ?? openEtc(place.root),
+    statePath: isRecorded && sources.state === "default" ? within(place, path) : path,
+  };
+}
+
+type There = ReturnType<typeof placed>;
 
 /** The one act that was asked for; apply where none was. */
 function actOf(config: TuneConfig): Act {
@@ -163,7 +195,7 @@ function actOf(config: TuneConfig): Act {
   );
 }
 
-const profile = (dialect: Dialect, plan: Plan, place: Place): string =>
+const profile = (dialect: Dialect, plan: Plan, place: FilePlace): string =>
   renderProfile(dialect, needsOf(plan, place), headOf(plan, place));
 
 function refuseContradictions(plan: Plan, host: Host, allowLowering: boolean): void {
@@ -182,7 +214,7 @@ function complain(question: Question, { rows, files }: Outcome): void {
   throw new GatewayError("failed", `not as wanted: ${failed.join(", ")}; the reasons and remedies are above`);
 }
 
-function goBack(statePath: string, { env, stdout, host = openHost(), etc = openEtc() }: Surroundings): void {
+function goBack({ host, etc, statePath }: There, { env, stdout }: Surroundings): void {
   const result = untune(host, etc, statePath);
   stdout.write(reportUntune(result, styleOf(statePath, env, stdout)));
   if (result.kind !== "restored") return;
@@ -194,10 +226,9 @@ function goBack(statePath: string, { env, stdout, host = openHost(), etc = openE
   throw new GatewayError("failed", `not restored: ${left.join(", ")}; the reasons are above`);
 }
 
-function planOf(config: TuneConfig, host: Host): Plan {
-  const { connections, ports, coLocated, nofile } = config;
+function askedOf({ connections, ports, coLocated, nofile }: TuneConfig): Asked {
   const wanted = nofile === 0 ? {} : { nofileWanted: nofile };
-  return { connections, listenPorts: ports, coLocated, ...wanted, ...host.facts() };
+  return { connections, listenPorts: ports, coLocated, ...wanted };
 }
 
 function styleOf(statePath: string, env: NodeJS.ProcessEnv, stdout: Surroundings["stdout"]): ReportStyle {

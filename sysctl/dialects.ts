@@ -3,7 +3,16 @@
  * `tune --format` prints whole profiles; the doctor prints the lines for one need. The dialects themselves: dialect/.
  */
 import { dockerLines, dockerProfile } from "./dialect/docker.js";
-import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitLines, SYSCTL_PATH, sysctlFile } from "./dialect/files.js";
+import {
+  DROP_IN_PATH,
+  dropIn,
+  LIMITS_PATH,
+  limitLines,
+  MODULES_PATH,
+  modulesFile,
+  SYSCTL_PATH,
+  sysctlFile,
+} from "./dialect/files.js";
 import { kubernetesLines, kubernetesProfile } from "./dialect/kubernetes.js";
 import { lxcLines } from "./dialect/lxc.js";
 import type { Need } from "./dialect/need.js";
@@ -38,7 +47,7 @@ export function renderProfile(dialect: Dialect, needs: readonly Need[], head: st
     case "sysctl":
       return sysctlFile(needs, head);
     case "systemd":
-      return `# File ${SYSCTL_PATH}\n${sysctlFile(needs, head)}\n# File ${DROP_IN_PATH}\n${dropIn(needs, head)}`;
+      return systemdProfile(needs, head);
     case "docker":
       return dockerProfile(needs, head);
     case "kubernetes":
@@ -46,11 +55,25 @@ export function renderProfile(dialect: Dialect, needs: readonly Need[], head: st
   }
 }
 
+function systemdProfile(needs: readonly Need[], head: string): string {
+  const modules = modulesFile(needs, head);
+  const files = [
+    ...(modules === undefined ? [] : [[MODULES_PATH, modules]]),
+    [SYSCTL_PATH, sysctlFile(needs, head)],
+    [DROP_IN_PATH, dropIn(needs, head)],
+  ];
+  return files.map(([path, text]) => `# File ${path}\n${text}`).join("\n");
+}
+
+/** So that the value is there at boot: sysctl.d is applied before a firewall loads the module. */
+const moduleLines = (need: Need): string[] =>
+  need.kind === "sysctl" && need.module !== undefined ? [`# and ${need.module} as a line of ${MODULES_PATH}`] : [];
+
 /** A host without systemd's help: sysctl.d and limits.d. */
 function hostLines(need: Need): string[] {
   switch (need.kind) {
     case "sysctl":
-      return [`# ${SYSCTL_PATH}, then: sysctl --system`, `${need.key} = ${need.value}`];
+      return [`# ${SYSCTL_PATH}, then: sysctl --system`, `${need.key} = ${need.value}`, ...moduleLines(need)];
     case "nofile":
       return [`# ${LIMITS_PATH}, then log in again`, ...limitLines("nofile", need.value)];
     case "tasks":
@@ -67,7 +90,8 @@ function hostLines(need: Need): string[] {
 
 function unitLines(need: Need): string[] {
   if (need.kind === "sysctl") {
-    return [`# ${SYSCTL_PATH}, then: systemctl restart systemd-sysctl`, `${need.key} = ${need.value}`];
+    const file = `# ${SYSCTL_PATH}, then: systemctl restart systemd-sysctl`;
+    return [file, `${need.key} = ${need.value}`, ...moduleLines(need)];
   }
   const [, , ...settings] = dropIn([need], "").split("\n");
   return [

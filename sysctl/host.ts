@@ -1,11 +1,11 @@
 /**
- * The only reader and writer of kernel values and limits. Runs in the command line.
- * Everything is read below a root folder, "/" in earnest and a fixture tree in tests; a key is turned into a path here
+ * The only reader and writer of kernel values. Runs in the command line.
+ * Everything is below a root folder, "/" in earnest and a recorded host otherwise; a key is turned into a path here
  * and nowhere else, so that a rollback file, which holds keys, can name nothing but settings.
  */
-import { accessSync, closeSync, constants, openSync, readFileSync, readlinkSync, writeSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { accessSync, closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { Tree } from "./doctor/tree.js";
 
 /** A value as the kernel shows it, without its line end; or the errno name that reading gave. */
 export type Reading = { readonly text: string } | { readonly code: string };
@@ -16,15 +16,6 @@ export interface Identity {
   readonly network: string;
 }
 
-interface Facts {
-  readonly memoryBytes: number;
-  readonly nofile: number;
-  readonly cores: number;
-  readonly pageBytes: number;
-  readonly kernelMajor: number;
-  readonly conntrackLive: boolean;
-}
-
 export interface Host {
   read(key: string): Reading;
   /** The errno name for which a write would fail; undefined where it may be tried. Writes nothing. */
@@ -32,44 +23,31 @@ export interface Host {
   /** Undefined when the kernel took the text, else the errno name. */
   write(key: string, text: string): string | undefined;
   identity(): Identity;
-  facts(): Facts;
   readonly isRoot: boolean;
 }
 
-export function openHost(root = "/"): Host {
-  const at = (path: string): string => join(root, path);
-  const proc = (path: string): string => textOf(() => readFileSync(at(path), "utf8"));
+/** A recorded host is written to like one of root's own: it is a folder of files. */
+export function openHost(root = "/", tree = new Tree(root)): Host {
+  const at = (key: string): string => tree.at(pathOf(key));
   return {
-    isRoot: process.geteuid?.() === 0,
+    isRoot: process.geteuid?.() === 0 || root !== "/",
     read(key) {
       try {
-        return { text: readFileSync(at(pathOf(key)), "utf8").replace(/\n$/, "") };
+        return { text: readFileSync(at(key), "utf8").replace(/\n$/, "") };
       } catch (error) {
         return { code: errnoName(error) };
       }
     },
     denied(key) {
-      return attempt(() => accessSync(at(pathOf(key)), constants.W_OK));
+      return attempt(() => accessSync(at(key), constants.W_OK));
     },
     write(key, text) {
-      return attempt(() => writeOnce(at(pathOf(key)), `${text}\n`));
+      return attempt(() => writeOnce(at(key), `${text}\n`));
     },
     identity() {
-      const network = textOf(() => readlinkSync(at("proc/self/ns/net")));
-      return { bootId: proc("proc/sys/kernel/random/boot_id").trim(), network };
-    },
-    facts() {
-      const memory = /^MemTotal:\s+(\d+) kB/m.exec(proc("proc/meminfo"))?.[1];
-      const nofile = /^Max open files\s+\S+\s+(\d+)/m.exec(proc("proc/self/limits"))?.[1];
-      const kernel = /^\d+/.exec(proc("proc/sys/kernel/osrelease"))?.[0];
       return {
-        memoryBytes: Number(memory ?? 0) * 1024,
-        nofile: Number(nofile ?? 1024),
-        cores: availableParallelism(),
-        pageBytes: pageBytesOf(at("proc/self/auxv")),
-        kernelMajor: Number(kernel ?? 6),
-        // Compiled in but unused, the count stays 0; the file is missing where the module is not loaded.
-        conntrackLive: Number(proc("proc/sys/net/netfilter/nf_conntrack_count")) > 0,
+        bootId: tree.text("proc/sys/kernel/random/boot_id") ?? "",
+        network: tree.link("proc/self/ns/net") ?? "",
       };
     },
   };
@@ -107,26 +85,4 @@ function errnoName(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === undefined || !/^E[A-Z]+$/.test(code)) throw error;
   return code;
-}
-
-function textOf(read: () => string): string {
-  try {
-    return read();
-  } catch (error) {
-    errnoName(error);
-    return "";
-  }
-}
-
-/** AT_PAGESZ (6) of the auxiliary vector, pairs of 64-bit words; Node has no call for it, and ARM hosts may use 64 KiB. */
-function pageBytesOf(path: string): number {
-  let vector = Buffer.alloc(0);
-  textOf(() => {
-    vector = readFileSync(path);
-    return "";
-  });
-  for (let at = 0; at + 16 <= vector.length; at += 16) {
-    if (vector.readBigUInt64LE(at) === 6n) return Number(vector.readBigUInt64LE(at + 8));
-  }
-  return 4096;
 }

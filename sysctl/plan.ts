@@ -15,6 +15,7 @@ import {
   WORKER_OWN_DESCRIPTORS,
   workersFor,
 } from "../src/config/capacity.js";
+import type { Facts, Usage } from "./doctor/facts.js";
 
 export interface Plan {
   readonly connections: number;
@@ -23,7 +24,7 @@ export interface Plan {
   /** Both ends of every connection on this host, as in the million run. */
   readonly coLocated: boolean;
   readonly memoryBytes: number;
-  /** nf_conntrack_count is above zero: something made the kernel track connections in this network namespace. */
+  /** The kernel tracks connections made in this network namespace, or may, where nobody could try. */
   readonly conntrackLive: boolean;
   /** Hard RLIMIT_NOFILE of one process. */
   readonly nofile: number;
@@ -31,8 +32,53 @@ export interface Plan {
   readonly nofileWanted?: number;
   readonly cores: number;
   readonly pageBytes: number;
-  /** 6 for Linux 6.18: before 6.0 every socket that ever moved data may keep a page. */
-  readonly kernelMajor: number;
+  /** "6.18.44-…": before 6.0 every socket that ever moved data may keep a quantum. */
+  readonly kernel: string;
+  /** Limits of the control groups that this process is in, where there are any. */
+  readonly groupMemory?: Usage;
+  readonly groupTasks?: Usage;
+}
+
+/** What a person asks for, beside what the machine is. */
+export interface Asked {
+  readonly connections: number;
+  readonly listenPorts: readonly number[];
+  readonly coLocated: boolean;
+  readonly nofileWanted?: number;
+}
+
+/** The one way from a surveyed machine to a plan: `tune` and the doctor ask the table the same question. */
+export function planOf(facts: Facts, asked: Asked): Plan {
+  const { groupMemory, tasks } = facts;
+  return {
+    ...asked,
+    memoryBytes: facts.memory?.totalBytes ?? 0,
+    conntrackLive: facts.tracking !== null && facts.tracking.live !== false,
+    nofile: facts.nofile?.hard ?? 1024,
+    cores: facts.cores,
+    pageBytes: facts.pageBytes,
+    kernel: facts.kernel,
+    ...(groupMemory && { groupMemory }),
+    ...(tasks.group && { groupTasks: tasks.group }),
+  };
+}
+
+/**
+ * What a socket that ever moved data may keep before Linux 6.0, bytes: from 4.11 on a quantum of 4 KiB even where pages are
+ * bigger (bd68a2a854ad), a whole page before. net.ipv4.tcp_mem is in pages always, and what is used is counted in quanta.
+ */
+export function tcpQuantumBytes(kernel: string, pageBytes: number): number {
+  const [major = 6, minor = 0] = kernel.split(/[.-]/).map(Number);
+  const hasQuantum = major === 5 || (major === 4 && minor >= 11);
+  return hasQuantum ? 4096 : pageBytes;
+}
+
+/** Before Linux 6.0 (4890b686f408) a socket gave back what it had been allowed only under pressure. */
+export const keepsTcpMemory = (kernel: string): boolean => Number.parseInt(kernel, 10) < 6;
+
+/** Bytes that n socket ends keep for good. */
+export function tcpKeptBytes(ends: number, kernel: string, pageBytes: number): number {
+  return keepsTcpMemory(kernel) ? ends * tcpQuantumBytes(kernel, pageBytes) : 0;
 }
 
 export const workersOf = (plan: Plan): number => workersFor(plan.connections, plan.cores, plan.nofile);
@@ -63,21 +109,27 @@ export function processNofile(plan: Plan): number {
   return Math.max(plan.nofile, SYSTEMD_NOFILE, Math.min(alone, STOCK_NR_OPEN));
 }
 
-/** Tasks of the service: 12 for each worker (7 threads measured, and slack), at least what systemd long gave by default. */
-export const serviceTasks = (plan: Plan): number => Math.max(4915, 12 * (workersOf(plan) + 2));
+/** Tasks of hub, supervisor and workers: 12 each (7 threads measured, and slack). */
+export const tasksNeeded = (plan: Plan): number => 12 * (workersOf(plan) + 2);
+
+/** Tasks of the service: at least what systemd long gave by default. */
+export const serviceTasks = (plan: Plan): number => Math.max(4915, tasksNeeded(plan));
 
 /**
  * Pages of queued data that TCP must be allowed: the stalled share times its queue, never more than the memory that
  * the idle sockets leave over. An idle socket queues nothing, so this does not grow with N alone.
  */
 export function tcpQueuePages(plan: Plan): number {
-  const left = Math.max(0, Math.floor((plan.memoryBytes - memoryNeededBytes(plan)) / plan.pageBytes));
-  return Math.min(tcpQueueWantedPages(plan), left);
+  return Math.min(tcpQueueWantedPages(plan), pagesLeft(plan));
 }
+
+/** Pages that idle connections leave of the memory. */
+export const pagesLeft = (plan: Plan): number =>
+  Math.max(0, Math.floor((plan.memoryBytes - memoryNeededBytes(plan)) / plan.pageBytes));
 
 /** The same without regard to the memory that there is. */
 export function tcpQueueWantedPages(plan: Plan): number {
   const stalled = Math.ceil(plan.connections * STALLED_SHARE);
-  const kept = plan.kernelMajor < 6 ? endsOf(plan) : 0;
-  return Math.ceil((stalled * STALLED_QUEUE_BYTES) / plan.pageBytes) + kept;
+  const kept = tcpKeptBytes(endsOf(plan), plan.kernel, plan.pageBytes);
+  return Math.ceil((stalled * STALLED_QUEUE_BYTES + kept) / plan.pageBytes);
 }

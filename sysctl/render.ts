@@ -28,7 +28,7 @@ export const MILLION: Plan = {
   nofile: 20_000,
   cores: 2,
   pageBytes: 4096,
-  kernelMajor: 6,
+  kernel: "6.18",
 };
 
 /** sysctl/99-megagate.conf. */
@@ -85,6 +85,7 @@ function sysctlNeed(setting: Setting, plan: Plan, place: Place): Need {
     value: fileValue(setting, plan, now),
     scope: setting.scope,
     why: `${setting.why}${lowers}`,
+    ...(setting.module !== undefined && { module: setting.module }),
     ...(leftOut !== undefined && { leftOut }),
   };
 }

@@ -6,7 +6,7 @@
 
 export type Want =
   /** A number, this or more: never lowered. */
-  | { readonly rule: "atLeast"; readonly value: number }
+  | { readonly rule: "atLeast"; readonly value: number; readonly zeroIsUnlimited?: true }
   /** A number from 1 to this: the only number rule that may lower. */
   | { readonly rule: "atMost"; readonly value: number }
   /** One of these words; the first is written. */
@@ -39,6 +39,7 @@ export function nextValue(want: Want, now: string): string | undefined {
   const [first = 0, second = 0, third = 0] = parts;
   switch (want.rule) {
     case "atLeast":
+      if (first === 0 && want.zeroIsUnlimited) return undefined;
       return first >= want.value ? undefined : String(want.value);
     case "atMost":
       // 0 would mean "never writable" for tcp_notsent_lowat, not "better than asked for".

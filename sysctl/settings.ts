@@ -23,14 +23,19 @@ export interface Setting {
   readonly hostMayHaveMore?: true;
   /** First kernel that has it, where that is recent enough to be missed. */
   readonly since?: string;
+  /** A second name of the same value, as copied recipes have it. */
+  readonly alias?: string;
+  /** Kernel module without which it does not exist: it must be loaded before sysctl.d is applied at boot. */
+  readonly module?: string;
   /** The name that a sysctl.d file needs, where `key` is a module's parameter. */
   readonly fileKey?: string;
 }
 
 const TRACKED = {
   needed: (plan: Plan): boolean => plan.conntrackLive,
-  otherwise: "connection tracking is not live here (nf_conntrack_count is 0)",
-  inFile: "only where connection tracking is live, that is, where net.netfilter.nf_conntrack_count is above 0",
+  otherwise:
+    "connection tracking is not live here: connections made just now added no entry. Once a firewall tracks them, run tune again; --persist then writes /etc/modules-load.d too, because sysctl.d is applied before the firewall loads the module",
+  inFile: "only where connection tracking is live, which `megagate doctor` finds out",
 };
 const CLIENT_END = {
   needed: (plan: Plan): boolean => plan.coLocated,
@@ -146,13 +151,16 @@ export const SETTINGS: readonly Setting[] = [
     wants: (plan) => ({ rule: "atLeast", value: Math.ceil(trackedEntries(plan) / 4) }),
     when: TRACKED,
     fileKey: "net.netfilter.nf_conntrack_buckets",
+    module: "nf_conntrack",
   },
   {
     key: "net.netfilter.nf_conntrack_max",
     why: 'The "26w" wall: the default of 262,144 tracked connections, beyond which every SYN is dropped without an error.',
     scope: "host",
-    wants: (plan) => ({ rule: "atLeast", value: trackedEntries(plan) }),
+    wants: (plan) => ({ rule: "atLeast", value: trackedEntries(plan), zeroIsUnlimited: true }),
     when: TRACKED,
+    alias: "net.nf_conntrack_max",
+    module: "nf_conntrack",
   },
 ];
 

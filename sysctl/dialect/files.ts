@@ -1,10 +1,11 @@
 /**
- * The three files of a Linux host that keep limits over a boot, as text: sysctl.d, limits.d and a systemd drop-in.
+ * The files of a Linux host that keep limits over a boot, as text: modules-load.d, sysctl.d, limits.d and a systemd drop-in.
  * Pure. `--format sysctl|systemd` prints them, `--persist` writes them (persist.ts), and the paths stand here once.
  */
 import { comments, greatest, type Need, remarks, sysctlsOf } from "./need.js";
 
 export const SYSCTL_PATH = "/etc/sysctl.d/99-megagate.conf";
+export const MODULES_PATH = "/etc/modules-load.d/99-megagate.conf";
 export const LIMITS_PATH = "/etc/security/limits.d/99-megagate.conf";
 export const DROP_IN_PATH = "/etc/systemd/system/megagate.service.d/limits.conf";
 
@@ -15,6 +16,14 @@ export function sysctlFile(needs: readonly Need[], head: string): string {
     return [...remarks(need), need.leftOut === undefined ? line : `# ${line}`];
   });
   return file([comments(head), ...blocks]);
+}
+
+/** modules-load.d(5), one name a line, read before sysctl.d is applied; undefined where no setting needs a module. */
+export function modulesFile(needs: readonly Need[], head: string): string | undefined {
+  const modules = new Set(sysctlsOf(needs).flatMap((need) => (need.leftOut === undefined ? (need.module ?? []) : [])));
+  if (modules.size === 0) return undefined;
+  const notes = `Their settings in ${SYSCTL_PATH} exist only once they are loaded, and a firewall may load them later.`;
+  return file([comments(`${head}\n${notes}`), [...modules]]);
 }
 
 /** limits.d, read by pam_limits at login. */

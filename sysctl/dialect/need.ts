@@ -14,6 +14,8 @@ export interface SysctlNeed extends Remark {
   readonly value: string;
   /** "namespace": each network namespace has its own; "host": one for the machine, out of a container's reach. */
   readonly scope: "namespace" | "host";
+  /** Kernel module without which the key does not exist. */
+  readonly module?: string;
 }
 
 export type Need =

@@ -7,14 +7,16 @@
 import type { Command } from "commander";
 import { addOptions } from "../../src/config/help.js";
 import { resolve } from "../../src/config/resolve.js";
-import { type ConfigOf, choice, flag, whole } from "../../src/config/table.js";
+import { type ConfigOf, choice, flag, text, whole } from "../../src/config/table.js";
 import { GatewayError } from "../../src/errors.js";
 import { portList } from "../command.js";
 import { leftover } from "../prove/trace.js";
+import { placeOf, RECORDED_OPTIONS } from "../recorded.js";
 import type { Ceiling, Verdict } from "./ceiling.js";
 import { ceilingsOf } from "./ceilings.js";
 import type { DoctorPlan } from "./facts.js";
 import { doctorJson } from "./json.js";
+import { record } from "./record.js";
 import { reportDoctor } from "./report.js";
 import { survey } from "./survey.js";
 import { isTracking } from "./tracking.js";
@@ -60,6 +62,14 @@ export const DOCTOR_OPTIONS = {
     explanation: "Pairs of address and port that client ends connect to",
   }),
   json: flag({ default: false, explanation: "Print the report as JSON (megagate.doctor.v1)" }),
+  ...RECORDED_OPTIONS,
+  record: text({
+    default: "",
+    unit: "path",
+    range: "a new folder",
+    explanation:
+      "Instead of the report, write what doctor and tune read of this host into this folder, for --root elsewhere; of the environment only what tells a pod or a container",
+  }),
   strict: flag({ default: false, explanation: "A ceiling that could not be told fails too" }),
   prove: flag({
     default: false,
@@ -83,18 +93,24 @@ export function addDoctorCommand(program: Command, surroundings: DoctorSurroundi
 }
 
 async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorSurroundings): Promise<void> {
-  const { env, stdout, root = "/", tracks = isTracking } = surroundings;
+  const { env, stdout, tracks = isTracking } = surroundings;
   const { config } = resolve(DOCTOR_OPTIONS, { command: "doctor", flags, env });
   if (config.full && !config.prove) throw new GatewayError("usage", "--full goes with --prove");
   if (config.prove) {
     await runProof(config, stdout);
     return;
   }
+  const place = placeOf(config, { tracks, ...(surroundings.root && { root: surroundings.root }) });
+  const { root } = place;
+  if (config.record !== "") {
+    stdout.write(await record(config.record, place));
+    return;
+  }
   const left = leftover(root);
   if (left !== undefined) process.stderr.write(`megagate: ${left}\n`);
   // Before the probes: their entries are gone soon, and are nobody's.
   const quiet = survey(root);
-  const live = await tracks();
+  const live = await place.tracks();
   const facts = { ...quiet, tracking: quiet.tracking && { ...quiet.tracking, live } };
   const plan = planOf(config);
   const ceilings = ceilingsOf(facts, plan);

@@ -3,7 +3,9 @@
  * the end of it, and what to ask for instead. Pure; ceilings.ts does the search. Limits and proofs: KERNEL.md §1 and §2.
  */
 import { fullestWorker } from "../../src/config/capacity.js";
+import type { SysctlNeed } from "../dialect/need.js";
 import type { Need } from "../dialects.js";
+import { keepsTcpMemory, pagesLeft, planOf, tcpQuantumBytes } from "../plan.js";
 import type { LimitId, Side } from "./ceiling.js";
 import * as demand from "./demand.js";
 import type { DoctorPlan, Facts } from "./facts.js";
@@ -29,12 +31,18 @@ export interface CountRow {
 
 /** A tenth more than is needed: a limit that is just met is the next one to be hit. */
 const withSlack = (n: number): number => Math.ceil((n * 11) / 10);
-const hostSetting = (key: string, value: number): Need => ({
+const hostSetting = (key: string, value: number): SysctlNeed => ({
   kind: "sysctl",
   key,
   value: String(value),
   scope: "host",
 });
+
+const tcpPagesWanted = (facts: Facts, plan: DoctorPlan): number =>
+  withSlack(demand.tcpPagesKept(plan.connections, facts, plan)) + facts.tcpPagesUsed;
+/** Those that idle connections leave: tune sets no more either. */
+const tcpPagesThere = (facts: Facts, { connections, listenPorts, side }: DoctorPlan): number =>
+  pagesLeft(planOf(facts, { connections, listenPorts, coLocated: side === "both" }));
 
 export const COUNT_ROWS: readonly CountRow[] = [
   {
@@ -118,29 +126,36 @@ export const COUNT_ROWS: readonly CountRow[] = [
     explanation: words.flowsExplained,
     symptom:
       'SYNs are dropped without an error: connect() times out after two minutes; dmesg: "nf_conntrack: table full"',
-    need: (facts, plan) =>
-      hostSetting("net.netfilter.nf_conntrack_max", withSlack(plan.connections) + (facts.tracking?.entries ?? 0)),
+    need: (facts, plan) => ({
+      ...hostSetting("net.netfilter.nf_conntrack_max", withSlack(plan.connections) + (facts.tracking?.entries ?? 0)),
+      module: "nf_conntrack",
+    }),
     advice: () => "# or exempt the gateway's port from tracking with a notrack rule",
   },
   {
     limit: "tcp-mem",
     side: "both",
-    applies: (facts) => facts.kernelMajor < 6,
+    applies: (facts) => keepsTcpMemory(facts.kernel),
     there: (facts) => {
       const most = demand.numbersOf(facts, "net.ipv4.tcp_mem")?.[2];
       return most === undefined ? null : most - facts.tcpPagesUsed;
     },
-    needs: (n, _facts, plan) => n * demand.endsOf(plan),
+    needs: (n, facts, plan) => demand.tcpPagesKept(n, facts, plan),
     net: true,
     shown: words.tcpPages,
     explanation: (facts) =>
-      `Before Linux 6.0 each socket that ever moved data may keep a page; this is ${facts.kernel}.`,
+      `Before Linux 6.0 each socket that ever moved data may keep ${words.grouped(tcpQuantumBytes(facts.kernel, facts.pageBytes))} bytes, and the limit is in pages of ${words.grouped(facts.pageBytes)}; this is ${facts.kernel}.`,
     symptom: 'dmesg: "TCP: out of memory -- consider tuning tcp_mem"; data is dropped, sockets are aborted',
     need: (facts, plan) => {
-      const pages = withSlack(plan.connections * demand.endsOf(plan)) + facts.tcpPagesUsed;
+      const pages = tcpPagesWanted(facts, plan);
+      if (pages > tcpPagesThere(facts, plan)) return null;
       const value = [Math.floor(pages / 2), Math.floor((pages * 2) / 3), pages].join(" ");
       return { kind: "sysctl", key: "net.ipv4.tcp_mem", value, scope: "host" };
     },
+    advice: (facts, plan) =>
+      tcpPagesWanted(facts, plan) > tcpPagesThere(facts, plan)
+        ? "No setting: what sockets may keep is more than idle connections leave of the memory. Take a bigger machine, a newer kernel (6.0), or ask for fewer connections."
+        : undefined,
   },
   {
     limit: "pids",

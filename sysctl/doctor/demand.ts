@@ -14,6 +14,7 @@ import {
   workerCap,
   workersFor,
 } from "../../src/config/capacity.js";
+import { tcpKeptBytes } from "../plan.js";
 import { MOST_CONNECTIONS } from "./ceiling.js";
 import type { DoctorPlan, Facts } from "./facts.js";
 
@@ -78,6 +79,10 @@ export function bytesOf(n: number, facts: Facts, plan: DoctorPlan): number {
   if (!hasClient(plan)) return n * (KERNEL_BYTES_PER_SERVER_SOCKET + USER_BYTES_PER_CONNECTION) + gateway + flows;
   return memoryNeeded(n, generatorsOf(n, facts), plan.side === "both") + gateway + flows;
 }
+
+/** Pages of net.ipv4.tcp_mem that n connections keep, before Linux 6.0. */
+export const tcpPagesKept = (n: number, { kernel, pageBytes }: Facts, plan: DoctorPlan): number =>
+  Math.ceil(tcpKeptBytes(n * endsOf(plan), kernel, pageBytes) / pageBytes);
 
 /** The numbers of a setting; undefined where it could not be read. */
 export function numbersOf(facts: Facts, key: string): readonly number[] | undefined {

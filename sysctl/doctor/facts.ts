@@ -9,8 +9,9 @@ export type Surrounding = "host" | "systemd" | "lxc" | "docker" | "kubernetes";
 
 export interface Facts {
   readonly kernel: string;
-  readonly kernelMajor: number;
+  /** Processors that it may use, a CPU quota counted and rounded up: as many workers are started at least. */
   readonly cores: number;
+  readonly processors: Processors;
   readonly pageBytes: number;
   readonly surrounding: Surrounding;
   /** The unit, where it is a systemd service. */
@@ -45,6 +46,14 @@ export interface Facts {
   readonly portsReserved: number;
   /** Linux security modules in force. */
   readonly securityModules: readonly string[] | null;
+}
+
+/** How many this process may use, by both measures. */
+export interface Processors {
+  /** Of the affinity mask, which cpuset groups and taskset narrow. */
+  readonly allowed: number;
+  /** In processors, a fraction where it is one; null where none bounds. */
+  readonly quota: number | null;
 }
 
 /** A control group's limit, and what is used of it and cannot be reclaimed. */

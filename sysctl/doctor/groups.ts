@@ -1,11 +1,11 @@
 /**
- * Control groups: the tightest memory and task limit of those that this process is in. Version 1 has a tree for each
+ * Control groups: the tightest memory, task and CPU limit of those that this process is in. Version 1 has a tree for each
  * controller, version 2 one for all; a limit anywhere above us holds for us too, so each level up to the mount is read.
  * In a container the path is often the host's, which its mount does not show: then the mount's own root is our group.
  */
 import { dirname, join } from "node:path";
 import type { Usage } from "./facts.js";
-import type { Tree } from "./tree.js";
+import { limitOf, type Tree } from "./tree.js";
 
 const MOUNT = "sys/fs/cgroup";
 /** Version 1 writes "no limit" as the greatest multiple of the page size in 63 bits. */
@@ -43,15 +43,42 @@ export function groupPath(tree: Tree, controller: string): { readonly version: 1
   return { version: 2, path: lines.find((line) => line?.[1] === "")?.[2] ?? "/" };
 }
 
+/**
+ * Processors that the control groups give: the tightest quota over its period, which may be a fraction; Infinity where none
+ * bounds. Version 1 mounts the controller by itself or with its twin, and where both versions are mounted either may bound.
+ */
+export function groupProcessors(tree: Tree): number {
+  const { version, path } = groupPath(tree, "cpu");
+  const own = (of: 1 | 2): string => (of === version ? path : groupPath(tree, "").path);
+  const shares = [
+    ...["cpu", "cpu,cpuacct"].flatMap((mount) => levels(join(MOUNT, mount), own(1))).map((at) => quotaOf1(tree, at)),
+    ...["", "unified"].flatMap((mount) => levels(join(MOUNT, mount), own(2))).map((at) => quotaOf2(tree, at)),
+  ];
+  return Math.min(Number.POSITIVE_INFINITY, ...shares.filter((share) => share > 0));
+}
+
+/** -1 is none. */
+const quotaOf1 = (tree: Tree, at: string): number =>
+  (tree.number(join(at, "cpu.cfs_quota_us")) ?? -1) / (tree.number(join(at, "cpu.cfs_period_us")) ?? 100_000);
+
+/** "200000 100000", or "max 100000". */
+function quotaOf2(tree: Tree, at: string): number {
+  const [quota, period] = (tree.text(join(at, "cpu.max")) ?? "max").split(/\s+/);
+  return (limitOf(quota) ?? Number.POSITIVE_INFINITY) / (limitOf(period) ?? 100_000);
+}
+
 /** Our group's folder and those above it, up to the mount. */
 function foldersOf(tree: Tree, controller: string): { readonly version: 1 | 2; readonly folders: readonly string[] } {
   const { version, path } = groupPath(tree, controller);
-  const mount = version === 1 ? join(MOUNT, controller) : MOUNT;
+  return { version, folders: levels(version === 1 ? join(MOUNT, controller) : MOUNT, path) };
+}
+
+function levels(mount: string, path: string): readonly string[] {
   const folders: string[] = [];
   // "/../…" is a group outside of our cgroup namespace: not shown to us.
-  let at = path.includes("..") ? "/" : path;
+  let at = path.startsWith("/") && !path.includes("..") ? path : "/";
   for (; at !== "/"; at = dirname(at)) folders.push(join(mount, at));
-  return { version, folders: [...folders, mount] };
+  return [...folders, mount];
 }
 
 function tightest(tree: Tree, folders: readonly string[], files: Files): Usage | null {

@@ -20,6 +20,7 @@ const Need = z
       key: z.string(),
       value: z.string(),
       scope: z.enum(["namespace", "host"]),
+      module: z.string().optional(),
     }),
     z.strictObject({ kind: z.literal("nofile"), value: count }),
     z.strictObject({ kind: z.literal("tasks"), value: count }),
@@ -49,7 +50,8 @@ export const DoctorReport = z
     schema: z.literal("megagate.doctor.v1"),
     machine: z.strictObject({
       kernel: z.string(),
-      cores: count,
+      cores: count.meta({ description: "Processors that may be used, a CPU quota counted and rounded up" }),
+      cpuQuota: z.number().nullable().meta({ description: "In processors; null where none bounds" }),
       memoryBytes: count.nullable(),
       surrounding: z.enum(["host", "systemd", "lxc", "docker", "kubernetes"]),
       unit: z.string().nullable(),
@@ -81,6 +83,7 @@ export function doctorJson(ceilings: readonly Ceiling[], facts: Facts, plan: Doc
     machine: {
       kernel: facts.kernel,
       cores: facts.cores,
+      cpuQuota: facts.processors.quota,
       memoryBytes: facts.memory?.totalBytes ?? null,
       surrounding: facts.surrounding,
       unit: facts.unit,

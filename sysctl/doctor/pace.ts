@@ -4,7 +4,7 @@
  */
 import { assess, type Finding } from "../check.js";
 import type { Need } from "../dialects.js";
-import type { Plan } from "../plan.js";
+import { keepsTcpMemory, type Plan, planOf } from "../plan.js";
 import { SETTINGS } from "../settings.js";
 import type { Ceiling, LimitId, Side, Verdict } from "./ceiling.js";
 import { hasClient, hasServer } from "./demand.js";
@@ -68,7 +68,7 @@ const PACE_ROWS: readonly PaceRow[] = [
     key: "net.ipv4.tcp_mem",
     side: "server",
     symptom: 'when many readers stall at once: dmesg "TCP: out of memory -- consider tuning tcp_mem", data dropped',
-    applies: (facts) => facts.kernelMajor >= 6,
+    applies: (facts) => !keepsTcpMemory(facts.kernel),
     shown: tcpPages,
   },
   {
@@ -86,7 +86,8 @@ const PACE_ROWS: readonly PaceRow[] = [
 ];
 
 export function paceCeilings(facts: Facts, plan: DoctorPlan): Omit<Ceiling, "remedy">[] {
-  const asked = tunePlan(facts, plan);
+  const { connections, listenPorts } = plan;
+  const asked = planOf(facts, { connections, listenPorts, coLocated: hasClient(plan) });
   return [
     ...PACE_ROWS.filter((row) => concerns(row.side, plan) && row.applies?.(facts) !== false).map((row) =>
       judged(row, facts, asked),
@@ -97,21 +98,6 @@ export function paceCeilings(facts: Facts, plan: DoctorPlan): Omit<Ceiling, "rem
 
 export const concerns = (side: Side, plan: DoctorPlan): boolean =>
   side === "both" || (side === "server" ? hasServer(plan) : hasClient(plan));
-
-/** The same question as `tune` asks it. */
-function tunePlan(facts: Facts, plan: DoctorPlan): Plan {
-  return {
-    connections: plan.connections,
-    listenPorts: plan.listenPorts,
-    coLocated: hasClient(plan),
-    memoryBytes: facts.memory?.totalBytes ?? 0,
-    conntrackLive: facts.tracking?.live === true,
-    nofile: facts.nofile?.hard ?? 1024,
-    cores: facts.cores,
-    pageBytes: facts.pageBytes,
-    kernelMajor: facts.kernelMajor,
-  };
-}
 
 const VERDICTS: Readonly<Record<Finding["verdict"], Verdict>> = {
   enough: "ok",

@@ -52,7 +52,15 @@ const indented = (lines: readonly string[]): string[] => lines.map((line) => `  
 function machine(facts: Facts): string {
   const memory = facts.memory ? `, ${gigabytes(facts.memory.totalBytes)} of memory` : "";
   const unit = facts.unit === null ? "" : ` ${facts.unit}`;
-  return `${grouped(facts.cores)} cores${memory}, Linux ${facts.kernel}, ${SURROUNDINGS[facts.surrounding]}${unit}`;
+  return `${processors(facts)}${memory}, Linux ${facts.kernel}, ${SURROUNDINGS[facts.surrounding]}${unit}`;
+}
+
+/** Under a quota there is less than the processors that are seen. */
+function processors({ cores, processors: { allowed, quota } }: Facts): string {
+  const counted = `${grouped(cores)} core${cores === 1 ? "" : "s"}`;
+  return quota === null
+    ? counted
+    : `${counted} (a CPU quota of ${Number(quota.toFixed(2))} on ${grouped(allowed)} processors)`;
 }
 
 function firstLine(ceilings: readonly Ceiling[], plan: DoctorPlan, colours: Colours): string {

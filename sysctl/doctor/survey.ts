@@ -5,9 +5,11 @@
  */
 import { countReserved } from "../../load/host.js";
 import { openHost, type Reading } from "../host.js";
+import { tcpQuantumBytes } from "../plan.js";
 import { SETTINGS } from "../settings.js";
 import type { Facts } from "./facts.js";
 import { groupMemory, groupTasks } from "./groups.js";
+import { coresOf, processorsOf } from "./processors.js";
 import { surroundingOf } from "./surrounding.js";
 import { limitOf, Tree } from "./tree.js";
 
@@ -16,19 +18,20 @@ const EXTRA_KEYS = ["kernel.pid_max", "kernel.threads-max"] as const;
 const CAP_SYS_ADMIN = 21n;
 const CAP_SYS_RESOURCE = 24n;
 
-export function survey(root = "/", trackingLive: boolean | null = null): Facts {
-  const tree = new Tree(root);
-  const host = openHost(root);
+export function survey(root = "/", trackingLive: boolean | null = null, tree = new Tree(root)): Facts {
+  const host = openHost(root, tree);
   const limits = tree.text("proc/self/limits") ?? "";
   const status = tree.text("proc/self/status") ?? "";
   const settings = new Map<string, Reading>();
   for (const key of [...SETTINGS.map((setting) => setting.key), ...EXTRA_KEYS]) settings.set(key, host.read(key));
+  const processors = processorsOf(tree);
+  const pageBytes = pageBytesOf(tree.bytes("proc/self/auxv"));
   const kernel = tree.text("proc/sys/kernel/osrelease") ?? "";
   return {
     kernel,
-    kernelMajor: Number(/^\d+/.exec(kernel)?.[0] ?? 6),
-    cores: countList(/^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? "0"),
-    pageBytes: host.facts().pageBytes,
+    cores: coresOf(processors),
+    processors,
+    pageBytes,
     ...surroundingOf(tree),
     ownNetwork: tree.exists("proc/sys/net/core") && !tree.exists("proc/sys/net/core/netdev_max_backlog"),
     opensBeyondFileMax: hasCapability(status, CAP_SYS_ADMIN),
@@ -43,19 +46,25 @@ export function survey(root = "/", trackingLive: boolean | null = null): Facts {
     },
     memory: memoryOf(tree.text("proc/meminfo") ?? ""),
     groupMemory: groupMemory(tree),
-    tcpPagesUsed: Number(/^TCP:.* mem (\d+)/m.exec(tree.text("proc/net/sockstat") ?? "")?.[1] ?? 0),
+    tcpPagesUsed: tcpPagesUsed(tree, kernel, pageBytes),
     tracking: trackingOf(tree, trackingLive),
     portsReserved: reservedOf(tree),
     securityModules: securityModules(tree),
   };
 }
 
-/** "0-3,8" → 5 */
-function countList(list: string): number {
-  return list.split(",").reduce((sum, part) => {
-    const [low = 0, high = low] = part.split("-").map(Number);
-    return sum + high - low + 1;
-  }, 0);
+/** AT_PAGESZ (6) of the auxiliary vector, pairs of 64-bit words; Node has no call for it, and ARM hosts may use 64 KiB. */
+function pageBytesOf(vector: Buffer = Buffer.alloc(0)): number {
+  for (let at = 0; at + 16 <= vector.length; at += 16) {
+    if (vector.readBigUInt64LE(at) === 6n) return Number(vector.readBigUInt64LE(at + 8));
+  }
+  return 4096;
+}
+
+/** The kernel counts what it keeps for sockets in quanta (plan.ts), but the limit in pages. */
+function tcpPagesUsed(tree: Tree, kernel: string, pageBytes: number): number {
+  const quanta = Number(/^TCP:.* mem (\d+)/m.exec(tree.text("proc/net/sockstat") ?? "")?.[1] ?? 0);
+  return Math.ceil((quanta * tcpQuantumBytes(kernel, pageBytes)) / pageBytes);
 }
 
 function hasCapability(status: string, bit: bigint): boolean {

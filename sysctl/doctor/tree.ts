@@ -1,13 +1,23 @@
-/** Small kernel files below a root folder: "/" in earnest, a recorded host in tests. What cannot be read is absent. */
+/**
+ * Small kernel files below a root folder: "/" in earnest, a recorded host with --root. What cannot be read is absent. A tree can
+ * be told to note each path that is asked for: what was asked is what a recording of the host must hold (record.ts).
+ */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 export class Tree {
-  constructor(private readonly root: string) {}
+  constructor(
+    readonly root: string,
+    private readonly note: (path: string) => void = () => undefined,
+  ) {}
 
   /** The text, without the space around it; undefined where it cannot be read. */
   text(path: string): string | undefined {
-    return attempt(() => readFileSync(join(this.root, path), "utf8").trim());
+    return attempt(() => readFileSync(this.at(path), "utf8").trim());
+  }
+
+  bytes(path: string): Buffer | undefined {
+    return attempt(() => readFileSync(this.at(path)));
   }
 
   /** The first whole number of the text. "max" and "unlimited" are Infinity; undefined where there is no number. */
@@ -17,11 +27,17 @@ export class Tree {
 
   /** What a symbolic link says, such as "pid:[4026531836]"; it need not lead anywhere. */
   link(path: string): string | undefined {
-    return attempt(() => readlinkSync(join(this.root, path)));
+    return attempt(() => readlinkSync(this.at(path)));
   }
 
   exists(path: string): boolean {
-    return this.text(path) !== undefined || attempt(() => readdirSync(join(this.root, path))) !== undefined;
+    return this.text(path) !== undefined || attempt(() => readdirSync(this.at(path))) !== undefined;
+  }
+
+  /** Where it is; noted. */
+  at(path: string): string {
+    this.note(path);
+    return join(this.root, path);
   }
 }
 

@@ -67,7 +67,8 @@ export function portsExplained(facts: Facts, plan: DoctorPlan): string {
 
 export function flows(facts: Facts): string {
   if (facts.tracking === null) return "not in this kernel";
-  return `${setting(facts, "net.netfilter.nf_conntrack_max")}, ${grouped(facts.tracking.entries)} of them used`;
+  const most = demand.numberOf(facts, "net.netfilter.nf_conntrack_max");
+  return `${most === 0 ? "0 (no limit)" : setting(facts, "net.netfilter.nf_conntrack_max")}, ${grouped(facts.tracking.entries)} of them used`;
 }
 
 export function flowsExplained(facts: Facts, plan: DoctorPlan): string {
@@ -80,7 +81,9 @@ export function flowsExplained(facts: Facts, plan: DoctorPlan): string {
     return `Connection tracking is live: connections made here add entries, one each. Dead peers keep theirs for five days.${hidden}`;
   }
   if (tracking.live === null) return `Whether connections made here are tracked was not found out.${hidden}`;
-  return `Connection tracking is not live here: connections made just now on loopback added no entry.${hidden}`;
+  const others =
+    tracking.entries === 0 ? "" : ` The ${grouped(tracking.entries)} are of other traffic, or of a rule long gone.`;
+  return `Connection tracking is not live here: connections made just now on loopback added no entry.${others}${hidden}`;
 }
 
 export function tcpPages(facts: Facts): string {

@@ -45,8 +45,11 @@ export interface Etc {
   remove(path: string, folders: number): void;
 }
 
-export function openEtc(root = "/"): Etc {
-  const at = (path: string): string => join(root, path);
+export function openEtc(root = "/", note: (path: string) => void = () => undefined): Etc {
+  const at = (path: string): string => {
+    note(path);
+    return join(root, path);
+  };
   return {
     state(path) {
       try {

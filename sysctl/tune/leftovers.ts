@@ -5,6 +5,8 @@
 import { basename } from "node:path";
 import { SYSCTL_PATH } from "../dialect/files.js";
 import type { Host } from "../host.js";
+import type { Plan } from "../plan.js";
+import { isLegible, nextValue } from "../rules.js";
 import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";
 
@@ -38,16 +40,15 @@ interface Line {
 }
 
 /** Sentences without a full stop, each with file and line. */
-export function leftovers(etc: Etc, host: Host): string[] {
+export function leftovers(etc: Etc, host: Host, plan: Plan): string[] {
   const lines = filesInOrder(etc).flatMap((path) => parseSysctlFile(path, etc.text(path) ?? ""));
   const removed = lines.flatMap((line) => removedWarning(line, host));
-  return [...removed, ...overridden(lines), ...boundlessQueues(lines, host)];
+  return [...removed, ...overridden(lines), ...tooFewFlows(lines, plan), ...boundlessQueues(lines, host, plan)];
 }
 
 /** Copied recipes take the pages of tcp_mem for bytes: beyond the memory there is, the kernel's guard never acts. */
-function boundlessQueues(lines: readonly Line[], host: Host): string[] {
+function boundlessQueues(lines: readonly Line[], host: Host, { pageBytes, memoryBytes }: Plan): string[] {
   const key = "net.ipv4.tcp_mem";
-  const { pageBytes, memoryBytes } = host.facts();
   const now = host.read(key);
   const isBoundless = (value: string): boolean => Number(value.split(/\s+/).at(-1)) * pageBytes > memoryBytes;
   const remedy = `lets TCP queue more than the memory of this host (its unit is pages of ${pageBytes} bytes), so the kernel runs out before it stops. Lower it`;
@@ -67,26 +68,62 @@ function removedWarning({ path, line, key }: Line, host: Host): string[] {
   return [`${path}:${line}: ${key} does nothing: Linux ${removed.since} removed it, ${removed.why}. Delete the line`];
 }
 
-/** Keys of ours that a later file sets to something else than our file does: at boot, the last one wins. */
+/**
+ * Keys of ours that a later file sets to something else than our file does, by whichever of its names: at boot, the last one
+ * wins. systemd-sysctl does not read /etc/sysctl.conf by itself; `sysctl --system`, which boots other systems, does.
+ */
 function overridden(lines: readonly Line[]): string[] {
-  const ours = new Map(lines.filter(({ path }) => path === SYSCTL_PATH).map((line) => [line.key, line.value]));
-  const isLater = ({ path }: Line): boolean => path === "/etc/sysctl.conf" || basename(path) > basename(SYSCTL_PATH);
-  return lines
-    .filter((line) => isLater(line) && ours.has(line.key) && ours.get(line.key) !== line.value)
-    .map(
-      ({ path, line, key, value }) =>
-        `${path}:${line}: sets ${key} = ${value} after ${SYSCTL_PATH}, so that one counts at boot. Delete the line`,
-    );
+  const ours = new Map(lines.filter(({ path }) => path === SYSCTL_PATH).map((line) => [settingKey(line.key), line]));
+  return lines.filter(isLater).flatMap(({ path, line, key, value }) => {
+    const own = ours.get(settingKey(key));
+    if (own === undefined || own.value === value) return [];
+    const name = own.key === key ? "" : `, which is ${own.key} by another name,`;
+    return [
+      `${path}:${line}: sets ${key} = ${value}${name} after ${SYSCTL_PATH}, so that one counts at boot. ${remedyFor(path)}`,
+    ];
+  });
 }
 
-/** As sysctl --system reads them: by name, and /etc/sysctl.conf last, which Debian links into the folder as well. */
+/**
+ * A maximum of tracked connections that is too low for the plan, whichever file sets it last: our own file leaves it out where
+ * nothing is tracked now, and a firewall that begins to track them meets it.
+ */
+function tooFewFlows(lines: readonly Line[], plan: Plan): string[] {
+  const setting = SETTINGS.find(({ key }) => key === "net.netfilter.nf_conntrack_max")!;
+  const last = lines.findLast(({ key }) => settingKey(key) === setting.key);
+  if (last === undefined || setting.when?.needed(plan)) return [];
+  const { path, line, key, value } = last;
+  const want = setting.wants(plan);
+  const next = isLegible(want, value) ? nextValue(want, value) : undefined;
+  if (next === undefined) return [];
+  return [
+    `${path}:${line}: sets ${key} = ${value}, the "26w" wall once a firewall tracks connections: ${next} would be enough. Raise it, or delete the line`,
+  ];
+}
+
+const isLater = ({ path }: Line): boolean => path === SYSCTL_CONF || basename(path) > basename(SYSCTL_PATH);
+
+/** What a package or a program of this boot brought comes back: a file of the same name in /etc takes its place. */
+function remedyFor(path: string): string {
+  if (path.startsWith("/etc/")) return "Delete the line";
+  return `Put an empty file of its name into ${ETC_SYSCTL} over it (ln -s /dev/null ${ETC_SYSCTL}/${basename(path)})`;
+}
+
+const SYSCTL_CONF = "/etc/sysctl.conf";
+const ETC_SYSCTL = "/etc/sysctl.d";
+/** sysctl.d(5): all folders' files together are read by their names; of equal ones only that of the first folder. */
+const FOLDERS = [ETC_SYSCTL, "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
+
+/** By name over all folders, and /etc/sysctl.conf last, which Debian 12 links into the folder as well. */
 function filesInOrder(etc: Etc): string[] {
-  const last = "/etc/sysctl.conf";
-  const inFolder = etc
-    .names("/etc/sysctl.d")
-    .filter((name) => name.endsWith(".conf"))
-    .map((name) => `/etc/sysctl.d/${name}`);
-  return [...inFolder.filter((path) => etc.text(path) !== etc.text(last)), last];
+  const byName = new Map<string, string>();
+  for (const folder of FOLDERS) {
+    for (const name of etc.names(folder)) {
+      if (name.endsWith(".conf") && !byName.has(name)) byName.set(name, `${folder}/${name}`);
+    }
+  }
+  const inOrder = [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, path]) => path);
+  return [...inOrder.filter((path) => etc.text(path) !== etc.text(SYSCTL_CONF)), SYSCTL_CONF];
 }
 
 /** sysctl.d(5): `key = value`, # and ; begin comments, a leading - ignores errors, slashes may stand for dots. */
@@ -100,6 +137,6 @@ export function parseSysctlFile(path: string, text: string): Line[] {
   });
 }
 
-/** The setting's own key for one that a sysctl.d file has: module.nf_conntrack.hashsize for …nf_conntrack_buckets. */
-export const settingKey = (fileKey: string): string =>
-  SETTINGS.find((setting) => setting.fileKey === fileKey)?.key ?? fileKey;
+/** The setting's own key for any of its names: module.nf_conntrack.hashsize for …nf_conntrack_buckets. */
+export const settingKey = (name: string): string =>
+  SETTINGS.find((setting) => setting.fileKey === name || setting.alias === name)?.key ?? name;

@@ -3,7 +3,16 @@
  * Runs in the command line. The rollback file knows each of them before the first is touched.
  */
 import { GatewayError } from "../../src/errors.js";
-import { DROP_IN_PATH, dropIn, LIMITS_PATH, limitsFile, SYSCTL_PATH, sysctlFile } from "../dialect/files.js";
+import {
+  DROP_IN_PATH,
+  dropIn,
+  LIMITS_PATH,
+  limitsFile,
+  MODULES_PATH,
+  modulesFile,
+  SYSCTL_PATH,
+  sysctlFile,
+} from "../dialect/files.js";
 import type { Plan } from "../plan.js";
 import { headOf, needsOf, type Place } from "../render.js";
 import type { Etc } from "./etc.js";
@@ -21,7 +30,9 @@ export interface FileRow {
 export function plannedFiles(plan: Plan, place: Place, etc: Etc): RememberedFile[] {
   const needs = needsOf(plan, place);
   const head = `${headOf(plan, place)}\nWritten by \`megagate tune --persist\`; \`megagate untune\` takes it away.`;
+  const modules = modulesFile(needs, head);
   const texts = [
+    ...(modules === undefined ? [] : [[MODULES_PATH, modules] as const]),
     [SYSCTL_PATH, sysctlFile(needs, head)],
     [LIMITS_PATH, limitsFile(needs, head)],
     [DROP_IN_PATH, dropIn(needs, head)],

@@ -10,12 +10,12 @@ import { dirname } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../dialect/files.js";
+import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
 import type { Identity } from "../host.js";
 
 const FILE = z.strictObject({
-  /** Nothing but these three: the file can be forged no further than that. */
-  path: z.enum([SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH]),
+  /** Nothing but these: the file can be forged no further than that. */
+  path: z.enum([MODULES_PATH, SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH]),
   before: z.strictObject({ text: z.string(), mode: z.int(), uid: z.int(), gid: z.int() }).nullable(),
   /** Folders above it that did not exist. */
   folders: z.int().min(0),

@@ -13,10 +13,12 @@ interface Trial {
   readonly env?: NodeJS.ProcessEnv;
   readonly isTTY?: boolean;
   readonly illWill?: IllWill;
+  /** The probe's answer; null where it could not be tried. */
+  readonly isTracked?: boolean | null;
 }
 
 /** Runs one command line over a fixture; the printed text also when it throws, in `printed`. */
-function run(fixture: Fixture, trial: Trial, printed: string[] = []): string {
+async function run(fixture: Fixture, trial: Trial, printed: string[] = []): Promise<string> {
   const program = new Command("megagate").exitOverride();
   const stdout = { write: (text: string) => printed.push(text), isTTY: trial.isTTY };
   addTuneCommands(program, {
@@ -24,15 +26,17 @@ function run(fixture: Fixture, trial: Trial, printed: string[] = []): string {
     stdout,
     host: hostOf(fixture, trial.illWill),
     etc: openEtc(fixture.root),
+    root: fixture.root,
+    tracks: () => Promise.resolve(trial.isTracked ?? false),
   });
-  program.parse(["node", "megagate", ...trial.words, "--state", fixture.statePath]);
+  await program.parseAsync(["node", "megagate", ...trial.words, "--state", fixture.statePath]);
   return printed.join("");
 }
 
 describe("megagate tune", () => {
   it("prints before and after, and what the plan means for descriptors", () =>
-    inFixture(STOCK, (fixture) => {
-      const text = run(fixture, { words: ["tune"] });
+    inFixture(STOCK, async (fixture) => {
+      const text = await run(fixture, { words: ["tune"] });
       assert.match(text, /^net\.core\.somaxconn +4096 +65535 +set$/m);
       assert.match(text, /^fs\.nr_open +1048576 += +already enough$/m);
       assert.match(text, /nf_conntrack_max: connection tracking is not live here/);
@@ -41,8 +45,8 @@ describe("megagate tune", () => {
     }));
 
   it("takes connections, ports and the place of the clients from flags and environment", () =>
-    inFixture(STOCK, (fixture) => {
-      run(fixture, {
+    inFixture(STOCK, async (fixture) => {
+      await run(fixture, {
         words: ["tune", "--connections", "3_000_000", "--co-located", "false"],
         env: { MEGAGATE_TUNE_PORTS: "9000, 9001" },
       });
@@ -52,8 +56,8 @@ describe("megagate tune", () => {
     }));
 
   it("names every bad option with what would be right, and touches nothing", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.throws(() => run(fixture, { words: ["tune", "--connections", "many", "--ports", "0,8080"] }), {
+    inFixture(STOCK, async (fixture) => {
+      await assert.rejects(run(fixture, { words: ["tune", "--connections", "many", "--ports", "0,8080"] }), {
         kind: "config",
         message: /--connections: must be a whole number.*\n--ports: must be port numbers \(1–65,535/,
       });
@@ -61,17 +65,20 @@ describe("megagate tune", () => {
     }));
 
   it("is coloured for a terminal only, and not where NO_COLOR is set", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.equal(run(fixture, { words: ["tune"] }).includes("\u001b["), false);
-      assert.equal(run(fixture, { words: ["tune"], isTTY: true }).includes("\u001b["), true);
-      assert.equal(run(fixture, { words: ["tune"], isTTY: true, env: { NO_COLOR: "1" } }).includes("\u001b["), false);
+    inFixture(STOCK, async (fixture) => {
+      assert.equal((await run(fixture, { words: ["tune"] })).includes("\u001b["), false);
+      assert.equal((await run(fixture, { words: ["tune"], isTTY: true })).includes("\u001b["), true);
+      assert.equal(
+        (await run(fixture, { words: ["tune"], isTTY: true, env: { NO_COLOR: "1" } })).includes("\u001b["),
+        false,
+      );
     }));
 
   it("prints the table and then fails, naming the settings, when one that matters could not be set", () =>
-    inFixture(STOCK, (fixture) => {
+    inFixture(STOCK, async (fixture) => {
       const printed: string[] = [];
       const illWill = { denied: { "net.core.netdev_max_backlog": "EROFS" } };
-      assert.throws(() => run(fixture, { words: ["tune"], illWill }, printed), {
+      await assert.rejects(run(fixture, { words: ["tune"], illWill }, printed), {
         kind: "failed",
         message: /net\.core\.netdev_max_backlog/,
       });
@@ -80,22 +87,22 @@ describe("megagate tune", () => {
     }));
 
   it("says when the plan does not fit this host's memory", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.match(run(fixture, { words: ["tune", "--connections", "9000000"] }), /too little for the plan/);
+    inFixture(STOCK, async (fixture) => {
+      assert.match(await run(fixture, { words: ["tune", "--connections", "9000000"] }), /too little for the plan/);
     }));
 
   it("keeps higher values unless --allow-lowering is said, and tells of both", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.match(run(fixture, { words: ["tune"] }), /^net\.ipv4\.tcp_wmem .* kept, higher than wanted$/m);
+    inFixture(STOCK, async (fixture) => {
+      assert.match(await run(fixture, { words: ["tune"] }), /^net\.ipv4\.tcp_wmem .* kept, higher than wanted$/m);
       assert.equal(fixture.get("net.ipv4.tcp_wmem"), STOCK["net.ipv4.tcp_wmem"]);
-      const text = run(fixture, { words: ["tune", "--allow-lowering"] });
+      const text = await run(fixture, { words: ["tune", "--allow-lowering"] });
       assert.match(text, /^net\.ipv4\.tcp_wmem .* set, lower than before$/m);
       assert.match(text, /^net\.ipv4\.tcp_wmem: no TCP connection.*slower/m);
     }));
 
   it("does one act at a time", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.throws(() => run(fixture, { words: ["tune", "--diff", "--format", "docker"] }), {
+    inFixture(STOCK, async (fixture) => {
+      await assert.rejects(run(fixture, { words: ["tune", "--diff", "--format", "docker"] }), {
         kind: "usage",
         message: /^--diff and --format docker are 2 acts/,
       });
@@ -103,40 +110,43 @@ describe("megagate tune", () => {
     }));
 
   it("with --diff shows what would be, with --verify fails until it is so, with --rollback goes back", () =>
-    inFixture(STOCK, (fixture) => {
+    inFixture(STOCK, async (fixture) => {
       const verify = { words: ["tune", "--verify"] };
-      assert.match(run(fixture, { words: ["tune", "--diff"] }), /^net\.core\.somaxconn +4096 +65535 +would be set$/m);
+      assert.match(
+        await run(fixture, { words: ["tune", "--diff"] }),
+        /^net\.core\.somaxconn +4096 +65535 +would be set$/m,
+      );
       assert.deepEqual(fixture.all(), STOCK);
-      assert.throws(() => run(fixture, verify), { kind: "failed", message: /net\.core\.somaxconn, / });
-      run(fixture, { words: ["tune", "--apply"] });
-      assert.match(run(fixture, verify), /^net\.core\.somaxconn +65535 += +already enough$/m);
-      run(fixture, { words: ["tune", "--rollback"] });
+      await assert.rejects(run(fixture, verify), { kind: "failed", message: /net\.core\.somaxconn, / });
+      await run(fixture, { words: ["tune", "--apply"] });
+      assert.match(await run(fixture, verify), /^net\.core\.somaxconn +65535 += +already enough$/m);
+      await run(fixture, { words: ["tune", "--rollback"] });
       assert.deepEqual(fixture.all(), STOCK);
     }));
 
   it("with --format prints the profile in each dialect and changes nothing", () =>
-    inFixture(STOCK, (fixture) => {
-      const print = (dialect: string): string => run(fixture, { words: ["tune", "--format", dialect] });
-      assert.match(print("sysctl"), /^net\.core\.somaxconn = 65535$/m);
-      assert.match(print("systemd"), /^\[Service\]\nLimitNOFILE=524288\nTasksMax=4915$/m);
-      assert.match(print("docker"), /^ {2}--ulimit nofile=524288:524288 \\$/m);
-      assert.match(print("kubernetes"), /^kind: KubeletConfiguration$/m);
+    inFixture(STOCK, async (fixture) => {
+      const print = (dialect: string): Promise<string> => run(fixture, { words: ["tune", "--format", dialect] });
+      assert.match(await print("sysctl"), /^net\.core\.somaxconn = 65535$/m);
+      assert.match(await print("systemd"), /^\[Service\]\nLimitNOFILE=524288\nTasksMax=4915$/m);
+      assert.match(await print("docker"), /^ {2}--ulimit nofile=524288:524288 \\$/m);
+      assert.match(await print("kubernetes"), /^kind: KubeletConfiguration$/m);
       assert.deepEqual(fixture.all(), STOCK);
     }));
 
   it("with --persist writes files too, and --rollback takes them away; --verify sees one that is missing", () =>
-    inFixture(STOCK, (fixture) => {
+    inFixture(STOCK, async (fixture) => {
       const limits = "/etc/security/limits.d/99-megagate.conf";
-      const text = run(fixture, { words: ["tune", "--persist"] });
+      const text = await run(fixture, { words: ["tune", "--persist"] });
       assert.match(text, new RegExp(`^${limits}: written\\.$`, "m"));
       assert.match(text, /^The files count from the next boot/m);
       rmSync(join(fixture.root, limits));
-      assert.throws(() => run(fixture, { words: ["tune", "--verify"] }), {
+      await assert.rejects(run(fixture, { words: ["tune", "--verify"] }), {
         kind: "failed",
         message: /: \/etc\/security/,
       });
       assert.match(
-        run(fixture, { words: ["tune", "--rollback"] }),
+        await run(fixture, { words: ["tune", "--rollback"] }),
         /^\/etc\/sysctl\.d\/99-megagate\.conf: removed\.$/m,
       );
       assert.equal(existsSync(join(fixture.root, "etc")), false);
@@ -144,22 +154,22 @@ describe("megagate tune", () => {
     }));
 
   it("warns of lines in the host's own files, by file and line, and fails for none of them", () =>
-    inFixture(STOCK, (fixture) => {
+    inFixture(STOCK, async (fixture) => {
       mkdirSync(join(fixture.root, "etc"));
       writeFileSync(join(fixture.root, "etc/sysctl.conf"), "net.ipv4.tcp_tw_recycle = 1\n");
       for (const words of [["tune", "--diff"], ["tune"], ["tune", "--verify"]]) {
         assert.match(
-          run(fixture, { words }),
+          await run(fixture, { words }),
           /^\/etc\/sysctl\.conf:1: net\.ipv4\.tcp_tw_recycle does nothing: Linux 4\.12/m,
         );
       }
     }));
 
   it("refuses a plan that contradicts itself before anything is written, all reasons together", () =>
-    inFixture(STOCK, (fixture) => {
+    inFixture(STOCK, async (fixture) => {
       const words = ["tune", "--connections", "40000000", "--nofile", "2000000"];
       const illWill = { denied: { "fs.nr_open": "EACCES" } };
-      assert.throws(() => run(fixture, { words, illWill }), {
+      await assert.rejects(run(fixture, { words, illWill }), {
         kind: "refused",
         message:
           /^--nofile: 2,000,000 .*above fs\.nr_open \(1,048,576\).*\nnet\.ipv4\.tcp_mem: .*\nNothing was changed$/,
@@ -170,24 +180,27 @@ describe("megagate tune", () => {
 
 describe("megagate untune", () => {
   it("says so in a sentence where there is nothing to restore", () =>
-    inFixture(STOCK, (fixture) => {
-      assert.match(run(fixture, { words: ["untune"] }), /^Nothing to restore: there is no rollback file at \S+\.\n$/);
+    inFixture(STOCK, async (fixture) => {
+      assert.match(
+        await run(fixture, { words: ["untune"] }),
+        /^Nothing to restore: there is no rollback file at \S+\.\n$/,
+      );
     }));
 
   it("prints what it restored", () =>
-    inFixture(STOCK, (fixture) => {
-      run(fixture, { words: ["tune"] });
-      const text = run(fixture, { words: ["untune"] });
+    inFixture(STOCK, async (fixture) => {
+      await run(fixture, { words: ["tune"] });
+      const text = await run(fixture, { words: ["untune"] });
       assert.match(text, /^net\.core\.somaxconn +65535 +4096 +restored$/m);
       assert.match(text, /^All restored; \S+ is deleted\.$/m);
       assert.deepEqual(fixture.all(), STOCK);
     }));
 
   it("fails, keeping the file, when something could not be restored", () =>
-    inFixture(STOCK, (fixture) => {
-      run(fixture, { words: ["tune"] });
+    inFixture(STOCK, async (fixture) => {
+      await run(fixture, { words: ["tune"] });
       const illWill = { failing: { "net.core.somaxconn": "EACCES" }, isRoot: false };
-      assert.throws(() => run(fixture, { words: ["untune"], illWill }), { kind: "failed", message: /somaxconn/ });
+      await assert.rejects(run(fixture, { words: ["untune"], illWill }), { kind: "failed", message: /somaxconn/ });
       assert.match(readFileSync(fixture.statePath, "utf8"), /"net\.core\.somaxconn"/);
     }));
 });

@@ -56,6 +56,7 @@ export function inFixture<T>(values: Values, act: (fixture: Fixture) => T): T {
   const get = (key: string): string => readFileSync(join(root, fileOf(key)), "utf8").replace(/\n$/, "");
   put("proc/meminfo", "MemTotal:       24684096 kB\nMemFree:        24479904 kB\n");
   put("proc/self/limits", "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024   20000   files\n");
+  put("proc/self/status", "Name:\tnode\nCapEff:\t000001ffffffffff\nCpus_allowed_list:\t0-1\n");
   put("proc/sys/kernel/osrelease", "6.18.44\n");
   put("proc/sys/kernel/random/boot_id", "0f00-first-boot\n");
   put("proc/sys/net/netfilter/nf_conntrack_count", "0\n");
@@ -70,10 +71,15 @@ export function inFixture<T>(values: Values, act: (fixture: Fixture) => T): T {
     get,
     all: () => Object.fromEntries(Object.keys(values).map((key) => [key, get(key)])),
   };
+  const clean = (): void => rmSync(root, { recursive: true, force: true });
   try {
-    return act(fixture);
-  } finally {
-    rmSync(root, { recursive: true, force: true });
+    const result = act(fixture);
+    if (result instanceof Promise) return result.finally(clean) as T;
+    clean();
+    return result;
+  } catch (error) {
+    clean();
+    throw error;
   }
 }
 

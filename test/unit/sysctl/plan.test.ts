@@ -29,7 +29,7 @@ describe("the plan's sums", () => {
         connections: fc.integer({ min: 1, max: 5_000_000 }),
         memoryBytes: fc.integer({ min: 0, max: 64 * 2 ** 30 }),
         coLocated: fc.boolean(),
-        kernelMajor: fc.constantFrom(4, 5, 6),
+        kernel: fc.constantFrom("4.4.0", "4.18.0-553.el8", "5.14.0-427.el9.aarch64+64k", "6.1.0"),
         pageBytes: fc.constantFrom(4096, 65_536),
       })
       .map((some) => ({ ...MILLION, ...some }));
@@ -41,8 +41,16 @@ describe("the plan's sums", () => {
     );
   });
 
-  it("count a page for each socket end before Linux 6.0, which kept one", () => {
-    assert.equal(tcpQueuePages({ ...MILLION, kernelMajor: 5 }) - tcpQueuePages(MILLION), 2_000_000);
+  it("count what each socket end kept before Linux 6.0: a quantum of 4 KiB, in pages; a whole page before 4.11", () => {
+    const kept = (kernel: string, pageBytes: number): number =>
+      tcpQueuePages({ ...MILLION, memoryBytes: 1e12, kernel, pageBytes }) -
+      tcpQueuePages({ ...MILLION, memoryBytes: 1e12, pageBytes });
+    assert.equal(kept("5.14.0-427.el9", 4096), 2_000_000);
+    assert.equal(kept("5.14.0-427.el9.aarch64+64k", 65_536), 125_000);
+    assert.equal(kept("4.11.0", 65_536), 125_000);
+    assert.equal(kept("4.10.17", 65_536), 2_000_000);
+    assert.equal(kept("3.10.0-1160.el7", 4096), 2_000_000);
+    assert.equal(kept("6.0.1", 65_536), 0);
   });
 
   it("give one process what one worker a core needs, never less than it has, and the operator's word over both", () => {

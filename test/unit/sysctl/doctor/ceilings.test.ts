@@ -85,8 +85,10 @@ describe("connection tracking", () => {
 
 describe("tcp_mem", () => {
   it("counts pages a socket before Linux 6.0, and bounds only stalled readers from then on", () => {
-    const old = ceilingAt("tcp-mem", factsOf("host-4gib", { kernelMajor: 5 }));
+    const old = ceilingAt("tcp-mem", factsOf("host-4gib", { kernel: "5.15.0" }));
     assert.deepEqual([old.counts, old.connections], [true, 93_383]);
+    const big = ceilingAt("tcp-mem", factsOf("host-4gib", { kernel: "5.14.0-427.el9.aarch64+64k", pageBytes: 65_536 }));
+    assert.equal(big.connections, 16 * 93_383);
     assert.equal(ceilingAt("tcp-mem", factsOf("host-4gib")).counts, false);
   });
 

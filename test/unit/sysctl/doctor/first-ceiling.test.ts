@@ -37,7 +37,8 @@ const FIRST = {
     limit: "conntrack",
     near: 260_271,
     surrounding: "host",
-    remedy: /\nnet\.netfilter\.nf_conntrack_max = 1101873\n# or exempt .* notrack/,
+    remedy:
+      /\nnet\.netfilter\.nf_conntrack_max = 1101873\n# and nf_conntrack as a line of \/etc\/modules-load\.d\S+\n# or exempt .* notrack/,
   },
 } as const;
 

@@ -93,7 +93,6 @@ const ROUND_TRIP = `
     denied: (key) => of(key).denied(key),
     write: (key, text) => of(key).write(key, text),
     identity: () => real.identity(),
-    facts: () => fixture.facts(),
   };
   const files = etc.openEtc(root);
   const wishes = { statePath: root + "/var/lib/megagate/tune-rollback.json", allowLowering: true };

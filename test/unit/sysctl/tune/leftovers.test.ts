@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
+import { MILLION } from "../../../../sysctl/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { leftovers, parseSysctlFile } from "../../../../sysctl/tune/leftovers.js";
 import { type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";
@@ -11,7 +12,8 @@ function put({ root }: Fixture, path: string, text: string): void {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), text);
 }
-const warningsOf = (fixture: Fixture): string[] => leftovers(openEtc(fixture.root), hostOf(fixture));
+const warningsOf = (fixture: Fixture, plan = MILLION): string[] =>
+  leftovers(openEtc(fixture.root), hostOf(fixture), plan);
 
 describe("leftovers", () => {
   it("names a setting that this kernel has removed with file, line, version and reason", () =>
@@ -42,6 +44,57 @@ describe("leftovers", () => {
       const warnings = warningsOf(fixture);
       assert.equal(warnings.length, 1);
       assert.match(warnings[0] ?? "", /^\/etc\/sysctl\.d\/99-z\.conf:1: sets net\.core\.somaxconn = 1024 after/);
+    }));
+
+  it("names a line that sets the same by its other name: net.nf_conntrack_max, as copied recipes have it", () =>
+    inFixture(STOCK, (fixture) => {
+      put(fixture, "/etc/sysctl.d/99-megagate.conf", "net.netfilter.nf_conntrack_max = 1200000\n");
+      put(fixture, "/etc/sysctl.conf", "net.nf_conntrack_max = 262144\n");
+      put(fixture, "/etc/sysctl.d/99-zz.conf", "net/nf_conntrack_max = 1200000\n");
+      const [warning, ...more] = warningsOf(fixture, { ...MILLION, conntrackLive: true });
+      assert.match(
+        warning ?? "",
+        /^\/etc\/sysctl\.conf:1: sets net\.nf_conntrack_max = 262144, which is net\.netfilter\.nf_conntrack_max by another name, after/,
+      );
+      assert.deepEqual(more, []);
+    }));
+
+  it("names a maximum of tracked connections that is too low once a firewall tracks, though nothing is tracked now", () =>
+    inFixture(STOCK, (fixture) => {
+      put(fixture, "/etc/sysctl.d/10-recipe.conf", "net.nf_conntrack_max = 2000000\n");
+      assert.deepEqual(warningsOf(fixture), []);
+      put(fixture, "/etc/sysctl.conf", "net.nf_conntrack_max = 262144\n");
+      const [warning, ...more] = warningsOf(fixture);
+      assert.match(
+        warning ?? "",
+        /^\/etc\/sysctl\.conf:1: sets net\.nf_conntrack_max = 262144, .*: 1200000 would be enough/,
+      );
+      assert.deepEqual(more, []);
+      put(fixture, "/etc/sysctl.conf", "net.nf_conntrack_max = 0\n");
+      assert.deepEqual(warningsOf(fixture), [], "0 is no limit");
+    }));
+
+  it("reads all folders of sysctl.d by file name, each name from the first folder that has it", () =>
+    inFixture(STOCK, (fixture) => {
+      put(fixture, "/etc/sysctl.d/99-megagate.conf", "net.core.somaxconn = 65535\n");
+      for (const folder of ["/run", "/usr/local/lib", "/usr/lib", "/lib"]) {
+        put(fixture, `${folder}/sysctl.d/99-zz${folder.replaceAll("/", "-")}.conf`, "net.core.somaxconn = 128\n");
+        put(fixture, `${folder}/sysctl.d/10-early.conf`, "net.core.somaxconn = 128\n");
+        put(fixture, `${folder}/sysctl.d/99-masked.conf`, "net.core.somaxconn = 128\n");
+        put(fixture, `${folder}/sysctl.d/99-megagate.conf`, "net.core.somaxconn = 5\n");
+      }
+      put(fixture, "/etc/sysctl.d/99-masked.conf", "");
+      const warnings = warningsOf(fixture);
+      assert.deepEqual(
+        warnings.map((warning) => warning.split(":")[0]),
+        [
+          "/lib/sysctl.d/99-zz-lib.conf",
+          "/run/sysctl.d/99-zz-run.conf",
+          "/usr/lib/sysctl.d/99-zz-usr-lib.conf",
+          "/usr/local/lib/sysctl.d/99-zz-usr-local-lib.conf",
+        ],
+      );
+      for (const warning of warnings) assert.match(warning, /ln -s \/dev\/null \/etc\/sysctl\.d\/99-zz-/);
     }));
 
   it("names a tcp_mem beyond the host's memory, in a file and in the kernel", () =>
