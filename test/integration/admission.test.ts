@@ -84,7 +84,7 @@ it("clients are told early how to come back after an end without a word, once th
 
 it("the total limit is exact over two workers, and a place that is freed is taken again", async () => {
   await using gateway = await Gateway.start("--workers", "2", "--max-connections", "61");
-  const clients = await openUpTo(gateway, 61, 400);
+  const clients = await openUpTo(gateway, 61, 4000);
   assert.equal(clients.length, 61);
   const told = await refusal(gateway.port);
   assert.deepEqual([told.status, told.code], [503, 4211]);

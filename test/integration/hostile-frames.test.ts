@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Besieged, closedFor } from "../support/besieged.js";
 import { Client, frame, RawPeer } from "../support/client.js";
+import { FRAMING_FAULT } from "../support/engine.js";
 import { until } from "../support/wait.js";
 
 const LIMIT = 40;
@@ -179,7 +180,7 @@ describe("hostile frames", () => {
       frame(0, "x"),
     ];
     const endless = Buffer.from([0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-    await besieged.counting(closedFor("abnormal"), 70, async () => {
+    await besieged.counting(closedFor(FRAMING_FAULT), 70, async () => {
       await Promise.all(broken.flatMap((bytes) => many(10, () => bytes)).map((bytes) => answered(bytes)));
     });
     await besieged.counting(closedFor("too_big"), 10, async () => {
