@@ -219,7 +219,7 @@ export class Run implements Stage {
 
   private moment(): Moment {
     const { open, failed } = this.fleet.total();
-    return { open, failed, freeBytes: this.watch.freeBytes, floorBytes: this.scene.config.memoryFloor };
+    return { open, failed, freeBytes: this.watch.freeBytes, floorBytes: this.watch.floorBytes };
   }
 }
 

@@ -4,12 +4,19 @@
  * 1.8 KB of kernel memory a connection (KERNEL.md §2).
  */
 import { readFileSync } from "node:fs";
-import { availableParallelism, release } from "node:os";
+import { release } from "node:os";
+import type { Usage } from "../sysctl/doctor/facts.js";
+import { groupMemory, groupPath, groupTasks } from "../sysctl/doctor/groups.js";
+import { coresOf, processorsOf, shareOf } from "../sysctl/doctor/processors.js";
+import { Tree } from "../sysctl/doctor/tree.js";
 import { KernelFiles } from "./files.js";
 
 export interface HostFacts {
   readonly kernel: string;
+  /** Processors that it may use, a CPU quota counted and rounded up. */
   readonly cores: number;
+  /** The same, a fraction where the quota makes it one. */
+  readonly cpus: number;
   readonly memoryBytes: number;
   /** MemFree and the page cache that can be dropped. MemAvailable counts pinned socket inodes too, and lies. */
   readonly freeBytes: number;
@@ -27,24 +34,33 @@ export interface HostFacts {
   readonly pidMax: number;
   readonly threadsMax: number;
   readonly threads: number;
+  /** The tightest limits of the control groups that this process is in; null where none bounds. */
+  readonly groupMemory: Usage | null;
+  readonly groupTasks: Usage | null;
+  /** Connections made here are tracked, as a probe found out; null where nobody tried. */
+  readonly tracked: boolean | null;
   readonly conntrackCount: number;
   readonly conntrackMax: number;
 }
 
 export class Host {
   private readonly kept: KernelFiles;
+  private readonly tree: Tree;
 
   constructor(private readonly root = "/") {
     this.kept = new KernelFiles(root);
+    this.tree = new Tree(root);
   }
 
   facts(): HostFacts {
     const memory = this.memory();
+    const processors = processorsOf(this.tree);
     const [portLow = 32_768, portHigh = 60_999] = this.numbers("proc/sys/net/ipv4/ip_local_port_range");
     const [filesOpen = 0] = this.numbers("proc/sys/fs/file-nr");
     return {
       kernel: release(),
-      cores: availableParallelism(),
+      cores: coresOf(processors),
+      cpus: shareOf(processors),
       memoryBytes: memory.totalBytes,
       freeBytes: memory.freeBytes,
       nofileHard: this.nofile("self") ?? Number.POSITIVE_INFINITY,
@@ -58,6 +74,9 @@ export class Host {
       pidMax: this.number("proc/sys/kernel/pid_max", Number.POSITIVE_INFINITY),
       threadsMax: this.number("proc/sys/kernel/threads-max", Number.POSITIVE_INFINITY),
       threads: Number(/\/(\d+)/.exec(this.text("proc/loadavg"))?.[1] ?? 0),
+      groupMemory: this.groupMemory(),
+      groupTasks: groupTasks(this.tree),
+      tracked: null,
       conntrackCount: this.number("proc/sys/net/netfilter/nf_conntrack_count", 0),
       conntrackMax: this.number("proc/sys/net/netfilter/nf_conntrack_max", Number.POSITIVE_INFINITY),
     };
@@ -72,6 +91,29 @@ export class Host {
       freeBytes: bytes("MemFree") + bytes("Cached") + bytes("Buffers") - bytes("Shmem"),
       slabBytes: bytes("Slab"),
     };
+  }
+
+  /** As it is now. */
+  groupMemory(): Usage | null {
+    return groupMemory(this.tree);
+  }
+
+  /**
+   * Whether the process of that number, as it is seen from here, is the gateway's of that role. A gateway in another PID
+   * namespace (a container) names numbers that belong to somebody else here.
+   */
+  runs({ pid, role }: { readonly pid: number; readonly role: string }): boolean {
+    const words = this.text(`proc/${pid}/cmdline`).split("\0");
+    if (role === "supervisor") return words.includes("serve");
+    return words.some((word) => word.endsWith(`/${role}.js`));
+  }
+
+  /** Whether the process's memory counts against our control group too. */
+  sharesGroup(pid: number): boolean {
+    const of = (who: string): string => groupPath(this.tree, "memory", who).path;
+    const [own, its] = [of("self"), of(String(pid))];
+    // "/../…" is outside of our cgroup namespace.
+    return its === own || (!its.includes("..") && its.startsWith(own === "/" ? "/" : `${own}/`));
   }
 
   /** The most descriptors a process may have; undefined when it cannot be read. */

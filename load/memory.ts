@@ -7,6 +7,13 @@ import type { Evidence } from "./evidence.js";
 import type { Host } from "./host.js";
 import type { GatewayProcess } from "./target.js";
 
+/**
+ * What must be left of a control group's memory, at its limit of which the kernel kills without an error before it: the floor of
+ * the machine would be more than many a container has.
+ */
+export const groupFloorBytes = (limit: number, memoryFloorBytes: number): number =>
+  Math.min(memoryFloorBytes, Math.ceil(limit / 10));
+
 interface Sample {
   readonly gatewayBytes: number | undefined;
   /** The hub process alone. */
@@ -24,7 +31,8 @@ export class MemoryAccount {
   constructor(
     private readonly host: Host,
     private readonly gateway: readonly GatewayProcess[],
-    private readonly colocated: boolean,
+    /** `hidden`: the gateway named processes that are not its own as they are seen from here. */
+    private readonly where: { readonly colocated: boolean; readonly hidden: boolean },
   ) {}
 
   /** Before the first connection, generators running. */
@@ -64,7 +72,7 @@ export class MemoryAccount {
 
   private notes(): string[] {
     const { base } = this;
-    const ends = this.colocated
+    const ends = this.where.colocated
       ? "both ends of each connection"
       : "the client ends only, because the gateway is elsewhere";
     const notes = [
@@ -76,7 +84,9 @@ export class MemoryAccount {
         "gateway bytes are the growth of its private memory: less than the truth if it has held connections before",
       );
     }
-    if (!this.colocated) notes.push("the gateway's memory is unknown: it runs on another host");
+    if (!this.where.colocated) notes.push("the gateway's memory is unknown: it runs on another host");
+    else if (this.where.hidden)
+      notes.push("the gateway's memory is unknown: its processes are of another PID namespace, as in a container");
     else if (this.gateway.length === 0)
       notes.push("the gateway's memory is unknown: its admin address was not reachable");
     else if (base?.gatewayBytes === undefined)
@@ -86,7 +96,7 @@ export class MemoryAccount {
   }
 
   private sample(generatorPids: readonly number[]): Sample {
-    const known = this.colocated && this.gateway.length > 0;
+    const known = this.where.colocated && this.gateway.length > 0;
     const bytes = (of: readonly GatewayProcess[]): number | undefined =>
       known ? this.host.anonymousBytes(of.map(({ pid }) => pid)) : undefined;
     return {

@@ -12,6 +12,9 @@ import { resolve } from "../src/config/resolve.js";
 import { whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
 import { claim } from "../src/owner.js";
+import { ceilingsOf } from "../sysctl/doctor/ceilings.js";
+import { tightestTasks } from "../sysctl/doctor/room.js";
+import { survey } from "../sysctl/doctor/survey.js";
 import { conclude, runLoad } from "./command.js";
 import { EvidenceFile } from "./evidence-file.js";
 import { LOAD_OPTIONS } from "./options.js";
@@ -51,6 +54,7 @@ async function million(flags: Readonly<Record<string, unknown>>): Promise<number
   const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, given).config;
   const faults = faultsOf({ host: LOOPBACK, port, adminHost: LOOPBACK, adminPort });
   if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
+  refuseWhereGroupsBound(rest);
   const place = new EvidenceFile(rest.report);
   const config = { ...rest, target: `ws://${LOOPBACK}:${port}/ws`, adminUrl: `http://${LOOPBACK}:${adminPort}` };
   const gateway = startGateway(
@@ -74,6 +78,23 @@ async function million(flags: Readonly<Record<string, unknown>>): Promise<number
   if (ended === 0) return status;
   process.stderr.write(`megagate: the gateway ended with status ${ended ?? "unknown"} instead of 0\n`);
   return status === 0 ? 1 : status;
+}
+
+/** Control groups end a process without a word, the gateway's before the load could refuse: so they are asked first. */
+function refuseWhereGroupsBound({ connections, force }: { connections: number; force: boolean }): void {
+  if (force) return;
+  const plan = { connections, side: "both", listenPorts: [], sources: 0, destinations: 1, open: 0 } as const;
+  const facts = survey();
+  // The machine's own tasks and memory are the load's to judge: it knows its --generators and --memory-floor.
+  const ofGroups = ["cgroup-memory", ...(tightestTasks(facts)?.source === "pids.max" ? ["pids"] : [])];
+  const short = ceilingsOf(facts, plan).filter((row) => row.verdict === "low" && ofGroups.includes(row.limit));
+  if (short.length === 0) return;
+  const lines = short.flatMap((row) => [
+    `not enough ${row.limit} for ${connections.toLocaleString("en-US")} connections, both ends here (${row.there}): ${row.symptom}.`,
+    `${row.explanation} It holds ${(row.connections ?? 0).toLocaleString("en-US")}. Remedy:`,
+    ...row.remedy,
+  ]);
+  throw new GatewayError("refused", lines.join("\n"));
 }
 
 /** Ctrl-C before and after the run: the gateway is told to go, if asked again at once; it never outlives the command. */

@@ -9,12 +9,15 @@ import * as capacity from "../src/config/capacity.js";
 import { fullestWorker, spread, workerCap } from "../src/config/capacity.js";
 import { GatewayError } from "../src/errors.js";
 import type { HostFacts } from "./host.js";
+import { groupFloorBytes } from "./memory.js";
 
 /** Descriptors a generator keeps for itself: about 25, and slack. */
 export const GENERATOR_OWN_DESCRIPTORS = 100;
 /** Private memory of one generator, and of one socket in it: 14.5 MB with 18,000 sockets were measured. */
 const BYTES_PER_GENERATOR = 14e6;
 const GENERATOR_BYTES_PER_CONNECTION = 100;
+/** What a control group is charged for a generator beside that: page tables, kernel stacks, its part of shared pages. */
+const GROUP_BYTES_PER_GENERATOR = 16e6;
 /** Threads of one Node process that has been told to keep few. */
 export const THREADS_PER_GENERATOR = 8;
 /** uWebSockets' listen backlog, and how much of the summed queues is filled at most. */
@@ -35,7 +38,8 @@ export interface PlanRequest {
   readonly memoryFloorBytes: number;
   /** Open as many as can be had: what is short is no reason to refuse. */
   readonly force: boolean;
-  readonly target: { readonly address: string; readonly colocated: boolean };
+  /** `sharesGroup`: the gateway's memory counts against the control group of this process too. */
+  readonly target: { readonly address: string; readonly colocated: boolean; readonly sharesGroup?: boolean };
   /** Its worker processes and their descriptor limit, as far as they can be known. */
   readonly gateway: { readonly workers: number; readonly nofile: number; readonly sameUser: boolean } | null;
   readonly host: HostFacts;
@@ -169,6 +173,7 @@ function shortages(request: PlanRequest, generators: number): Shortage[] {
       // Where both ends share them, the gateway's workers would abort.
       always: watched === 2,
     },
+    ...groupShortages(request, generators),
     {
       resource: "processes and threads (kernel.pid_max, kernel.threads-max)",
       there: Math.min(host.pidMax, host.threadsMax) - host.threads,
@@ -177,7 +182,7 @@ function shortages(request: PlanRequest, generators: number): Shortage[] {
     },
     {
       resource: "connection tracking entries (net.netfilter.nf_conntrack_max)",
-      there: host.conntrackCount > 0 ? host.conntrackMax - host.conntrackCount : Number.POSITIVE_INFINITY,
+      there: flowsLeft(host),
       needed: Math.ceil(connections * SLACK),
       remedy: `sysctl -w net.netfilter.nf_conntrack_max=${Math.ceil(connections * 1.2) + host.conntrackCount}, or exempt this traffic with a notrack rule`,
     },
@@ -189,6 +194,40 @@ function shortages(request: PlanRequest, generators: number): Shortage[] {
     },
   ];
   return rows.filter((row) => row.needed > row.there);
+}
+
+/** A maximum of 0 is none. Where nobody could try, entries are a sign. */
+function flowsLeft({ tracked, conntrackCount, conntrackMax }: HostFacts): number {
+  const isTracked = tracked ?? conntrackCount > 0;
+  return isTracked && conntrackMax > 0 ? conntrackMax - conntrackCount : Number.POSITIVE_INFINITY;
+}
+
+/** At their limits nothing says why: the kernel kills, or no process can be started. */
+function groupShortages({ connections, memoryFloorBytes, target, host }: PlanRequest, generators: number): Shortage[] {
+  const { groupMemory: memory, groupTasks: tasks } = host;
+  const rows: Shortage[] = [];
+  if (memory) {
+    const both = target.colocated && target.sharesGroup === true;
+    const floor = groupFloorBytes(memory.limit, memoryFloorBytes);
+    const needed = memoryNeeded(connections, generators, both) + generators * GROUP_BYTES_PER_GENERATOR;
+    rows.push({
+      resource: `bytes of memory of the control group ${memory.at} (its limit is ${grouped(memory.limit)}; less what is used and a floor of ${grouped(floor)}; ${both ? "both ends are in it" : "client ends"})`,
+      there: Math.max(0, memory.limit - memory.used - floor),
+      needed,
+      remedy:
+        "raise the group's limit (MemoryMax= of a service, --memory of docker run, resources.limits.memory of a pod), or open fewer --connections",
+    });
+  }
+  if (tasks) {
+    rows.push({
+      resource: `processes and threads of the control group ${tasks.at} (its pids.max is ${grouped(tasks.limit)})`,
+      there: tasks.limit - tasks.used,
+      needed: generators * THREADS_PER_GENERATOR,
+      remedy:
+        "raise pids.max (TasksMax= of a service, --pids-limit of docker run, podPidsLimit of the kubelet), or use fewer --generators",
+    });
+  }
+  return rows;
 }
 
 export function memoryNeeded(connections: number, generators: number, colocated: boolean): number {

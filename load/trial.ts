@@ -4,6 +4,7 @@
  */
 import { GatewayError } from "../src/errors.js";
 import { takeSnapshot } from "../sysctl/attribution/counters.js";
+import { isTracking } from "../sysctl/doctor/tracking.js";
 import { readGateway } from "./attribution/gateway.js";
 import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";
@@ -23,11 +24,11 @@ const COUNT_AGE_MS = 1500;
 
 /** One run; its evidence is there whatever becomes of it. */
 export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise<Evidence> {
-  const { scene, facts, gateway, workers } = await survey(config, scenario);
+  const { scene, facts, gateway, hidden, workers } = await survey(config, scenario);
   let found: ScenarioEvidence | undefined;
   const startedAt = new Date().toISOString();
   const run = new Run(scene, observe(scene, facts));
-  const memory = new MemoryAccount(scene.host, gateway, scene.target.colocated);
+  const memory = new MemoryAccount(scene.host, gateway, { colocated: scene.target.colocated, hidden });
   try {
     await run.start();
     memory.takeBase();
@@ -80,7 +81,8 @@ function observe({ config, plan, target, host, admin }: Scene, facts: HostFacts)
     ports: facts.portHigh - facts.portLow + 1 - facts.portsReserved,
     wholeRange: plan.portRange !== null && atLeast(facts.kernel, 6, 3),
   };
-  const nofile = (pid: number): number | undefined => (target.colocated ? host.nofile(pid) : undefined);
+  const nofile = (pid: number): number | undefined =>
+    target.colocated && host.runs({ pid, role: "worker" }) ? host.nofile(pid) : undefined;
   const files = new KernelFiles();
   return new Observer(circumstances, {
     kernel: () => takeSnapshot(files),
@@ -97,7 +99,10 @@ function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): bool
 interface Survey {
   readonly scene: Scene;
   readonly facts: HostFacts;
+  /** Its processes that are here. */
   readonly gateway: readonly GatewayProcess[];
+  /** It named some, and none of them is its own as it is seen from here. */
+  readonly hidden: boolean;
   readonly workers: number | null;
 }
 
@@ -113,9 +118,13 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
   if (seen instanceof Error && (config.broadcasts > 0 || scenario)) throw noAdmin(config.adminUrl, seen);
   const processes = seen instanceof Error ? [] : seen.processes;
   const workers = processes.filter((one) => one.role === "worker");
-  const nofile = Math.min(...workers.map((one) => host.nofile(one.pid) ?? Number.POSITIVE_INFINITY));
-  const sameUser = workers.some((one) => host.isOurs(one.pid));
-  const facts = host.facts();
+  const here = processes.filter((one) => host.runs(one));
+  const workersHere = here.filter((one) => one.role === "worker");
+  const nofile = Math.min(...workersHere.map((one) => host.nofile(one.pid) ?? Number.POSITIVE_INFINITY));
+  const hidden = processes.length > 0 && here.length === 0;
+  const sameUser = hidden || workersHere.some((one) => host.isOurs(one.pid));
+  const sharesGroup = !hidden && here.every((one) => host.sharesGroup(one.pid));
+  const facts = { ...host.facts(), tracked: await isTracking() };
   const plan = makePlan({
     connections: config.connections,
     generators: config.generators,
@@ -123,7 +132,7 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
     sourceAddresses: config.sourceAddresses === "auto" ? "auto" : config.sourceAddresses.split(","),
     memoryFloorBytes: config.memoryFloor,
     force: config.force,
-    target,
+    target: { ...target, sharesGroup },
     gateway: workers.length > 0 ? { workers: workers.length, nofile, sameUser } : null,
     host: facts,
   });
@@ -141,7 +150,8 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
       ...returning,
     },
     facts,
-    gateway: processes,
+    gateway: here,
+    hidden,
     workers: known ? workers.length : null,
   };
 }

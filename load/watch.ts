@@ -3,6 +3,7 @@
  * It only notices; the coordinator acts. Samples free memory and the ramp on the way. Runs in the coordinator.
  */
 import type { Host } from "./host.js";
+import { groupFloorBytes } from "./memory.js";
 
 const LOOK_EVERY_MS = 25;
 const SAMPLE_EVERY_MS = 250;
@@ -23,16 +24,19 @@ export class Watch {
   stop: { readonly kind: StopKind; readonly text: string } | undefined;
   /** A second signal: no orderly close any more. */
   private hurry = false;
-  freeBytes: number;
-  minFreeBytes: number;
+  /** Of the machine, or of the control group where that is nearer to its end. */
+  freeBytes = Number.POSITIVE_INFINITY;
+  minFreeBytes = Number.POSITIVE_INFINITY;
+  /** What must be left of it. */
+  floorBytes: number;
 
   constructor(
     private readonly host: Host,
     private readonly bounds: Bounds,
     private readonly hooks: { sample(): void; atOnce(): void },
   ) {
-    this.freeBytes = host.memory().freeBytes;
-    this.minFreeBytes = this.freeBytes;
+    this.floorBytes = bounds.memoryFloorBytes;
+    this.measure();
     this.timer = setInterval(() => this.sample(), SAMPLE_EVERY_MS);
     for (const signal of SIGNALS) process.on(signal, this.onSignal);
   }
@@ -66,16 +70,28 @@ export class Watch {
   }
 
   private sample(): void {
-    this.freeBytes = this.host.memory().freeBytes;
-    this.minFreeBytes = Math.min(this.minFreeBytes, this.freeBytes);
-    const { memoryFloorBytes: floor, timeLimitSeconds: limit } = this.bounds;
-    if (this.freeBytes < floor) {
-      const text = `free memory and page cache fell to ${this.freeBytes} bytes, below the floor of ${floor}`;
+    const { timeLimitSeconds: limit } = this.bounds;
+    const what = this.measure();
+    if (this.freeBytes < this.floorBytes) {
+      const text = `${what} fell to ${this.freeBytes} bytes, below the floor of ${this.floorBytes}`;
       this.stop ??= { kind: "memory floor", text };
     } else if (performance.now() - this.startedMs > limit * 1000) {
       this.stop ??= { kind: "time limit", text: `the time limit of ${limit} s was reached` };
     }
     this.hooks.sample();
+  }
+
+  /** What is nearest to its floor, in words. */
+  private measure(): string {
+    const { memoryFloorBytes } = this.bounds;
+    const { freeBytes } = this.host.memory();
+    const group = this.host.groupMemory();
+    const left = group ? Math.max(0, group.limit - group.used) : Number.POSITIVE_INFINITY;
+    const floor = group ? groupFloorBytes(group.limit, memoryFloorBytes) : memoryFloorBytes;
+    const isGroup = left - floor < freeBytes - memoryFloorBytes;
+    [this.freeBytes, this.floorBytes] = isGroup ? [left, floor] : [freeBytes, memoryFloorBytes];
+    this.minFreeBytes = Math.min(this.minFreeBytes, this.freeBytes);
+    return isGroup ? `what the control group ${group?.at ?? ""} has left` : "free memory and page cache";
   }
 
   private signalled(signal: NodeJS.Signals): void {

@@ -5,7 +5,7 @@
 import Table from "cli-table3";
 import pc from "picocolors";
 import { fullestWorker, workerCap } from "../src/config/capacity.js";
-import { memoryNeededBytes, type Plan, workersOf } from "./plan.js";
+import { memoryNeededBytes, type Plan, tasksNeeded, workersOf } from "./plan.js";
 import { describePlan } from "./render.js";
 import type { FileRow } from "./tune/persist.js";
 import type { Outcome, Tuned } from "./tune/tune.js";
@@ -79,7 +79,7 @@ export function reportTune(
     notes(rows, colours),
     warnings.map((warning) => colours.yellow(`${warning}.`)),
     [tally(question, rows), ...(question === "apply" ? keptLines(rows, files, style) : [])],
-    [descriptorLine(plan), memoryLine(plan, colours)],
+    [descriptorLine(plan), memoryLine(plan, colours), ...groupLines(plan, colours)],
   ]);
 }
 
@@ -153,6 +153,24 @@ function memoryLine(plan: Plan, colours: Colours): string {
   const line = `Memory: about ${gigabytes(needed)} of ${gigabytes(plan.memoryBytes)} for the connections and workers, by the measured model.`;
   if (needed <= plan.memoryBytes) return line;
   return colours.red(`${line} This host has too little for the plan: ask for fewer with --connections, or add memory.`);
+}
+
+/** Kernel settings do not help where control groups leave too little; the doctor says the same with remedies. */
+function groupLines(plan: Plan, colours: Colours): string[] {
+  const { groupMemory: memory, groupTasks: tasks } = plan;
+  const remedy = "too little for the plan, whatever the kernel is set to: `megagate doctor` has the remedy";
+  const lines: string[] = [];
+  if (memory) {
+    const left = memory.limit - memory.used;
+    const line = `Control group ${memory.at}: ${gigabytes(left)} of ${gigabytes(memory.limit)} are left to this process`;
+    lines.push(memoryNeededBytes(plan) > left ? colours.red(`${line}, ${remedy}.`) : `${line}.`);
+  }
+  if (tasks) {
+    const left = tasks.limit - tasks.used;
+    const line = `Control group ${tasks.at}: ${grouped(left)} of ${grouped(tasks.limit)} processes and threads are left, ${grouped(tasksNeeded(plan))} are needed`;
+    lines.push(tasksNeeded(plan) > left ? colours.red(`${line}: ${remedy}.`) : `${line}.`);
+  }
+  return lines;
 }
 
 export function reportUntune(result: Untuned, style: ReportStyle): string {

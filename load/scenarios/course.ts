@@ -136,6 +136,7 @@ export class Course {
     const { scene } = this.run;
     if (!scene.target.colocated) return null;
     const { processes } = await this.admin.processes();
+    if (!processes.every((one) => scene.host.runs(one))) return null;
     return scene.host.anonymousBytes(processes.map(({ pid }) => pid)) ?? null;
   }
 

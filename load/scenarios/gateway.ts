@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { GatewayError } from "../../src/errors.js";
+import { Host } from "../host.js";
 
 const WITHIN_MS = 5000;
 const READY_EVERY_MS = 250;
@@ -43,15 +44,20 @@ export async function fullest(adminUrl: string): Promise<{ most: number; cap: nu
   return { most: Math.max(0, ...workers), cap };
 }
 
-/** The gateway's workers, each confirmed: a child of its supervisor, on this host. Throws `refused` for one that is not. */
-export async function confirmedWorkers(adminUrl: string): Promise<Worker[]> {
+/**
+ * The gateway's workers, each confirmed: a worker's program, a child of its supervisor, on this host. In a container the
+ * supervisor is process 1, whose children here are the system's services. Throws `refused` for one that is not.
+ */
+export async function confirmedWorkers(adminUrl: string, host = new Host()): Promise<Worker[]> {
   const { processes } = (await (await ask(adminUrl, "/processes")).json()) as { processes: readonly Row[] };
   const supervisor = processes.find((row) => row.role === "supervisor")?.pid;
   const workers = processes.filter((row) => row.role === "worker");
   for (const { pid } of workers) {
     const parent = parentOf(pid);
-    if (supervisor !== undefined && parent === supervisor && pid > 1) continue;
-    const is = parent === undefined ? "is not on this host" : `is a child of ${parent}, not of the supervisor`;
+    const isWorker = host.runs({ pid, role: "worker" });
+    if (supervisor !== undefined && parent === supervisor && isWorker && pid > 1) continue;
+    const other = parent === supervisor ? "is no worker" : `is a child of ${parent}, not of the supervisor`;
+    const is = parent === undefined ? "is not on this host" : other;
     throw new GatewayError(
       "refused",
       `drill kills workers of the gateway at ${adminUrl}, but process ${pid}, which it names, ${is}.\n` +

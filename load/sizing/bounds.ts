@@ -6,7 +6,7 @@ import { MOST_WORKERS } from "../../src/config/capacity.js";
 import { CPU_SHARE, HUB_SHARE, MEMORY_SHARE, NIC_SHARE } from "./demand.js";
 import { type Figures, figuresOf, type Given } from "./sums.js";
 
-const RESOURCES = ["memory", "cpu", "hub", "nic", "workers"] as const;
+const RESOURCES = ["memory", "cpu", "hub", "nic", "workers", "tasks"] as const;
 export type Resource = (typeof RESOURCES)[number];
 
 export interface Bound {
@@ -23,7 +23,7 @@ export interface Bound {
 const MOST_CONNECTIONS = 1_000_000_000;
 
 export function boundsOf(given: Given, figures: Figures): Bound[] {
-  const bounds = RESOURCES.map((resource) => {
+  const bounds = boundedOf(given).map((resource) => {
     const { unit, there, needed } = needOf(resource, given, figures);
     const connections = greatest((n) => fitsIn(resource, given, n));
     return { resource, unit, there, needed, fits: needed <= there, connections };
@@ -31,11 +31,15 @@ export function boundsOf(given: Given, figures: Figures): Bound[] {
   return bounds.sort((a, b) => (a.connections ?? Infinity) - (b.connections ?? Infinity));
 }
 
+/** Tasks are bounded by control groups only: what the kernel has, `megagate tune` and a low number of workers leave alone. */
+const boundedOf = ({ machine }: Given): readonly Resource[] =>
+  RESOURCES.filter((resource) => resource !== "tasks" || machine.tasks !== undefined);
+
 /** The fewest servers, each with an equal part of the connections, that all bounds allow; null when no number does. */
 export function serversFor(given: Given): number | null {
   const { connections } = given.demand;
   const fits = (servers: number): boolean =>
-    RESOURCES.every((resource) => fitsIn(resource, given, Math.ceil(connections / servers)));
+    boundedOf(given).every((resource) => fitsIn(resource, given, Math.ceil(connections / servers)));
   if (!fits(connections)) return null;
   return smallest(1, connections, fits);
 }
@@ -57,6 +61,8 @@ function needOf(resource: Resource, { machine }: Given, figures: Figures): Pick<
       return { unit: "Gbit/s", there: machine.nicGbit * NIC_SHARE, needed: figures.network.outGbit };
     case "workers":
       return { unit: "processes", there: MOST_WORKERS, needed: figures.processes.workers };
+    case "tasks":
+      return { unit: "tasks", there: machine.tasks ?? Number.POSITIVE_INFINITY, needed: figures.processes.tasks };
   }
 }
 

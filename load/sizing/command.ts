@@ -27,17 +27,23 @@ export function registerPlan(program: Command): void {
   });
 }
 
-function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: Host): ReturnType<typeof planOf> {
+/** A machine that was not described is this one, as its control groups leave it. */
+export function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: Host): ReturnType<typeof planOf> {
   const config = withExample(resolved);
   const here = host.facts();
   const values = {
     ...config,
-    cores: config.cores || here.cores,
-    memoryBytes: config.memoryBytes || here.memoryBytes,
+    cores: config.cores || here.cpus,
+    memoryBytes: config.memoryBytes || Math.min(here.memoryBytes, here.groupMemory?.limit ?? Number.POSITIVE_INFINITY),
     nofile: config.nofile || Math.min(here.nofileHard, PLAN_NOFILE_MOST),
   };
+  // Of another machine than this nobody said what its control groups are.
+  const isThis = config.cores === 0 && config.memoryBytes === 0;
+  const tasks = isThis && here.groupTasks ? { tasks: here.groupTasks.limit - here.groupTasks.used } : {};
   const ports = here.portHigh - here.portLow + 1 - here.portsReserved;
-  return planOf(requestOf(values, evidenceOf(config, resolved.sources.evidence === "default"), Math.max(2, ports)));
+  return planOf(
+    requestOf({ ...values, ...tasks }, evidenceOf(config, resolved.sources.evidence === "default"), Math.max(2, ports)),
+  );
 }
 
 /** Where the limit is "unlimited", the kernel's own ceiling counts. */

@@ -24,8 +24,11 @@ export interface Demand {
 }
 
 export interface Machine {
+  /** A fraction where a CPU quota makes it one. */
   readonly cores: number;
   readonly memoryBytes: number;
+  /** Processes and threads that a control group leaves; undefined where none bounds, or for another machine. */
+  readonly tasks?: number;
   /** Hard descriptor limit of one process. */
   readonly nofile: number;
   readonly nicGbit: number;

@@ -43,7 +43,11 @@ export const EXAMPLES: Readonly<Record<Example, Values>> = {
 };
 
 /** A request from finished option values. */
-export function requestOf(values: Values, evidence: PlanRequest["evidence"], portsPerAddress: number): PlanRequest {
+export function requestOf(
+  values: Values & { readonly tasks?: number },
+  evidence: PlanRequest["evidence"],
+  portsPerAddress: number,
+): PlanRequest {
   const { connections, topics, subscriptions, messageBytes, perMinute, tls, heartbeatSeconds, stalledPercent } = values;
   const { servers, spareServers, cores, memoryBytes, nofile, nicGbit, clientsHere } = values;
   return {
@@ -58,7 +62,14 @@ export function requestOf(values: Values, evidence: PlanRequest["evidence"], por
       stalledPercent,
       clientsHere,
     },
-    machine: { cores, memoryBytes, nofile, nicGbit, portsPerAddress },
+    machine: {
+      cores,
+      memoryBytes,
+      nofile,
+      nicGbit,
+      portsPerAddress,
+      ...(values.tasks !== undefined && { tasks: values.tasks }),
+    },
     servers,
     spare: spareServers,
     evidence,

@@ -48,7 +48,7 @@ function processes({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "workers",
         grouped(p.workers),
-        `at least one a core (${machine.cores}), and the fullest under ${grouped(machine.nofile)} descriptors`,
+        `at least one a core (${number(machine.cores)}), and the fullest under ${grouped(machine.nofile)} descriptors`,
       ),
       line(
         "fullest worker",
@@ -127,7 +127,7 @@ function cpu({ perServer, machine }: SizingPlan): Section {
       ),
       line(
         "CPU in all",
-        `${number(c.total)} of ${machine.cores} cores`,
+        `${number(c.total)} of ${number(machine.cores)} cores`,
         `at most ${100 * CPU_SHARE} %, for bursts and returns`,
       ),
     ],

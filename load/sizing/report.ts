@@ -13,6 +13,7 @@ const NAMES: Readonly<Record<Resource, string>> = {
   hub: "the hub process",
   nic: "the network card",
   workers: "worker processes",
+  tasks: "processes and threads of the control group",
 };
 
 export function renderPlan(plan: SizingPlan, explain: boolean): string {
@@ -61,6 +62,8 @@ const REMEDIES: Readonly<Record<Resource, string>> = {
   hub: "publish less often; each server's hub takes every publication, so more servers do not help, arrays of publications do",
   nic: "take a faster card, more --servers (0 computes them), or smaller messages",
   workers: "raise the descriptor limit of a process (--nofile), so that fewer workers do",
+  tasks:
+    "raise the control group's pids.max (TasksMax= of a service, --pids-limit of docker run, podPidsLimit of the kubelet)",
 };
 
 function headOf(plan: SizingPlan): string {
@@ -75,7 +78,7 @@ function askedOf({ demand: d }: SizingPlan): string {
 }
 
 const machineOf = ({ machine: m }: SizingPlan): string =>
-  `${m.cores} cores, ${size(m.memoryBytes)}, ${m.nicGbit} Gbit/s, ${grouped(m.nofile)} descriptors a process`;
+  `${number(m.cores)} core${m.cores === 1 ? "" : "s"}, ${size(m.memoryBytes)}, ${m.nicGbit} Gbit/s, ${grouped(m.nofile)} descriptors a process`;
 
 function serversOf({ servers, spare, fits }: SizingPlan): string {
   if (servers === null) return "no number of them is enough";

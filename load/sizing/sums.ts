@@ -59,7 +59,7 @@ export function figuresOf(given: Given, connections: number) {
 
 function processesOf({ demand, machine }: Given, n: number) {
   const workers = workersFor(n, machine.cores, machine.nofile);
-  const generators = demand.clientsHere ? Math.max(machine.cores, Math.ceil(n / (machine.nofile - 100))) : 0;
+  const generators = demand.clientsHere ? Math.max(Math.ceil(machine.cores), Math.ceil(n / (machine.nofile - 100))) : 0;
   const ends = n * (demand.clientsHere ? 2 : 1);
   const fullest = fullestWorker(n, workers);
   return {

@@ -5,7 +5,6 @@
  * Memory goes by the model and not by MemAvailable, which counts pinned inodes of sockets as free (KERNEL.md §2): memory of
  * the machine or the control group, less the floor, less the processes, over what a connection costs.
  */
-import { totalmem } from "node:os";
 import {
   BYTES_PER_WORKER,
   KERNEL_BYTES_PER_SERVER_SOCKET,
@@ -33,13 +32,6 @@ export interface Limits {
   readonly maxConnections: number;
   /** --memory-floor-bytes; 0 is none. */
   readonly memoryFloorBytes: number;
-}
-
-/** Bytes that this process and its children may use: the machine's, or the control group's where that is less. */
-export function memoryBytes(): number {
-  // 0 or undefined where there is no limit.
-  const group = process.constrainedMemory();
-  return group > 0 ? Math.min(totalmem(), group) : totalmem();
 }
 
 /** Connections whose memory, user and kernel, fits. */

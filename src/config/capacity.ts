@@ -75,10 +75,10 @@ export function fullestWorker(connections: number, workers: number): number {
   return Math.ceil(mean + 5 * Math.sqrt(mean));
 }
 
-/** The fewest workers, at least one a core, whose fullest stays within its cap. */
+/** The fewest workers, at least one a core or a part of one (a CPU quota), whose fullest stays within its cap. */
 export function workersFor(connections: number, cores: number, nofile: number): number {
   const cap = workerCap(nofile);
-  let workers = Math.max(1, cores);
+  let workers = Math.max(1, Math.ceil(cores));
   while (fullestWorker(connections, workers) > cap && workers < connections) workers++;
   return workers;
 }

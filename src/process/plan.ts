@@ -1,6 +1,5 @@
 /** How many workers there are, and how much each may hold: decided once, at the start, from the configuration and the kernel. */
-import { availableParallelism } from "node:os";
-import { type Ceiling, ceilingOf, memoryBytes } from "../admission/ceiling.js";
+import { type Ceiling, ceilingOf } from "../admission/ceiling.js";
 import {
   type Cap,
   type CapLimit,
@@ -15,6 +14,7 @@ import {
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { raiseNofile, sharedLimits } from "./limits.js";
+import type { Machine } from "./watching.js";
 
 export interface Plan {
   readonly workers: number;
@@ -28,8 +28,9 @@ export interface Plan {
 }
 
 /** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
-export async function makePlan(config: ServeConfig): Promise<Plan> {
-  const cores = availableParallelism();
+export async function makePlan(config: ServeConfig, machine: Pick<Machine, "cpus" | "memoryBytes">): Promise<Plan> {
+  // A worker that the CPU quota leaves a part of a core is still a process of its own.
+  const cores = Math.ceil(machine.cpus);
   const wanted = config.workers || cores;
   const enough = fullestWorker(config.connections, wanted) + 100;
   const { soft: nofile } = await raiseNofile(enough);
@@ -55,7 +56,7 @@ export async function makePlan(config: ServeConfig): Promise<Plan> {
   }
   const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
   const each = config.workerConnections > 0 ? wish : most;
-  const ceiling = ceilingOf({ ...config, workers, workerCap: each.connections }, memoryBytes());
+  const ceiling = ceilingOf({ ...config, workers, workerCap: each.connections }, machine.memoryBytes);
   const limit = { full: each.limit, total_limit: "max-connections", memory: "memory" } as const;
   const cap = { connections: ceiling.connections, limit: limit[ceiling.reason] };
   return { workers, ceiling, cap, nofile, most: most.connections };

@@ -24,7 +24,7 @@ export interface Start {
 export async function serve({ config, machine, notices }: Start): Promise<number> {
   const log = await stderrLog(config.logLevel, config.logFormat);
   for (const notice of notices) log("warn", notice);
-  const plan = await makePlan(config);
+  const plan = await makePlan(config, machine);
   const supervisor = new Supervisor(config, plan, log, machine);
   const stopped = onSignals(supervisor, log);
   sayWhatFits(config, plan, machine.first, log);

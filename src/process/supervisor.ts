@@ -6,7 +6,6 @@
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
  */
 import { randomBytes } from "node:crypto";
-import { availableParallelism } from "node:os";
 import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budget.js";
 import { capOf } from "../admission/ceiling.js";
 import { overflowRoom } from "../config/capacity.js";
@@ -71,7 +70,7 @@ export class Supervisor {
   ) {
     this.#port = config.port;
     this.#adminPort = config.adminPort;
-    const rate = config.acceptRate || priorRate(availableParallelism());
+    const rate = config.acceptRate || priorRate(machine.cpus);
     this.#budget = { rate, windowMs: returnWindowMs(0, rate) };
     this.#runDir = new RunDir(config.runDir);
     this.#watching = new Watching(machine, log, (news) => this.#hub.tell(news));

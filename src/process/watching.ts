@@ -17,6 +17,10 @@ export interface FirstCeiling {
 
 /** What the command line hands in: src/ does not read kernel limits beyond its own (limits.ts). */
 export interface Machine {
+  /** Processors that the gateway may use: a fraction where a CPU quota makes it one. */
+  readonly cpus: number;
+  /** Bytes that it may use: the machine's, or the tightest control group's where that is less. */
+  readonly memoryBytes: number;
   readonly first: FirstCeiling | undefined;
   /** Limit → the count at which it bites, with so many of our connections among what is used; unknown ones left out. */
   ceilings(open: number): Readonly<Record<string, number>>;

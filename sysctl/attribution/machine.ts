@@ -3,11 +3,12 @@
  * when something does. The command line makes it and hands it to the supervisor, which forks the workers, so that limits,
  * groups and network namespace are theirs.
  */
-import { availableParallelism } from "node:os";
+import { totalmem } from "node:os";
 import { KernelFiles } from "../../load/files.js";
 import { ceilingsOf } from "../doctor/ceilings.js";
 import type { Facts } from "../doctor/facts.js";
 import { glance } from "../doctor/glance.js";
+import { coresOf, shareOf } from "../doctor/processors.js";
 import { survey } from "../doctor/survey.js";
 import { type Snapshot, takeSnapshot } from "./counters.js";
 import { type Look, type Present, Watch } from "./watch.js";
@@ -16,6 +17,9 @@ import { type Look, type Present, Watch } from "./watch.js";
 const PROOF = 64;
 
 export interface Machine {
+  /** Processors that this process may use: a fraction where a CPU quota makes it one. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
   readonly first: ReturnType<typeof glance>;
   /** Limit → the count at which it bites, with `open` connections of ours among what is used; unknown ones left out. */
   ceilings(open: number): Readonly<Record<string, number>>;
@@ -28,15 +32,17 @@ export interface Machine {
 export function openMachine(connections: number, listenPorts: readonly number[], root = "/"): Machine {
   const plan = { connections, listenPorts, side: "server", sources: 0, destinations: 1 } as const;
   const files = new KernelFiles(root);
-  const { opensBeyondFileMax } = survey(root);
+  const { opensBeyondFileMax, processors, memory, groupMemory } = survey(root);
   // Who is exempt from a limit is not stopped by it.
   const kernel = (): Snapshot => {
     const seen = takeSnapshot(files);
     return opensBeyondFileMax ? { ...seen, filesMax: Number.NaN } : seen;
   };
-  const watch = new Watch(kernel, availableParallelism());
+  const watch = new Watch(kernel, coresOf(processors));
   return {
-    first: glance(connections, listenPorts),
+    cpus: shareOf(processors),
+    memoryBytes: Math.min(memory?.totalBytes ?? totalmem(), groupMemory?.limit ?? Number.POSITIVE_INFINITY),
+    first: glance(connections, listenPorts, root),
     ceilings(open) {
       const known = ceilingsOf(withTracking(survey(root), open), { ...plan, open });
       const bounds = known.flatMap(({ limit, counts, connections: n }) => (counts && n !== null ? [[limit, n]] : []));

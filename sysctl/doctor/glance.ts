@@ -13,9 +13,9 @@ interface Glance {
 }
 
 /** Undefined where no ceiling is known. */
-export function glance(connections: number, listenPorts: readonly number[]): Glance | undefined {
+export function glance(connections: number, listenPorts: readonly number[], root = "/"): Glance | undefined {
   const plan = { connections, listenPorts, side: "server", sources: 0, destinations: 1, open: 0 } as const;
-  const first = firstCeiling(ceilingsOf(survey(), plan));
+  const first = firstCeiling(ceilingsOf(survey(root), plan));
   if (first?.connections == null) return undefined;
   return { limit: first.limit, connections: first.connections, verdict: first.verdict };
 }

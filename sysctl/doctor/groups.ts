@@ -36,8 +36,12 @@ export function groupTasks(tree: Tree): Usage | null {
 }
 
 /** The path of our group: "0::/system.slice/x.service", or "4:memory:/docker/…" where the controller is of version 1. */
-export function groupPath(tree: Tree, controller: string): { readonly version: 1 | 2; readonly path: string } {
-  const lines = (tree.text("proc/self/cgroup") ?? "").split("\n").map((line) => /^\d+:([^:]*):(.*)$/.exec(line));
+export function groupPath(
+  tree: Tree,
+  controller: string,
+  process = "self",
+): { readonly version: 1 | 2; readonly path: string } {
+  const lines = (tree.text(`proc/${process}/cgroup`) ?? "").split("\n").map((line) => /^\d+:([^:]*):(.*)$/.exec(line));
   const own = lines.find((line) => line?.[1]?.split(",").includes(controller));
   if (own) return { version: 1, path: own[2]! };
   return { version: 2, path: lines.find((line) => line?.[1] === "")?.[2] ?? "/" };

@@ -46,6 +46,43 @@ describe("host", () => {
     assert.deepEqual([host.isOurs(7), host.isOurs(8)], [false, true]);
   });
 
+  it("knows what control groups leave: memory, tasks and processors", () => {
+    write("proc/self/cgroup", "0::/pod/one\n");
+    write("proc/self/status", "Cpus_allowed_list:\t0-63\n");
+    write("sys/fs/cgroup/pod/cpu.max", "150000 100000\n");
+    write("sys/fs/cgroup/pod/one/memory.max", "150000000\n");
+    write("sys/fs/cgroup/pod/one/memory.current", "60000000\n");
+    write("sys/fs/cgroup/pod/pids.max", "100\n");
+    write("sys/fs/cgroup/pod/pids.current", "20\n");
+    const { cores, cpus, groupMemory, groupTasks } = new Host(root).facts();
+    assert.deepEqual([cores, cpus], [2, 1.5]);
+    assert.deepEqual(groupMemory, { limit: 150e6, used: 60e6, at: "/pod/one", version: 2 });
+    assert.deepEqual(groupTasks, { limit: 100, used: 20, at: "/pod" });
+  });
+
+  it("knows which processes are the gateway's, and which count against its own group", () => {
+    const host = new Host(root);
+    write("proc/20/cmdline", "/usr/bin/node\0/app/dist/src/process/worker.js\0");
+    write("proc/20/cgroup", "0::/pod/one/gateway\n");
+    write("proc/21/cmdline", "node\0dist/src/cli.js\0serve\0--port\x008080\0");
+    write("proc/21/cgroup", "0::/other\n");
+    write("proc/22/cmdline", "/lib/systemd/systemd-journald\0");
+    const runs = [20, 21, 22, 23].map((pid) => [
+      host.runs({ pid, role: "worker" }),
+      host.runs({ pid, role: "supervisor" }),
+    ]);
+    assert.deepEqual(runs, [
+      [true, false],
+      [false, true],
+      [false, false],
+      [false, false],
+    ]);
+    assert.deepEqual(
+      [20, 21].map((pid) => host.sharesGroup(pid)),
+      [true, false],
+    );
+  });
+
   it("takes what a kernel does not have for unlimited", () => {
     const facts = new Host(`${root}nothing/`).facts();
     assert.equal(facts.conntrackCount, 0);

@@ -9,6 +9,7 @@ import { GatewayError } from "../../../src/errors.js";
 const HOST: HostFacts = {
   kernel: "6.18",
   cores: 2,
+  cpus: 2,
   memoryBytes: 25e9,
   freeBytes: 24e9,
   nofileHard: 20_000,
@@ -22,6 +23,9 @@ const HOST: HostFacts = {
   pidMax: 32_768,
   threadsMax: 192_000,
   threads: 500,
+  groupMemory: null,
+  groupTasks: null,
+  tracked: null,
   conntrackCount: 0,
   conntrackMax: 262_144,
 };
@@ -41,6 +45,7 @@ function request(changes: Partial<PlanRequest> = {}, host: Partial<HostFacts> = 
   };
 }
 
+const GROUP = { limit: 150e6, used: 60e6, at: "/memory/load", version: 2 } as const;
 const remote = { address: "192.0.2.1", colocated: false };
 
 function refusal(asked: PlanRequest): string {
@@ -54,6 +59,57 @@ function refusal(asked: PlanRequest): string {
   }
   assert.fail("it was not refused");
 }
+
+describe("limits of control groups", () => {
+  it("refuse a load that the kernel would kill, with what the limit is, and a smaller one not", () => {
+    const here = { groupMemory: GROUP };
+    const asked = { connections: 20_000, target: remote, sourceAddresses: ["10.0.0.1"], gateway: null };
+    assert.match(
+      refusal(request({ ...asked, connections: 20_000 }, here)),
+      /^not enough bytes of memory of the control group \/memory\/load \(its limit is 150,000,000; .* a floor of 15,000,000; client ends\): 75,000,000 there, .*\nRemedy: raise the group's limit \(MemoryMax=/,
+    );
+    assert.equal(makePlan(request({ ...asked, connections: 1000 }, here)).shares.length, 2);
+    assert.equal(makePlan(request({ ...asked, force: true }, here)).shares.length, 2);
+  });
+
+  it("count both ends where the gateway is in the group, and its own alone where it is not", () => {
+    const here = { groupMemory: { ...GROUP, limit: 320e6 } };
+    const asked = { connections: 20_000, gateway: { workers: 2, nofile: 20_000, sameUser: true } };
+    const target = { address: "127.0.0.1", colocated: true, sharesGroup: false };
+    assert.equal(makePlan(request({ ...asked, target }, here)).shares.length, 2);
+    const both = { ...target, sharesGroup: true };
+    assert.match(refusal(request({ ...asked, target: both, connections: 30_000 }, here)), /; both ends are in it\)/);
+  });
+
+  it("refuse more generators than its tasks allow", () => {
+    const here = { groupTasks: { limit: 100, used: 20, at: "/pids/load" } };
+    assert.match(
+      refusal(request({}, here)),
+      /^not enough processes and threads of the control group \/pids\/load \(its pids\.max is 100\): 80 there/,
+    );
+    assert.equal(makePlan(request({ connections: 20_000 }, here)).shares.length, 2);
+  });
+
+  it("decide generators and lanes by the CPU quota", () => {
+    const small = { connections: 10_000 };
+    assert.equal(makePlan(request(small, { cores: 64 })).shares.length, 64);
+    assert.equal(makePlan(request(small, { cores: 2, cpus: 1.5 })).lanes, 2);
+  });
+});
+
+describe("tracked connections", () => {
+  it("bind where a probe says so, also with an empty table; a maximum of 0 never does", () => {
+    const tracked = { tracked: true };
+    assert.match(refusal(request({}, tracked)), /^not enough connection tracking entries .*: 262,144 there/);
+    assert.ok(makePlan(request({}, { tracked: false, conntrackCount: 300 })));
+    assert.match(
+      refusal(request({}, { conntrackCount: 300 })),
+      /connection tracking/,
+      "nobody could try: entries are a sign",
+    );
+    assert.ok(makePlan(request({}, { tracked: true, conntrackMax: 0 })));
+  });
+});
 
 describe("plan", () => {
   it("holds a million on a machine with a hard limit of 20,000 descriptors", () => {

@@ -32,6 +32,8 @@ function watched(): { fake: Fake; watching: Watching } {
     news: [],
   };
   const machine: Machine = {
+    cpus: 2,
+    memoryBytes: 8e9,
     first: undefined,
     ceilings: (open) => {
       fake.surveys.push(open);

@@ -159,6 +159,16 @@ describe("a CPU quota", () => {
       assert.match(tuned, /1,000,000 connections need 2 workers, one for each core/);
     }));
 
+  it("is told with what else control groups leave, by tune as by the doctor", () =>
+    onHost("pod-with-cpu-quota", async (root) => {
+      const { text } = await run(["tune", "--diff", "--root", root, "--tracked", "no"]);
+      assert.match(
+        text,
+        /^Control group \/memory: 4\.2 GB of 4\.3 GB are left to this process, too little for the plan/m,
+      );
+      assert.match(text, /^Control group \/pids: 1,001 of 1,024 processes and threads are left, 48 are needed\.$/m);
+    }));
+
   it("of version 1, and a fraction, are rounded up for processes", async () => {
     await onHost("container-with-cfs-quota", async (root) => {
       const { text } = await run(["doctor", "--root", root, "--tracked", "no"]);

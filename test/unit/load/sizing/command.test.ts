@@ -1,11 +1,17 @@
 /** `megagate plan` as a person runs it: what it prints, its JSON, and its exit status. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { Host } from "../../../../load/host.js";
+import { planFor } from "../../../../load/sizing/command.js";
 import { ENVELOPE_BYTES } from "../../../../load/sizing/frames.js";
 import { lasting, number } from "../../../../load/sizing/lines.js";
+import { PLAN_OPTIONS } from "../../../../load/sizing/options.js";
 import type { SizingPlan } from "../../../../load/sizing/plan.js";
+import { shortageOf } from "../../../../load/sizing/report.js";
+import { resolve } from "../../../../src/config/resolve.js";
 import { encodeNew } from "../../../../src/hub/wire.js";
 import { cli } from "../../../support/gateway.js";
+import { onHost } from "../../sysctl/doctor/variants.js";
 
 const MILLION = "load/results/2026-11-23-million-with-history.json";
 const MACHINE = ["--cores", "8", "--memory-bytes", "32GB", "--nofile", "1048576"];
@@ -43,6 +49,24 @@ describe("megagate plan", () => {
     assert.match(stdout, /DOES NOT FIT: memory, beyond/);
     assert.match(stderr, /memory: .* needed, 28\.8 GB may be used: take more memory/);
   });
+
+  it("takes for this machine what control groups leave of it, and for another none of that", () =>
+    onHost("pod-with-cpu-quota", (root) => {
+      const of = (flags: Record<string, unknown>): SizingPlan =>
+        planFor(resolve(PLAN_OPTIONS, { flags: { evidence: "shipped", ...flags }, env: {} }), new Host(`${root}/`));
+      const here = of({ connections: "900000" });
+      assert.deepEqual([here.machine.cores, here.machine.memoryBytes, here.machine.tasks], [2, 4_294_967_296, 1001]);
+      assert.ok(here.bounds.some(({ resource, fits }) => resource === "memory" && !fits));
+      assert.equal(here.perServer.processes.workers, 2);
+      const tight = of({ connections: "900000", nofile: "8000" });
+      assert.ok(tight.bounds.some(({ resource, fits }) => resource === "tasks" && !fits));
+      assert.match(
+        shortageOf(tight) ?? "",
+        /processes and threads of the control group: .* raise the control group's pids\.max/,
+      );
+      const other = of({ cores: "8", memoryBytes: "32GB" });
+      assert.deepEqual([other.machine.cores, other.machine.tasks], [8, undefined]);
+    }));
 
   it("names a fault of an option, of the evidence or of their combination, with status 2", async () => {
     const runs = [

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { openMachine, withTracking } from "../../../../sysctl/attribution/machine.js";
 import { survey } from "../../../../sysctl/doctor/survey.js";
+import { type AnyHost, onHost } from "../doctor/variants.js";
 
 describe("a machine that a gateway runs on", () => {
   it("has known ceilings on the count, the first of which is the one told at start", () => {
@@ -15,6 +16,19 @@ describe("a machine that a gateway runs on", () => {
     const least = Math.min(...Object.values(ceilings));
     assert.ok(machine.first && Math.abs(machine.first.connections / least - 1) < 0.1, JSON.stringify(machine.first));
     for (const pace of ["accept-queue", "orphans", "ports"]) assert.ok(!(pace in ceilings), pace);
+  });
+
+  it("has the processors and the memory that control groups leave it", () => {
+    const { cpus, memoryBytes } = openMachine(1000, []);
+    assert.ok(cpus > 0 && cpus <= 4096 && memoryBytes > 1e8 && memoryBytes < 1e14);
+    const bounds = (host: AnyHost) =>
+      onHost(host, (root) => {
+        const machine = openMachine(1000, [], root);
+        return [machine.cpus, machine.memoryBytes];
+      });
+    assert.deepEqual(bounds("pod-with-cpu-quota"), [2, 4_294_967_296]);
+    assert.deepEqual(bounds("lxc-container"), [0.5, 2_147_483_648]);
+    assert.deepEqual(bounds("debian-vm"), [2, 24_684_096 * 1024]);
   });
 
   it("does not count what our own connections use against them", () => {
