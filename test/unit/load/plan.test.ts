@@ -70,6 +70,8 @@ describe("limits of control groups", () => {
     );
     assert.equal(makePlan(request({ ...asked, connections: 1000 }, here)).shares.length, 2);
     assert.equal(makePlan(request({ ...asked, force: true }, here)).shares.length, 2);
+    const tiny = { groupMemory: { ...GROUP, limit: 90e6 } };
+    assert.match(refusal(request({ ...asked, connections: 10, force: true }, tiny)), /control group \/memory\/load/);
   });
 
   it("count both ends where the gateway is in the group, and its own alone where it is not", () => {
