@@ -3,19 +3,38 @@
  * children inherit, is raised by the supervisor where that is allowed; where it is not (containers, hardened hosts), more
  * workers make up for it (capacity.ts). What all processes of a user or of the system share, no worker makes up for.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { SharedLimits } from "../config/capacity.js";
+import { GatewayError } from "../errors.js";
 
 export interface NofileLimit {
   readonly soft: number;
   readonly hard: number;
 }
 
-/** Numbers; an unlimited one is Infinity. */
-export function nofileLimit(): NofileLimit {
-  const line = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readFileSync("/proc/self/limits", "utf8"));
-  const number = (text: string | undefined): number => (text === "unlimited" ? Number.POSITIVE_INFINITY : Number(text));
-  return { soft: number(line?.[1]), hard: number(line?.[2]) };
+/** Workers count their descriptors there. Throws `refused` where /proc is another PID namespace's, or none at all. */
+export function refuseForeignProc(path = "/proc/self/fd"): void {
+  if (existsSync(path)) return;
+  const remedy = "mount this one's (mount -t proc proc /proc), or enter both: nsenter --mount --pid";
+  throw new GatewayError(
+    "refused",
+    `${path} is not there: /proc does not know this process, as when it belongs to another PID namespace. Remedy: ${remedy}`,
+  );
+}
+
+/** Numbers; an unlimited one is Infinity. Where /proc is of another PID namespace it does not have this process: Node knows too. */
+export function nofileLimit(path = "/proc/self/limits"): NofileLimit {
+  const number = (text: unknown): number => (text === "unlimited" ? Number.POSITIVE_INFINITY : Number(text));
+  try {
+    const [, soft, hard] = /^Max open files\s+(\S+)\s+(\S+)/m.exec(readFileSync(path, "utf8")) ?? [];
+    return { soft: number(soft), hard: number(hard) };
+  } catch {
+    const report = process.report.getReport() as unknown as {
+      userLimits: { open_files: Record<"soft" | "hard", unknown> };
+    };
+    const { soft, hard } = report.userLimits.open_files;
+    return { soft: number(soft), hard: number(hard) };
+  }
 }
 
 const RLIMIT_NOFILE = 7;

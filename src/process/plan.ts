@@ -13,7 +13,7 @@ import {
 } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
-import { raiseNofile, sharedLimits } from "./limits.js";
+import { raiseNofile, refuseForeignProc, sharedLimits } from "./limits.js";
 import type { Machine } from "./watching.js";
 
 export interface Plan {
@@ -29,6 +29,7 @@ export interface Plan {
 
 /** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
 export async function makePlan(config: ServeConfig, machine: Pick<Machine, "cpus" | "memoryBytes">): Promise<Plan> {
+  refuseForeignProc();
   // A worker that the CPU quota leaves a part of a core is still a process of its own.
   const cores = Math.ceil(machine.cpus);
   const wanted = config.workers || cores;

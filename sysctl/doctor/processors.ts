@@ -3,13 +3,15 @@
  * is less. Node 20 counts only the former (a pod with a quota of 2 on a big node would start 64 workers), later ones round the
  * latter down, so neither is asked. Workers and generators are whole ones; rates go by the fraction.
  */
+import { availableParallelism } from "node:os";
 import type { Processors } from "./facts.js";
 import { groupProcessors } from "./groups.js";
 import type { Tree } from "./tree.js";
 
 export function processorsOf(tree: Tree): Processors {
   const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(tree.text("proc/self/status") ?? "")?.[1];
-  const allowed = countList(list ?? "0");
+  // Where /proc is of another PID namespace it does not have this process, and Node is asked.
+  const allowed = list === undefined && tree.root === "/" ? availableParallelism() : countList(list ?? "0");
   const quota = groupProcessors(tree);
   return { allowed, quota: quota < allowed ? quota : null };
 }

@@ -25,7 +25,8 @@ export const DIALECT_OF: Readonly<Record<Surrounding, RemedyDialect>> = {
 export function surroundingOf(tree: Tree): { readonly surrounding: Surrounding; readonly unit: string | null } {
   const groups = tree.text("proc/self/cgroup") ?? "";
   const mounts = mountsOf(tree);
-  const contained = tree.link("proc/self/ns/pid") !== FIRST_PID_NAMESPACE;
+  // Unreadable where /proc is of another PID namespace: then nothing is known of ours.
+  const contained = (tree.link("proc/self/ns/pid") ?? FIRST_PID_NAMESPACE) !== FIRST_PID_NAMESPACE;
   if (isPod(tree, groups, mounts, contained)) return { surrounding: "kubernetes", unit: null };
   if (isContainer(tree, groups, mounts, contained)) return { surrounding: "docker", unit: null };
   const unit = unitOf(tree);

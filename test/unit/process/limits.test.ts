@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, it } from "node:test";
-import { sharedLimits } from "../../../src/process/limits.js";
+import { nofileLimit, refuseForeignProc, sharedLimits } from "../../../src/process/limits.js";
 
 const root = `${mkdtempSync(join(tmpdir(), "megagate-limits-"))}/`;
 after(() => rmSync(root, { recursive: true }));
@@ -24,6 +24,14 @@ it("open files are bounded for those who may not open beyond fs.file-max", () =>
   assert.deepEqual(sharedLimits(root), { epollWatches: 5_491_533, filesLeft: 48_800 });
   write("proc/self/status", "CapEff:\t000001ffffffffff\n");
   assert.equal(sharedLimits(root).filesLeft, Number.POSITIVE_INFINITY);
+});
+
+it("the descriptor limit is known also where /proc is of another PID namespace, without this process in it", () => {
+  const limit = nofileLimit();
+  assert.ok(limit.soft > 0 && limit.hard >= limit.soft);
+  assert.deepEqual(nofileLimit("/proc/nowhere/limits"), limit);
+  refuseForeignProc();
+  assert.throws(() => refuseForeignProc("/proc/nowhere/fd"), /another PID namespace\. Remedy: mount this one's/);
 });
 
 it("a limit that this kernel does not show bounds nothing", () => {

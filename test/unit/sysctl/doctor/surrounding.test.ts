@@ -158,6 +158,12 @@ describe("what runs the gateway", () => {
       "host",
       null,
     ],
+    [
+      "a /proc of another PID namespace, without this process in it, /.dockerenv left over",
+      { ".dockerenv": "", "proc/sys/kernel/osrelease": "6.18.44\n" },
+      "host",
+      null,
+    ],
     ["LXC by its group", { ...CHILD, "proc/self/cgroup": "0::/lxc.payload.web/init.scope\n" }, "lxc", null],
     ["LXC of version 1", { ...CHILD, "proc/self/cgroup": "4:memory:/lxc/101\n0::/\n" }, "lxc", null],
     [
