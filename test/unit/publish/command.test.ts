@@ -17,8 +17,8 @@ const REFUSED: [flags: Partial<PublishFlags>, topic: string | undefined, data: s
 
 describe("megagate publish", () => {
   it("prints nothing raw that could command the terminal, whatever answers", async () => {
-    const text = '{"a":"\u001b]0;x\u0007\u009b2J\u202e\u2066\u2028"}';
-    const shown = '{"a":"\\u001b]0;x\\u0007\\u009b2J\\u202e\\u2066\\u2028"}';
+    const text = '{"code":4000,"error":"\u001b]0;x\u0007\u009b2J\u202e\u2066\u2028"}';
+    const shown = '{"code":4000,"error":"\\u001b]0;x\\u0007\\u009b2J\\u202e\\u2066\\u2028"}';
     for (const status of [200, 500]) {
       const server = createServer((_request, response) => response.writeHead(status).end(`${text}\n`));
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
