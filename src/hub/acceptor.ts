@@ -4,7 +4,7 @@
  * again and resyncs, which is cheaper and more honest than memory without a bound. A worker that asks for thousands of topics
  * is answered as fast as its pipe takes the answers, so that they never fill its queue. Hub process only.
  */
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
@@ -20,6 +20,8 @@ const ANSWERS_SHARE = 4;
 
 export interface AcceptorOptions {
   readonly path: string;
+  /** What every worker of this gateway says in its `hello`. */
+  readonly token: string;
   readonly queueBytes: number;
   /** --connections-per-address; 0 is none. */
   readonly addressLimit: number;
@@ -117,7 +119,10 @@ export class Acceptor {
     rmSync(this.options.path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once("error", reject);
-      this.#server.listen(this.options.path, resolve);
+      this.#server.listen(this.options.path, () => {
+        chmodSync(this.options.path, 0o600);
+        resolve();
+      });
     });
   }
 
@@ -226,7 +231,22 @@ export class Acceptor {
     });
   }
 
+  /** Before a worker of this gateway has said who it is, nothing else is heard. */
+  #isOurs(peer: WorkerPeer, frame: ToHub): boolean {
+    const reason =
+      frame.type !== "hello"
+        ? `the first frame is ${frame.type}, not hello`
+        : frame.version === WIRE_VERSION && frame.token !== this.options.token
+          ? `process ${frame.pid} is a worker of another gateway`
+          : undefined;
+    if (reason === undefined) return true;
+    this.options.log("warn", `a link was refused: ${reason}; give each gateway a --run-dir of its own`);
+    peer.socket.end(encode({ type: "refused", reason }), () => peer.socket.destroy());
+    return false;
+  }
+
   #received(peer: WorkerPeer, frame: ToHub): void {
+    if (peer.worker < 0 && (!peer.socket.writable || !this.#isOurs(peer, frame))) return;
     switch (frame.type) {
       case "hello":
         this.#hello(peer, frame);

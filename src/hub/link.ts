@@ -18,6 +18,8 @@ const RETRY_MS = { first: 20, most: 1000 };
 
 export interface LinkOptions {
   readonly path: string;
+  /** Shown to the hub, which may be another gateway's (two may share a run directory). */
+  readonly token: string;
   readonly worker: number;
   readonly onLost: () => void;
   /** A frame that makes several publications returns steps: at most one publication before each, and one after the last. */
@@ -75,8 +77,8 @@ export class Link {
 
   #connected(): void {
     this.#up = true;
-    this.#retryMs = RETRY_MS.first;
-    this.send({ type: "hello", version: WIRE_VERSION, worker: this.options.worker, pid: process.pid });
+    const { worker, token } = this.options;
+    this.send({ type: "hello", version: WIRE_VERSION, worker, pid: process.pid, token });
   }
 
   #received(socket: Socket, reader: FrameReader, chunk: Buffer): void {
@@ -86,6 +88,8 @@ export class Link {
 
   *#steps(reader: FrameReader, chunk: Buffer): Generator<void> {
     for (const frame of reader.read(chunk)) {
+      // Not when it is connected: one that is refused must not dial without a pause.
+      if (frame.type === "welcome") this.#retryMs = RETRY_MS.first;
       const steps = this.options.onFrame(frame as ToWorker);
       if (steps) yield* steps;
       // Every frame is a step, whatever it came to: one that resets a topic publishes too.

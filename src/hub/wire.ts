@@ -18,6 +18,8 @@ export interface Hello {
   readonly version: number;
   readonly worker: number;
   readonly pid: number;
+  /** From the supervisor, the same for the hub and all its workers: two gateways may share a run directory. */
+  readonly token: string;
 }
 /** The hub will not serve this worker, and why; it closes the link after it. */
 export interface Refused {

@@ -84,6 +84,7 @@ async function start(given: StartHub): Promise<Running> {
   const adminRefused = new Map<string, number>(Object.keys(ADMIN_REFUSE_REASONS).map((reason) => [reason, 0]));
   const acceptor: Acceptor = new Acceptor(hub, {
     path: given.path,
+    token: given.token,
     queueBytes: config.hubQueueBytes,
     addressLimit: config.connectionsPerAddress,
     log,

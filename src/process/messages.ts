@@ -28,6 +28,8 @@ export interface StartHub {
   readonly type: "startHub";
   readonly config: ServeConfig;
   readonly path: string;
+  /** What workers say to the hub before anything else. */
+  readonly token: string;
   /** Workers that the configuration asks for. */
   readonly workers: number;
   /** Connections that all workers may hold together, and the limit that decides it. */
@@ -51,6 +53,7 @@ export interface StartWorker {
   readonly type: "startWorker";
   readonly config: ServeConfig;
   readonly path: string;
+  readonly token: string;
   readonly index: number;
   readonly port: number;
   readonly workers: number;

@@ -20,7 +20,7 @@ import { type OpenLogFile, openLogFiles } from "./log-files.js";
 import type { FromChild, Load, StartHub, StartWorker } from "./messages.js";
 import { tellWithinMs } from "./pace.js";
 import type { Plan } from "./plan.js";
-import { findPort } from "./ports.js";
+import { PortClaims } from "./port-claims.js";
 import { Roller } from "./roller.js";
 import { RunDir } from "./run-dir.js";
 import { type Machine, Watching } from "./watching.js";
@@ -42,6 +42,7 @@ export class Supervisor {
   readonly #watching: Watching;
   readonly #roller: Roller;
   readonly #runDir: RunDir;
+  readonly #ports = new PortClaims();
   #port: number;
   #adminPort: number;
   readonly #ticketKey = randomBytes(32).toString("hex");
@@ -95,8 +96,9 @@ export class Supervisor {
 
   /** Resolves when everybody listens. Throws what the user can mend. */
   async start(): Promise<Addresses> {
-    this.#port = await findPort("public", this.config.host, this.config.port);
-    this.#adminPort = await findPort("admin", this.config.adminHost, this.config.adminPort);
+    const { host, port, adminHost, adminPort } = this.config;
+    this.#port = await this.#ports.take({ what: "public", host, port });
+    this.#adminPort = await this.#ports.take({ what: "admin", host: adminHost, port: adminPort });
     this.#logFiles = await openLogFiles(this.config.stateDir, this.log);
     if (this.config.stateDir !== "" && !this.#logFiles.some(({ kind }) => kind === "disk"))
       this.#noDisk = "the disk was full when the gateway started";
@@ -175,6 +177,7 @@ export class Supervisor {
       // As they are in use: a restarted hub keeps the port that the first one was given, and tells clients theirs.
       config: { ...this.config, port: this.#port, adminPort: this.#adminPort },
       path: this.#runDir.socketPath,
+      token: this.#runDir.token,
       workers,
       cap: this.plan.cap,
       workerCap: capOf(ceiling, workers, 0),
@@ -195,6 +198,7 @@ export class Supervisor {
       type: "startWorker",
       config: this.config,
       path: this.#runDir.socketPath,
+      token: this.#runDir.token,
       index,
       port: this.#port,
       workers,
@@ -247,6 +251,7 @@ export class Supervisor {
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
     await this.#hub.stop(stopSeconds * 1000);
+    this.#ports.release();
     this.#runDir.clean();
   }
 
@@ -265,6 +270,7 @@ export class Supervisor {
     clearTimeout(this.#notice);
     this.#crew.kill();
     this.#hub.kill();
+    this.#ports.release();
     this.#runDir.clean();
   }
 }

@@ -148,6 +148,7 @@ function dial(
   });
   const link: Link = new Link({
     path: given.path,
+    token: given.token,
     worker: given.index,
     onLost: () => {
       counters[SLOT.linkLost]! += 1;

@@ -15,7 +15,7 @@ import { mutated } from "./mutate.js";
 import { Random } from "./random.js";
 
 const FRAMES: readonly Frame[] = [
-  { type: "hello", version: WIRE_VERSION, worker: 0, pid: 1 },
+  { type: "hello", version: WIRE_VERSION, worker: 0, pid: 1, token: "t" },
   { type: "follow", topic: "a", request: 1, epoch: "e.0", offset: 5 },
   { type: "unfollow", topic: "a" },
   { type: "counters", values: new Float64Array([1, 2, 3]) },
@@ -73,6 +73,7 @@ describe("the hub's pipe", () => {
     const faults: string[] = [];
     const acceptor: Acceptor = new Acceptor(hub, {
       path: join(dir, "hub"),
+      token: "t",
       queueBytes: 1e6,
       addressLimit: 2,
       log: (_level, message) => void faults.push(message),

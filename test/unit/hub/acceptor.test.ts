@@ -12,7 +12,7 @@ import { follow, makeHub } from "../../support/hub.js";
 import { until } from "../../support/wait.js";
 
 const QUEUE_BYTES = 1_048_576;
-const hello = { type: "hello", version: WIRE_VERSION, worker: 0, pid: 1 } as const;
+const hello = { type: "hello", version: WIRE_VERSION, worker: 0, pid: 1, token: "t" } as const;
 
 class Pipe implements AsyncDisposable {
   readonly hub: Hub = makeHub();
@@ -28,6 +28,7 @@ class Pipe implements AsyncDisposable {
   constructor() {
     this.acceptor = new Acceptor(this.hub, {
       path: join(this.#dir, "hub"),
+      token: "t",
       queueBytes: QUEUE_BYTES,
       addressLimit: 0,
       log: (_level, message) => void this.lines.push(message),

@@ -16,6 +16,7 @@ it("hands over its last words before it ends, though publications are on their w
   await once(server, "listening");
   const link = new Link({
     path: join(dir, "hub.sock"),
+    token: "t",
     worker: 3,
     onLost: () => assert.fail("it ended by itself"),
     onFrame: () => undefined,
@@ -61,6 +62,7 @@ it("rule 8: takes at most a few frames in a turn of the loop, those too that com
   let taken = 0;
   const link = new Link({
     path: join(dir, "hub.sock"),
+    token: "t",
     worker: 3,
     onLost: () => undefined,
     onFrame: (frame) => {

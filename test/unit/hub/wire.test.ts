@@ -5,7 +5,13 @@ import { encode, encodeNew, type Frame, FrameReader, MAX_FRAME_BYTES, type WireE
 
 const topic = fc.stringMatching(/^[A-Za-z0-9_-]{1,60}(:[A-Za-z0-9_-]{1,60})?$/);
 const frame: fc.Arbitrary<Frame> = fc.oneof(
-  fc.record({ type: fc.constant("hello" as const), version: fc.nat(9), worker: fc.nat(4096), pid: fc.nat() }),
+  fc.record({
+    type: fc.constant("hello" as const),
+    version: fc.nat(9),
+    worker: fc.nat(4096),
+    pid: fc.nat(),
+    token: fc.string(),
+  }),
   fc.record({ type: fc.constant("follow" as const), topic, request: fc.nat(), epoch: fc.string(), offset: fc.nat() }),
   fc.record({ type: fc.constantFrom("unfollow" as const), topic }),
   fc.record({ type: fc.constantFrom("compare" as const, "unserved" as const), topics: fc.array(topic) }),
