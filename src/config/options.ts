@@ -297,6 +297,20 @@ export const SERVE_OPTIONS = {
     unit: "seconds",
     explanation: "Time for the head of a request on the admin port; a slower one is answered 408",
   }),
+  adminAnswerSeconds: whole({
+    default: 30,
+    min: 1,
+    max: 3600,
+    unit: "seconds",
+    explanation: "Time for a client of the admin port to take an answer; the connection of a slower one is cut",
+  }),
+  adminAnswerBytes: bytes({
+    default: 33_554_432,
+    min: 4_194_304,
+    max: 4_294_967_296,
+    explanation:
+      "Bytes of answers on the admin port that clients have not taken, in all; beyond it the one that has waited longest is cut",
+  }),
   publishBodySeconds: whole({
     default: 30,
     min: 1,
@@ -328,6 +342,16 @@ export const SERVE_OPTIONS = {
     unit: "seconds",
     explanation:
       "After SIGTERM the gateway goes on for so long and only says that it is not ready, for a load balancer to notice",
+  }),
+  hungSeconds: whole({
+    default: 120,
+    min: 2,
+    max: 3600,
+    also: [0],
+    unit: "seconds",
+    explanation:
+      "A worker or hub process from which nothing is heard for so long is ended and replaced, though it uses the CPU, as a long broadcast does; " +
+      "one that uses none is after 20 s (or this, if shorter). 0 ends none, such as under a debugger",
   }),
   stateDir: text({
     default: "",

@@ -10,6 +10,7 @@ import type { Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
 import { fitting, stateLimit } from "./image.js";
 import { IDEMPOTENCY_AGE_MS, nameOf, RecentIds } from "./recent-ids.js";
+import { pageOf, type StatePage } from "./state-page.js";
 import { type HubTopic, type Peer, TopicTable } from "./topic-table.js";
 import type { Image, WalRecord } from "./wal/records.js";
 import { encode, encodeNew, encodePublication, type Follow, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
@@ -37,6 +38,7 @@ export interface Batch {
 export interface Description extends Position {
   readonly topic: string;
   readonly history: { count: number; bytes: number };
+  /** Made when it is asked for: it may be large. */
   readonly state: readonly StateEntry[];
 }
 
@@ -271,7 +273,17 @@ export class Hub {
     if (!topic) return undefined;
     const { offset, memory } = topic;
     const history = memory?.history ?? { count: 0, bytes: 0 };
-    return { topic: name, epoch: this.#epoch(topic), offset, history, state: memory?.state ?? [] };
+    return {
+      ...{ topic: name, epoch: this.#epoch(topic), offset, history },
+      get state() {
+        return memory?.state ?? [];
+      },
+    };
+  }
+
+  /** A part of its state, in the order of keys. */
+  statePage(name: string, limit: number, after?: string): StatePage {
+    return pageOf(this.table.find(name)?.memory?.entries() ?? [], limit, after);
   }
 
   /** Every topic's name and what it remembers, in no order; topics may come and go while it is read. */

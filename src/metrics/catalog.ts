@@ -75,7 +75,7 @@ export const UNSENT_REASONS = {
 } as const;
 export type UnsentReason = keyof typeof UNSENT_REASONS;
 
-/** What never reached a route of the admin port, as `megagate_admin_refused_total{reason}`. */
+/** What never reached a route of the admin port, or whose answer never reached its client, as `megagate_admin_refused_total{reason}`. */
 export const ADMIN_REFUSE_REASONS = {
   connections: "more connections than --admin-connections (503)",
   malformed: "not HTTP, or a broken body (400)",
@@ -83,6 +83,9 @@ export const ADMIN_REFUSE_REASONS = {
   too_slow: "the head did not come in --admin-head-seconds (408)",
   foreign_page: "a web page of another site asked, by its Origin or Sec-Fetch-Site (403)",
   foreign_host: "a Host that is neither an address nor localhost nor of --admin-hostnames (403)",
+  unread:
+    "an answer was not taken in --admin-answer-seconds, or was the one that waited longest when --admin-answer-bytes were reached (cut)",
+  pipelined: "more than 100 requests of one connection waited for their answers (cut)",
 } as const;
 export type AdminRefuseReason = keyof typeof ADMIN_REFUSE_REASONS;
 
@@ -236,6 +239,17 @@ export const HUB_METRICS = {
     type: "gauge",
     help: "Workers that the configuration asks for.",
   },
+  workersSilent: {
+    name: "megagate_workers_silent",
+    type: "gauge",
+    help: "Workers that have said nothing to the supervisor for 5 s or more: busy with a long broadcast, stopped or deadlocked. GET /readyz names them.",
+  },
+  hungEnded: {
+    name: "megagate_hung_processes_ended_total",
+    type: "counter",
+    help: "Processes that the supervisor ended because they hung: silent without using CPU time for 20 s, or for --hung-seconds.",
+    labels: ["role"],
+  },
   workerRestarts: {
     name: "megagate_worker_restarts_total",
     type: "counter",
@@ -328,7 +342,7 @@ export const HUB_METRICS = {
   adminRefused: {
     name: "megagate_admin_refused_total",
     type: "counter",
-    help: "Connections and requests on the admin port that never reached a route, by reason.",
+    help: "Connections and requests on the admin port that never reached a route, and answers that were not taken, by reason.",
     labels: ["reason"],
   },
   queueBytes: {

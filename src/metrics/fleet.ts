@@ -7,6 +7,8 @@ import { REFUSE_REASONS, type RefuseReason, SLOT, SLOT_NAMES, type SlotName, WOR
 interface Member {
   readonly pid: number;
   values: Float64Array;
+  /** It has told them, since it was linked. */
+  isCounted: boolean;
 }
 
 const HANDSHAKE_REFUSALS = Object.keys(REFUSE_REASONS) as RefuseReason[];
@@ -20,17 +22,24 @@ export class Fleet {
     return this.#members.size;
   }
 
+  /** Members whose numbers are known. */
+  get counted(): number {
+    return [...this.#members.values()].filter(({ isCounted }) => isCounted).length;
+  }
+
   joined(worker: number, pid: number): void {
     const known = this.#members.get(worker);
     // The same process on a new link goes on with its own totals.
     if (known?.pid === pid) return;
     if (known) this.#retire(known);
-    this.#members.set(worker, { pid, values: new Float64Array(SLOT_NAMES.length) });
+    this.#members.set(worker, { pid, values: new Float64Array(SLOT_NAMES.length), isCounted: false });
   }
 
   update(worker: number, values: Float64Array): void {
     const member = this.#members.get(worker);
-    if (member && values.length === SLOT_NAMES.length) member.values = values;
+    if (!member || values.length !== SLOT_NAMES.length) return;
+    member.values = values;
+    member.isCounted = true;
   }
 
   /** The worker's process is gone (not only its link). */
@@ -54,6 +63,12 @@ export class Fleet {
     const each = [...this.#members.values()].map((member) => member.values[slot]!);
     if (WORKER_METRICS[name].combine === "max") return Math.max(0, ...each);
     return each.reduce((sum, value) => sum + value, this.#retired[slot]!);
+  }
+
+  /** Workers that accept connections, but for those that say nothing: their numbers are old. */
+  listening(silent: ReadonlySet<number>): number {
+    return [...this.#members].filter(([worker, { values }]) => values[SLOT.listening] === 1 && !silent.has(worker))
+      .length;
   }
 
   /** What the storm budget is measured by: handshakes answered, seconds of busy event loops, handshakes that wait. */

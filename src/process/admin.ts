@@ -6,15 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { GatewayError } from "../errors.js";
 import type { AdminRefuseReason } from "../metrics/catalog.js";
+import { type Answer, type AnswerLimits, Answers } from "./admin-answers.js";
 import { ForeignRequest, refuseForeign } from "./admin-guard.js";
-
-/** An answer: an object becomes JSON; text is sent as it is. */
-export interface Answer {
-  readonly status?: number;
-  readonly body: object | string;
-  readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 /** Another method than those of its path: the answer names them (RFC 9110 §15.5.6). */
 class BadMethod extends GatewayError {
@@ -33,24 +26,26 @@ export type Route = (request: IncomingMessage, name: string) => Promise<Answer> 
 /** "GET /metrics", "GET /topics/{name}" → what answers it. */
 export type Routes = Readonly<Record<string, Route>>;
 
-export interface AdminLimits {
+export interface AdminLimits extends AnswerLimits {
   /** Connections at a time. */
   readonly connections: number;
   /** For the head of a request. */
   readonly headSeconds: number;
   /** Names under which it is reached, beside addresses and `localhost`. */
   readonly hostnames: ReadonlySet<string>;
-  readonly onRefused: (reason: AdminRefuseReason) => void;
 }
 
 export function createAdmin(routes: Routes, limits: AdminLimits): Server {
   // How often Node looks for late heads: usually every 30 s.
   const options = { keepAlive: true, connectionsCheckingInterval: 1000 };
+  const answers = new Answers(limits);
   const server = createServer(options, (request, response) => {
     // Node goes on parsing what it had read when the connection ended; an answer to that, before one to an earlier request
     // of the pipeline, ends the process with an assertion (found by fuzzing).
-    if (!request.socket.destroyed && !request.socket.writableEnded) void respond({ routes, limits, request, response });
+    if (!request.socket.destroyed && !request.socket.writableEnded)
+      void answers.inTurn(request, response, () => respond({ routes, limits, answers, request, response }));
   });
+  server.once("close", () => answers.close());
   // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests, and a stream of
   // lines may last for days and be quiet for hours: only a request's head is limited, dead peers are found by TCP.
   server.headersTimeout = limits.headSeconds * 1000;
@@ -97,25 +92,27 @@ const FAULTS: Readonly<Record<string, keyof typeof STATUS>> = {
 interface Exchange {
   readonly routes: Routes;
   readonly limits: AdminLimits;
+  readonly answers: Answers;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 }
 
-async function respond({ routes, limits, request, response }: Exchange): Promise<void> {
+async function respond({ routes, limits, answers, request, response }: Exchange): Promise<void> {
+  const send = (answer: Answer): void => answers.send(response, answer);
   try {
     refuseForeign(request.headers, limits.hostnames);
     const { route, name } = find(routes, request);
-    send(response, await route(request, name));
+    send(await route(request, name));
   } catch (error) {
     if (error instanceof ForeignRequest) limits.onRefused(error.reason);
     if (response.destroyed || response.headersSent) return;
     if (error instanceof GatewayError) {
-      if (request.complete) send(response, { status: error.row.http, body: error.toJSON(), headers: headersOf(error) });
+      if (request.complete) send({ status: error.row.http, body: error.toJSON(), headers: headersOf(error) });
       else await refuseHalfway(request, response, error);
     } else if (request.destroyed) {
       response.destroy();
     } else {
-      send(response, { status: 500, body: { code: 5000, error: String(error) } });
+      send({ status: 500, body: { code: 5000, error: String(error) } });
     }
   }
 }
@@ -178,14 +175,4 @@ async function refuseHalfway(request: IncomingMessage, response: ServerResponse,
     request.resume();
   });
   response.end();
-}
-
-function send(response: ServerResponse, { status = 200, body, contentType, headers }: Answer): void {
-  const payload = typeof body === "string" ? body : `${JSON.stringify(body)}\n`;
-  response.writeHead(status, {
-    ...headers,
-    "Content-Type": contentType ?? (typeof body === "string" ? "text/plain; charset=utf-8" : "application/json"),
-    "Content-Length": Buffer.byteLength(payload),
-  });
-  response.end(payload);
 }

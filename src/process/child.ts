@@ -16,6 +16,9 @@ export interface Running {
 /** A reason not to start that a user can act on, in plain words. */
 export class CannotStart extends Error {}
 
+/** How often a child says that it lives, unless it hangs. */
+const BEAT_MS = 1000;
+
 export function runChild<T extends StartHub | StartWorker>(
   type: T["type"],
   log: Log,
@@ -57,4 +60,5 @@ export function runChild<T extends StartHub | StartWorker>(
     else running?.handle(message);
   });
   process.on("disconnect", orphaned);
+  setInterval(() => tell({ type: "beat" }), BEAT_MS).unref();
 }

@@ -34,6 +34,8 @@ export class Child {
   #delayMs = RESTART_MS.first;
   #timer: NodeJS.Timeout | undefined;
   restarts = 0;
+  /** Since liveness.ts last looked. */
+  hasSpoken = false;
   /** Cleared at each death; set by the child's `ready`. */
   ready = false;
 
@@ -47,6 +49,10 @@ export class Child {
     return this.#process !== undefined;
   }
 
+  get isWatched(): boolean {
+    return this.alive && !this.#stopping;
+  }
+
   start(): void {
     this.#startedMs = performance.now();
     const child = fork(fileURLToPath(new URL(this.options.entry, import.meta.url)), [], {
@@ -58,6 +64,7 @@ export class Child {
     });
     this.#process = child;
     child.on("message", (message: FromChild) => {
+      this.hasSpoken = true;
       if (message.type === "ready") this.ready = true;
       this.options.onMessage(message);
     });
@@ -101,6 +108,11 @@ export class Child {
       });
       this.tell({ type: "stop", ...(farewell && { farewell }) });
     });
+  }
+
+  /** Ends a process that hangs; another takes its place, as after any death. Works on a stopped one too. */
+  endHung(): void {
+    this.#process?.kill("SIGKILL");
   }
 
   /** At once. */

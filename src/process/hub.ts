@@ -33,6 +33,7 @@ import { Departures } from "./departures.js";
 import { looks } from "./looks.js";
 import { endedInAll, type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
+import { readyAnswer, Silence } from "./readiness.js";
 
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;
@@ -68,6 +69,7 @@ async function start(given: StartHub): Promise<Running> {
   const budget = new Budget(given.workers, given.rate, config.acceptRate > 0);
   const memory = new MemoryGauge();
   const limits = new Limits(given.cap.connections);
+  const silence = new Silence();
   let ready = true;
   let stopping = false;
   let { crew, ended, roll } = given;
@@ -105,6 +107,8 @@ async function start(given: StartHub): Promise<Running> {
     ceiling: () => limits.ceilings(),
     headroom: () => limits.headroom(connections()),
     limitEvents: () => limits.events(),
+    workersSilent: () => silence.workers.size,
+    hungEnded: () => silence.ended(),
     workerRestarts: () => ended.restarts,
     workerRolls: () => ended.rolled,
     acceptRate: () => budget.rate,
@@ -145,7 +149,7 @@ async function start(given: StartHub): Promise<Running> {
     if (acceptor.unanswered > 0)
       reasons.push(`${acceptor.unanswered} topics that workers asked for are not served yet`);
     if (!complete) reasons.push(`${fleet.size} of ${given.workers} workers linked`);
-    if (fleet.total("listening") === 0) reasons.push("no worker listens");
+    if (fleet.listening(silence.workers) === 0) reasons.push("no worker listens");
     return reasons;
   };
   const routes: Routes = {
@@ -161,12 +165,8 @@ async function start(given: StartHub): Promise<Running> {
     "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
     "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
     "GET /healthz": () => ({ body: { status: "alive" } }),
-    "GET /readyz": () => {
-      const reasons = missing();
-      return reasons.length === 0
-        ? { body: { status: "ready", ...(wal.state !== "ok" && { log: LOG_STATES[wal.state] }) } }
-        : { status: 503, body: { status: "not ready", reasons } };
-    },
+    "GET /readyz": () =>
+      readyAnswer(missing(), silence.detail, wal.state === "ok" ? {} : { log: LOG_STATES[wal.state] }),
     "POST /restart-workers": () => {
       if (!ready) throw new GatewayError("draining");
       if (roll.state === "rolling") {
@@ -182,6 +182,8 @@ async function start(given: StartHub): Promise<Running> {
     connections: config.adminConnections,
     headSeconds: config.adminHeadSeconds,
     hostnames: adminHostnames(config.adminHostnames),
+    answerBytes: config.adminAnswerBytes,
+    answerSeconds: config.adminAnswerSeconds,
     onRefused: (reason: AdminRefuseReason) => adminRefused.set(reason, adminRefused.get(reason)! + 1),
   });
   await acceptor.listen();
@@ -194,6 +196,7 @@ async function start(given: StartHub): Promise<Running> {
       connections: connections(),
       handshakes: fleet.total("handshakes"),
       workers: fleet.size,
+      counted: fleet.counted,
       workersListening: fleet.total("listening"),
       refusedFull: fleet.total("refused_full"),
       lagSeconds: fleet.total("loopLagMax"),
@@ -216,6 +219,7 @@ async function start(given: StartHub): Promise<Running> {
       ready = false;
       tellLoad();
     } else if (message.type === "machine") limits.update(message);
+    else if (message.type === "silence") silence.update(message);
     else if (message.type === "logStateHeard") onHeard?.();
     else if (message.type === "crew") {
       crew = message.size;

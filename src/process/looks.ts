@@ -8,10 +8,12 @@ import type { Hub } from "../hub/hub.js";
 import { listTopics } from "../hub/topic-list.js";
 import type { Fleet } from "../metrics/fleet.js";
 import { VERSION } from "../platform.js";
+import { type PageRequest, pageRequest } from "../publish/page-request.js";
 import { WEBSOCKET_PATH } from "../session/paths.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import type { Routes } from "./admin.js";
 import type { DrainFacts } from "./drain-plan.js";
+import { Turns } from "./turns.js";
 
 const SLOWEST_SHOWN = 50;
 
@@ -29,6 +31,7 @@ export interface Shown {
 }
 
 export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Shown): Routes {
+  const turns = new Turns();
   const connections = (): number => fleet.total("connections");
   return {
     "GET /topics": async (request) => {
@@ -36,10 +39,15 @@ export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Sho
       await shown.flushed();
       return { body };
     },
-    "GET /topics/{name}": async (_request, name) => {
-      const body = await describe(hub, acceptor, name);
+    "GET /topics/{name}": async ({ url = "" }, name) => {
+      const page = pageRequest(url);
+      if (!isTopic(name)) throw new GatewayError("badTopic", `topic: ${TOPIC_RULE}`);
+      if (!hub.describe(name)) throw noSuchTopic(name);
+      const subscribers = await acceptor.subscribers(name);
+      await turns.mine();
+      const body = describe(hub, { name, subscribers, ...page });
       await shown.flushed();
-      return { body };
+      return { body, contentType: "application/json" };
     },
     "GET /slow-readers": async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } }),
     "GET /openapi.json": async () => {
@@ -71,12 +79,23 @@ export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Sho
   };
 }
 
-/** A topic as the hub knows it, and how many sockets follow it. */
-async function describe(hub: Hub, acceptor: Acceptor, name: string): Promise<object> {
-  if (!isTopic(name)) throw new GatewayError("badTopic", `topic: ${TOPIC_RULE}`);
-  const topic = hub.describe(name);
-  if (!topic) throw new GatewayError("notFound", `no such topic: nobody published to ${name} or asked for it`);
-  const subscribers = await acceptor.subscribers(name);
-  const state = topic.state.map(({ key, data }) => ({ key, data: JSON.parse(data) as unknown }));
-  return { ...topic, subscribers, state };
+const noSuchTopic = (name: string): GatewayError =>
+  new GatewayError("notFound", `no such topic: nobody published to ${name} or asked for it`);
+
+/**
+ * A topic as the hub knows it, how many sockets follow it, and a page of its state. JSON text: data is passed on as it
+ * came, unread. Throws `notFound` when it was forgotten while the workers were asked.
+ */
+function describe(
+  hub: Hub,
+  { name, subscribers, limit, after }: PageRequest & { name: string; subscribers: number },
+): string {
+  const description = hub.describe(name);
+  if (!description) throw noSuchTopic(name);
+  const { topic, epoch, offset, history } = description;
+  const { entries, next } = hub.statePage(name, limit, after);
+  const head = JSON.stringify({ topic, epoch, offset, history, subscribers }).slice(0, -1);
+  const state = entries.map(({ key, data }) => `{"key":${JSON.stringify(key)},"data":${data}}`).join();
+  const more = next === undefined ? "" : `,"next":${JSON.stringify(next)}`;
+  return `${head},"state":[${state}]${more}}\n`;
 }

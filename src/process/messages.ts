@@ -91,10 +91,18 @@ export interface MachineNews {
   readonly limitEvents: Readonly<Record<string, number>>;
 }
 
+/** To the hub: workers from which nothing is heard, and processes that were ended for it since the start. */
+export interface SilenceNews {
+  readonly type: "silence";
+  readonly silent: readonly { readonly worker: number; readonly seconds: number }[];
+  readonly ended: { readonly hub: number; readonly worker: number };
+}
+
 export type ToChild =
   | StartHub
   | StartWorker
   | MachineNews
+  | SilenceNews
   /** Orderly: a worker sends its clients away first. */
   | { readonly type: "stop"; readonly farewell?: Farewell }
   /** To the hub: the gateway is stopping; not ready any more. */
@@ -117,6 +125,8 @@ export interface Load extends Omit<Present, "cap"> {
   /** False once it has heard that the gateway stops: `/readyz` says so. */
   readonly ready: boolean;
   readonly handshakes: number;
+  /** Workers linked that have told their numbers: after a death of the hub, the sums lack the others. */
+  readonly counted: number;
   /** Worker processes that had ended, as far as this count knows. */
   readonly ended: number;
   /** Handshakes a second that the gateway sustains (admission/budget.ts). */
@@ -126,6 +136,8 @@ export interface Load extends Omit<Present, "cap"> {
 export type FromChild =
   | LogMessage
   | { readonly type: "ready" }
+  /** Once a second: it lives (liveness.ts). */
+  | { readonly type: "beat" }
   | { readonly type: "full"; readonly full: boolean }
   /** From the hub: where its log stands now; nothing leaves the hub before `logStateHeard`. */
   | { readonly type: "logState"; readonly state: WalState; readonly detail: string }

@@ -12,6 +12,8 @@ import { tellWithinMs } from "./pace.js";
 
 /** From fork to listening; half a second is usual. */
 const START_MS = 30_000;
+/** A hub that hangs is replaced by then, and knows its workers again; see --hung-seconds. */
+const HUB_AWAY_MS = 180_000;
 /** Beyond the window that the clients were given, and while nobody comes: a handshake, and counters that are a second old. */
 const SETTLE_MS = 3000;
 /** Clients that are back, of those that were there before; the rest may have left for good. */
@@ -24,7 +26,7 @@ export interface RollSurroundings {
   readonly stopSeconds: number;
   /** Connections a second that the gateway takes back. */
   returnRate(): number;
-  /** The hub's last word about all workers; undefined while it is away. */
+  /** The hub's last word about all workers; undefined while it is away, or silent. */
   load(): Load | undefined;
   /** The gateway stops: everything else does too. */
   stopping(): boolean;
@@ -37,10 +39,10 @@ export async function rollWorkers(crew: Crew, around: RollSurroundings): Promise
   const progress = (replaced: number, detail: string): void =>
     around.tell({ state: "rolling", replaced, of: old.length, detail });
   for (const [replaced, worker] of old.entries()) {
-    await until(() => around.load() !== undefined, within(START_MS), around);
+    await untilSeen(crew, around);
     progress(replaced, `starting a process to replace worker ${worker.place}`);
     const fresh = await start(crew, around);
-    const before = around.load()?.connections ?? 0;
+    const before = (await untilSeen(crew, around, fresh)).connections;
     progress(replaced, `worker ${fresh.place} serves; the clients of worker ${worker.place} are sent away`);
     await sendAway(crew, worker, around);
     progress(replaced + 1, `worker ${worker.place} has ended; its clients settle`);
@@ -54,6 +56,29 @@ export async function rollWorkers(crew: Crew, around: RollSurroundings): Promise
       settled,
     });
   }
+}
+
+/** What the hub knows; undefined while it is away or has not heard from every worker (but `fresh`) since it came back. */
+function seen(crew: Crew, around: RollSurroundings, fresh?: Worker): Load | undefined {
+  const load = around.load();
+  const serving = crew.workers.filter((worker) => worker.up && worker !== fresh);
+  return load !== undefined && load.counted >= serving.length ? load : undefined;
+}
+
+/** Nobody is sent away while nobody could see whether the clients come back. */
+async function untilSeen(crew: Crew, around: RollSurroundings, fresh?: Worker): Promise<Load> {
+  const isSeen = (): boolean => seen(crew, around, fresh) !== undefined;
+  if (!(await until(isSeen, within(SETTLE_MS), around))) {
+    around.log("warn", "the rolling restart waits until the hub is back and has heard from every worker");
+    await until(isSeen, within(HUB_AWAY_MS), around);
+  }
+  return seen(crew, around, fresh) ?? blind();
+}
+
+function blind(): never {
+  const why = `the hub has been away for ${HUB_AWAY_MS / 1000} s, so nobody sees whether clients come back`;
+  const remedy = "The workers that are left stay as they are; try again when /readyz says ready";
+  throw new GatewayError("failed", `${why}. ${remedy}`);
 }
 
 async function start(crew: Crew, around: RollSurroundings): Promise<Worker> {
@@ -82,9 +107,17 @@ async function settle(crew: Crew, worker: Worker, before: number, around: RollSu
   const ended = endedInAll(crew.ended);
   let most = 0;
   let endMs = performance.now() + worker.windowMs + SETTLE_MS;
+  let seenMs = performance.now();
   const settled = (): boolean => {
-    const load = around.load();
-    if (!load || load.ended < ended) return false;
+    const load = seen(crew, around);
+    if (!load) {
+      if (performance.now() - seenMs > HUB_AWAY_MS) blind();
+      // The time in which nobody sees anything does not count.
+      endMs = Math.max(endMs, performance.now() + SETTLE_MS);
+      return false;
+    }
+    seenMs = performance.now();
+    if (load.ended < ended) return false;
     if (load.connections > most) {
       most = load.connections;
       endMs = Math.max(endMs, performance.now() + SETTLE_MS);

@@ -9,6 +9,7 @@ import { type Log, stderrLog } from "../log.js";
 import { whenOwnerIsGone } from "../owner.js";
 import { VERSION } from "../platform.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
+import { Wishes } from "../signals.js";
 import { LIMITS, makePlan, type Plan } from "./plan.js";
 import { Supervisor } from "./supervisor.js";
 import type { FirstCeiling, Machine } from "./watching.js";
@@ -75,9 +76,12 @@ function announce(
 
 function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
   return new Promise((resolve) => {
+    const wishes = new Wishes();
     let asked = false;
     const stop = (signal?: NodeJS.Signals): void => {
-      if (asked) {
+      const wish = wishes.heard();
+      if (wish === "same") return;
+      if (wish === "another") {
         log("warn", "asked twice: stopping at once", { signal });
         supervisor.kill();
         resolve(130);
@@ -100,10 +104,11 @@ function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
       stop();
     });
     const began = hasTerminal();
+    const rolls = new Wishes();
     process.on("SIGHUP", () => {
       // A terminal that is closed hangs up too: then nobody asked for new workers.
       if (!began || hasTerminal()) {
-        supervisor.restartWorkers("SIGHUP");
+        if (rolls.heard() !== "same") supervisor.restartWorkers("SIGHUP");
         return;
       }
       if (!asked) log("warn", TERMINAL_CLOSED, { signal: "SIGHUP" });

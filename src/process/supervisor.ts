@@ -16,6 +16,7 @@ import type { Log } from "../log.js";
 import type { Farewell } from "../session/farewell.js";
 import { Child, FIRST_DESCRIPTOR } from "./children.js";
 import { Crew } from "./crew.js";
+import { Liveness, type NamedChild } from "./liveness.js";
 import { type OpenLogFile, openLogFiles } from "./log-files.js";
 import type { FromChild, Load, StartHub, StartWorker } from "./messages.js";
 import { tellWithinMs } from "./pace.js";
@@ -23,6 +24,7 @@ import type { Plan } from "./plan.js";
 import { PortClaims } from "./port-claims.js";
 import { Roller } from "./roller.js";
 import { RunDir } from "./run-dir.js";
+import { stopDeadline } from "./stop-deadline.js";
 import { type Machine, Watching } from "./watching.js";
 
 /** Deaths of one child before it was ever ready, at which the start is given up. */
@@ -30,6 +32,9 @@ const START_TRIES = 4;
 
 /** For the hub's word that it says so; a busy one must not hold up the stop. */
 const UNREADY_MS = 500;
+
+/** The hub tells how things stand once a second: an older word than this is not how they stand now. */
+const LOAD_STALE_MS = 5000;
 
 export interface Addresses {
   readonly port: number;
@@ -40,6 +45,7 @@ export class Supervisor {
   readonly #hub: Child;
   readonly #crew: Crew;
   readonly #watching: Watching;
+  readonly #liveness: Liveness;
   readonly #roller: Roller;
   readonly #runDir: RunDir;
   readonly #ports = new PortClaims();
@@ -57,6 +63,7 @@ export class Supervisor {
   /** Why there is no file in --state-dir at all. */
   #noDisk = "";
   #load: Load | undefined;
+  #loadMs = 0;
   #stopping: Promise<void> | undefined;
   /** --stop-notice-seconds, while they last. */
   #notice: NodeJS.Timeout | undefined;
@@ -76,11 +83,17 @@ export class Supervisor {
     this.#runDir = new RunDir(config.runDir);
     this.#watching = new Watching(machine, log, (news) => this.#hub.tell(news));
     this.#hub = this.#createHub();
+    this.#liveness = new Liveness({
+      log,
+      hungSeconds: config.hungSeconds,
+      children: () => this.#children(),
+      tellHub: (news) => this.#hub.tell(news),
+    });
     this.#roller = new Roller({
       log,
       stopSeconds: config.stopSeconds,
       returnRate: () => returnRate(this.#budget.rate),
-      load: () => this.#load,
+      load: () => (performance.now() - this.#loadMs < LOAD_STALE_MS ? this.#load : undefined),
       stopping: () => this.#stopping !== undefined,
       tell: (roll) => this.#hub.tell({ type: "roll", roll }),
     });
@@ -99,6 +112,7 @@ export class Supervisor {
     const { host, port, adminHost, adminPort } = this.config;
     this.#port = await this.#ports.take({ what: "public", host, port });
     this.#adminPort = await this.#ports.take({ what: "admin", host: adminHost, port: adminPort });
+    this.#liveness.start();
     this.#logFiles = await openLogFiles(this.config.stateDir, this.log);
     if (this.config.stateDir !== "" && !this.#logFiles.some(({ kind }) => kind === "disk"))
       this.#noDisk = "the disk was full when the gateway started";
@@ -136,8 +150,16 @@ export class Supervisor {
     });
   }
 
+  #children(): NamedChild[] {
+    const workers = this.#crew.workers.map(({ place, child }) => ({ name: `worker ${place}`, worker: place, child }));
+    return [{ name: "hub", child: this.#hub }, ...workers];
+  }
+
   #heardHub(message: FromChild): void {
-    if (message.type === "ready") this.#watching.renew();
+    if (message.type === "ready") {
+      this.#watching.renew();
+      this.#liveness.renew();
+    }
     this.#heard(message);
   }
 
@@ -215,6 +237,7 @@ export class Supervisor {
   /** The machine is looked at; and what the hub measured becomes the workers' budget when it differs enough. */
   #heardLoad(load: Load): void {
     this.#load = load;
+    this.#loadMs = performance.now();
     this.#watching.heard({ ...load, cap: this.plan.cap });
     const { rate } = load;
     const windowMs = returnWindowMs(load.connections, rate);
@@ -235,22 +258,25 @@ export class Supervisor {
     this.#roller.roll(this.#crew, why, refusal);
   }
 
-  /** Everybody is told to go, then workers and hub end. Bounded by `stopSeconds`; asked twice, it is the same stop. */
+  /** Everybody is told to go, then workers and hub end, all by one deadline (stop-deadline.ts); asked twice, it is the same stop. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stopAll();
     return this.#stopping;
   }
 
   async #stopAll(): Promise<void> {
+    const deadline = stopDeadline(performance.now(), this.config);
+    const leftMs = (endMs: number): number => Math.max(0, endMs - performance.now());
     await this.#becomeUnready();
-    const { stopSeconds, stopNoticeSeconds } = this.config;
     await new Promise((resolve) => {
-      this.#notice = setTimeout(resolve, stopNoticeSeconds * 1000);
+      this.#notice = setTimeout(resolve, leftMs(deadline.noticeEndMs));
     });
-    const late = await this.#crew.stop(stopSeconds * 1000, this.#farewellOfAll());
+    this.#liveness.stop();
+    const late = await this.#crew.stop(leftMs(deadline.workersEndMs), this.#farewellOfAll());
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
-    await this.#hub.stop(stopSeconds * 1000);
+    const isCut = await this.#hub.stop(leftMs(deadline.endMs));
+    if (isCut) this.log("warn", "the hub was not done within --stop-seconds; it was cut");
     this.#ports.release();
     this.#runDir.clean();
   }
@@ -268,6 +294,7 @@ export class Supervisor {
   kill(): void {
     // It would keep this process.
     clearTimeout(this.#notice);
+    this.#liveness.stop();
     this.#crew.kill();
     this.#hub.kill();
     this.#ports.release();

@@ -8,6 +8,7 @@ import { DEFAULT_LIMIT, MAX_LIMIT } from "../hub/topic-list.js";
 import { MAX_ARRAY_MESSAGES } from "./api.js";
 import { MAX_ARRAY_BYTES, UNSUPPORTED_TYPE } from "./body.js";
 import { ID, ID_RULE, maxMessageBytes } from "./message.js";
+import { DEFAULT_STATE_LIMIT, MAX_STATE_LIMIT } from "./page-request.js";
 import * as schemas from "./schema.js";
 
 type SchemaName = keyof typeof schemas;
@@ -141,11 +142,25 @@ function topics(): object {
 
 function topic(): object {
   return {
-    ...operation("topic", "Where a topic stands, and its keyed state", {
+    ...operation("topic", "Where a topic stands, and a page of its keyed state, in the order of keys", {
       200: json("The topic", "TopicState"),
-      ...faults("badTopic", "notFound"),
+      ...faults("badTopic", "badRequest", "notFound"),
     }),
-    parameters: [{ name: "name", in: "path", required: true, schema: reference("Topic") }],
+    parameters: [
+      { name: "name", in: "path", required: true, schema: reference("Topic") },
+      {
+        name: "limit",
+        in: "query",
+        description: "Entries of the state at most; a page ends earlier, after a mebibyte of them",
+        schema: { type: "integer", minimum: 1, maximum: MAX_STATE_LIMIT, default: DEFAULT_STATE_LIMIT },
+      },
+      {
+        name: "after",
+        in: "query",
+        description: "The page begins with the first key after this one: the `next` of the page before",
+        schema: { type: "string" },
+      },
+    ],
   };
 }
 

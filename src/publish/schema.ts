@@ -69,6 +69,10 @@ export const TopicState = z.object({
   subscribers: count,
   history: z.object({ count, bytes: count }),
   state: z.array(z.object({ key: z.string(), data: Json })).meta({ description: "Newest data of each key" }),
+  next: z
+    .string()
+    .optional()
+    .meta({ description: "The last key of this page, where more follow: the next page's `after`" }),
 });
 export const TopicList = z.object({
   total: count.meta({ description: "All topics of the gateway, whatever was asked for" }),
@@ -116,8 +120,12 @@ export const Roll = z.object({
   detail: z.string().meta({ description: "What happens now, or why it failed" }),
 });
 export const Alive = z.object({ status: z.literal("alive") });
-export const Ready = z.object({ status: z.literal("ready") });
-export const NotReady = z.object({ status: z.literal("not ready"), reasons: z.array(z.string()) });
+const detail = z.array(z.string()).optional().meta({
+  description: "What stops nobody and should be known, such as a worker from which nothing is heard",
+});
+const log = z.string().optional().meta({ description: "What is wrong with the log of what topics remember" });
+export const Ready = z.object({ status: z.literal("ready"), log, detail });
+export const NotReady = z.object({ status: z.literal("not ready"), reasons: z.array(z.string()), log, detail });
 export const Processes = z.object({
   processes: z.array(
     z.object({

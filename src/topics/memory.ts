@@ -192,6 +192,11 @@ export class TopicMemory {
     this.#stateBytes += sign * (textBytes(key) + textBytes(data));
   }
 
+  /** Key and JSON text of each, without a copy: not to be kept. */
+  entries(): Iterable<readonly [key: string, data: string]> {
+    return this.#state ?? [];
+  }
+
   get state(): StateEntry[] {
     return [...(this.#state ?? [])].map(([key, data]) => ({ key, data }));
   }

@@ -1,0 +1,39 @@
+/** One deadline for a stop, and what is told to systemd is above it. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { SERVE_OPTIONS } from "../../../src/config/options.js";
+import { tellWithinMs } from "../../../src/process/pace.js";
+import { stopDeadline } from "../../../src/process/stop-deadline.js";
+import { Wishes } from "../../../src/signals.js";
+
+describe("the deadline of a stop", () => {
+  it("is the same for workers and hub, which keeps a part; goodbyes end before the workers do", () => {
+    for (const stopSeconds of [1, 2, 5, 60, 3600]) {
+      for (const stopNoticeSeconds of [0, 7]) {
+        const { noticeEndMs, workersEndMs, endMs } = stopDeadline(1000, { stopNoticeSeconds, stopSeconds });
+        assert.equal(endMs, 1000 + (stopNoticeSeconds + stopSeconds) * 1000);
+        assert.equal(noticeEndMs, 1000 + stopNoticeSeconds * 1000);
+        assert.ok(endMs - workersEndMs >= 100 && endMs - workersEndMs <= 2000);
+        assert.ok(tellWithinMs(stopSeconds) < workersEndMs - noticeEndMs);
+      }
+    }
+  });
+
+  it("systemd's TimeoutStopSec in the unit that is shipped leaves ten seconds above it, by the default options", () => {
+    const unit = readFileSync("sysctl/megagate.service", "utf8");
+    const [, seconds = ""] = /^TimeoutStopSec=(\d+)$/m.exec(unit) ?? [];
+    const { stopNoticeSeconds, stopSeconds } = SERVE_OPTIONS;
+    assert.ok(Number(seconds) >= stopNoticeSeconds.default + stopSeconds.default + 10, `TimeoutStopSec=${seconds}`);
+  });
+});
+
+describe("signals", () => {
+  it("within half a second of each other they are one wish; later it is another one", () => {
+    const wishes = new Wishes();
+    assert.deepEqual(
+      [0, 1, 499, 500, 700, 1000].map((ms) => wishes.heard(ms)),
+      ["first", "same", "same", "another", "same", "another"],
+    );
+  });
+});
