@@ -3,24 +3,11 @@
  * earnest and a fixture tree in tests. A file is replaced by rename, so that it is the old one or the new one at any moment.
  * Texts are read and written byte for byte (latin1), so that a file that was there before comes back exactly.
  */
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  existsSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
+import { replaceFile } from "./whole-file.js";
 
 /** A file as it was: bytes as latin1, permission bits and owner. */
 export interface FileState {
@@ -100,24 +87,8 @@ export function openEtc(root = "/", note: (path: string) => void = () => undefin
 /** Not read by any of the folders' readers, which look at *.conf only. */
 const beside = (path: string): string => `${path}.megagate-new`;
 
-function replace(path: string, state: FileState): void {
-  rmSync(beside(path), { force: true });
-  const descriptor = openSync(beside(path), "wx", 0o600);
-  try {
-    writeSync(descriptor, Buffer.from(state.text, "latin1"));
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  chownSync(beside(path), state.uid, state.gid);
-  chmodSync(beside(path), state.mode);
-  renameSync(beside(path), path);
-  const folder = openSync(dirname(path), "r");
-  try {
-    fsyncSync(folder);
-  } finally {
-    closeSync(folder);
-  }
+function replace(path: string, { text, mode, uid, gid }: FileState): void {
+  replaceFile(path, { bytes: Buffer.from(text, "latin1"), mode, owner: { uid, gid }, beside: beside(path) });
 }
 
 function regular(path: string): { mode: number; uid: number; gid: number } {

@@ -5,13 +5,14 @@
  * that an interruption at any moment leaves either the old file or the new one, and `untune` can go back from there.
  * The kernel forgets values at boot and each network namespace has its own, hence the identity in it.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, unlinkSync, writeSync } from "node:fs";
+import { readFileSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
 import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
 import type { Identity } from "../host.js";
+import { replaceFile } from "./whole-file.js";
 
 const FILE = z.strictObject({
   /** Nothing but these: the file can be forged no further than that. */
@@ -95,30 +96,16 @@ export function refuseOtherNetwork(path: string, rollback: Rollback, identity: I
 }
 
 export function writeRollback(path: string, rollback: Rollback): void {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const bytes = Buffer.from(`${JSON.stringify(rollback, null, 2)}\n`);
   try {
     makeFolders(dirname(path));
-    persist(temporary, "w", `${JSON.stringify(rollback, null, 2)}\n`);
-    renameSync(temporary, path);
-    persist(dirname(path), "r");
+    replaceFile(path, { bytes, mode: 0o600, beside: `${path}.${process.pid}.tmp` });
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new GatewayError(
       "failed",
       `cannot write the rollback file ${path}: ${(error as Error).message}. No further setting was changed. ` +
         "Run as root, or name a file that can be written with --state.",
     );
-  }
-}
-
-/** Opens, writes the text if there is one, and waits until it is on disk. A folder is opened to sync its entries. */
-function persist(path: string, flags: "w" | "r", text?: string): void {
-  const descriptor = openSync(path, flags, 0o600);
-  try {
-    if (text !== undefined) writeSync(descriptor, text);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }
 
