@@ -3,18 +3,10 @@
  * noted while they read it, so that a new question cannot be forgotten. Runs in the command line; writes below DIR only.
  * For support: of the environment only what tells a pod or a container is kept; host names and addresses are in none of the files.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { GatewayError } from "../../src/errors.js";
+import { makeFolders } from "../../src/folders.js";
 import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
 import { openHost } from "../host.js";
 import { planOf } from "../plan.js";
@@ -53,13 +45,6 @@ function makeEmpty(folder: string): void {
   throw new GatewayError("config", `--record: ${folder} is not empty: name a new folder`);
 }
 
-/** One by one: Node's recursive mkdir spins for ever where the kernel refuses, as below /proc. */
-function makeFolders(folder: string): void {
-  if (existsSync(folder)) return;
-  makeFolders(dirname(folder));
-  mkdirSync(folder);
-}
-
 /** Everything that doctor and tune ask for, whether it is there or not. */
 function pathsRead(root: string): readonly string[] {
   const paths = new Set<string>();
@@ -81,7 +66,7 @@ function copy(from: string, to: string): boolean {
     const isNamespace = /\/proc\/self\/ns\/[^/]+$/.test(from);
     const isFolder = !isNamespace && statSync(from).isDirectory();
     const content = isNamespace || isFolder ? undefined : contentOf(from);
-    mkdirSync(isFolder ? to : dirname(to), { recursive: true });
+    makeFolders(isFolder ? to : dirname(to));
     // Such a link leads nowhere elsewhere: what it says is what is asked for.
     if (isNamespace) symlinkSync(readlinkSync(from), to);
     if (content !== undefined) writeFileSync(to, content, { mode: 0o644 });
