@@ -3,7 +3,7 @@
  * noted while they read it, so that a new question cannot be forgotten. Runs in the command line; writes below DIR only.
  * For support: of the environment only what tells a pod or a container is kept; host names and addresses are in none of the files.
  */
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
