@@ -22,7 +22,7 @@ const SLOWEST_CLOSES_PER_SECOND = 5000;
 /** The part of the evidence that a run measures by itself. */
 export type MeasuredEvidence = Omit<
   Evidence,
-  "schema" | "startedAt" | "url" | "host" | "plan" | "memory" | "verdict" | "reasons"
+  "schema" | "startedAt" | "url" | "host" | "plan" | "memory" | "verdict" | "reasons" | "remarks"
 >;
 
 export class Run implements Stage {

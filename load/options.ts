@@ -128,6 +128,11 @@ export const LOAD_OPTIONS = {
     explanation:
       "Local addresses to connect from, each good for one range of ports; auto takes as many of 127.0.0.0/8 as are needed when the target is loopback",
   }),
+  strict: flag({
+    default: false,
+    explanation:
+      "Times count for the verdict too, such as a scrape of over a second; without it, counts and losses alone decide, and times are told beside them",
+  }),
   force: flag({
     default: false,
     explanation:

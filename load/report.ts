@@ -22,7 +22,7 @@ export function renderReport(evidence: Evidence): string {
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   const lines = rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
-  const notes = evidence.memory.notes.map((note) => `note: ${note}`);
+  const notes = [...evidence.memory.notes, ...evidence.remarks].map((note) => `note: ${note}`);
   const reasons = evidence.reasons.map((reason) => `  - ${reason}`);
   return [...lines, ...notes, `verdict: ${evidence.verdict.toUpperCase()}`, ...reasons].join("\n");
 }

@@ -65,7 +65,7 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
     ...run.evidence(findings),
     memory: memory.evidence(run.watch.minFreeBytes),
     ...(found && { scenario: found }),
-    ...judge(findings),
+    ...judge(findings, config.strict),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   fullestWorker,
   KERNEL_BYTES_PER_CLIENT_SOCKET,
   KERNEL_BYTES_PER_SERVER_SOCKET,
+  logBytes,
   STALLED_QUEUE_BYTES,
   STALLED_SHARE,
   USER_BYTES_PER_CONNECTION,
@@ -93,7 +94,7 @@ export const endsWithSlack = (plan: Plan): number => Math.ceil((endsOf(plan) * 1
 export function memoryNeededBytes(plan: Plan): number {
   const clientEnd = plan.coLocated ? KERNEL_BYTES_PER_CLIENT_SOCKET : 0;
   const perConnection = KERNEL_BYTES_PER_SERVER_SOCKET + USER_BYTES_PER_CONNECTION + clientEnd;
-  return plan.connections * perConnection + workersOf(plan) * BYTES_PER_WORKER;
+  return plan.connections * perConnection + workersOf(plan) * BYTES_PER_WORKER + logBytes(0);
 }
 
 /** What fs.nr_open is everywhere unless it was raised; no process is given more descriptors than this by derivation alone. */

@@ -16,6 +16,7 @@ import { Reopening } from "../hub/reopening.js";
 import { LogFile, NotALog } from "../hub/wal/file.js";
 import { newGeneration, openWal } from "../hub/wal/open.js";
 import type { Wal, WalState } from "../hub/wal/wal.js";
+import { HubWarnings } from "../hub/warnings.js";
 import { MAX_FRAME_BYTES } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
@@ -205,11 +206,13 @@ async function start(given: StartHub): Promise<Running> {
     };
     tell({ type: "load", load });
   };
+  const warnings = new HubWarnings(hub, log);
   let measuredMs = performance.now();
   const telling = setInterval(() => {
     const nowMs = performance.now();
     budget.measure(fleet.storm(), (nowMs - measuredMs) / 1000);
     measuredMs = nowMs;
+    warnings.sample(nowMs);
     tellLoad();
   }, LOAD_EVERY_MS);
   tell({ type: "ready" });

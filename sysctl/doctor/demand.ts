@@ -9,6 +9,7 @@ import {
   DESCRIPTOR_RESERVE,
   fullestWorker,
   KERNEL_BYTES_PER_SERVER_SOCKET,
+  logBytes,
   USER_BYTES_PER_CONNECTION,
   WORKER_OWN_DESCRIPTORS,
   workerCap,
@@ -75,7 +76,8 @@ export function tasksOf(n: number, facts: Facts, plan: DoctorPlan): number {
 /** Bytes of kernel and user memory, by the measured cost of a connection and of a process. */
 export function bytesOf(n: number, facts: Facts, plan: DoctorPlan): number {
   const flows = facts.tracking?.live === true ? n * BYTES_PER_TRACKED_FLOW : 0;
-  const gateway = hasServer(plan) ? (workersOf(n, facts) + OTHER_PROCESSES) * BYTES_PER_WORKER : 0;
+  // The log of topics, as it is where they remember little; what topics of one user need more is in `megagate plan`.
+  const gateway = hasServer(plan) ? (workersOf(n, facts) + OTHER_PROCESSES) * BYTES_PER_WORKER + logBytes(0) : 0;
   if (!hasClient(plan)) return n * (KERNEL_BYTES_PER_SERVER_SOCKET + USER_BYTES_PER_CONNECTION) + gateway + flows;
   return memoryNeeded(n, generatorsOf(n, facts), plan.side === "both") + gateway + flows;
 }

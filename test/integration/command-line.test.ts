@@ -97,7 +97,7 @@ describe("command line", () => {
       new Run(
         spawn("sh", ["-c", `ulimit -n 256; exec "${process.execPath}" "${CLI}" serve --port 0 --admin-port 0 ${args}`]),
       );
-    const cap = await limited("--worker-connections 1000").ended;
+    const cap = await limited("--connections 100 --worker-connections 1000").ended;
     assert.equal(cap.code, 2);
     assert.match(
       cap.stderr,

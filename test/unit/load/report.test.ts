@@ -54,6 +54,7 @@ const EVIDENCE: Evidence = {
   ramp: [[0, 0]],
   plateau: null,
   verdict: "not held",
+  remarks: [],
   reasons: ["999,999 of 1,000,000 connections opened"],
 };
 

@@ -17,13 +17,13 @@ const FIRST = {
   },
   "docker-container": {
     limit: "cgroup-memory",
-    near: 399_000,
+    near: 382_300,
     surrounding: "docker",
     remedy: /^# docker run.*\n--memory \d+b$/,
   },
   "kubernetes-pod": {
     limit: "cgroup-memory",
-    near: 811_000,
+    near: 794_800,
     surrounding: "kubernetes",
     remedy: /resources:\n {2}limits:\n {4}memory: "\d+"$/,
   },
