@@ -43,6 +43,8 @@ describe("a gateway", () => {
       () => logged(gateway.run, /"stopping/),
       (lines) => lines.length === 1,
     );
+    // Nearer than half a second it would be the same wish.
+    await new Promise((resolve) => setTimeout(resolve, 700));
     gateway.run.process.kill("SIGINT");
     assert.equal((await gateway.run.ended).code, 130);
     assert.equal(logged(gateway.run, /asked twice/)[0]?.signal, "SIGINT");
