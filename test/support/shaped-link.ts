@@ -59,14 +59,14 @@ export class FarGateway implements AsyncDisposable {
       call("ip", "address", "add", `${CLIENT}/24`, "dev", "dial");
       call("ip", "link", "set", "dial", "up");
       call("tc", "qdisc", "add", "dev", "dial", "root", "tbf", ...SHAPE);
-      const ports = /ws:\/\/[^:]+:(\d+)[\s\S]*private\s+http:\/\/[^:]+:(\d+)/;
-      const found = await until(
-        "the banner",
-        () => ports.exec(run.stdout),
-        (match) => match !== null,
+      const line = await until(
+        "its ready line",
+        () => run.stdout,
+        (text) => text.includes("\n"),
         30_000,
       );
-      const gateway = new FarGateway(run, Number(found![1]), Number(found![2]));
+      const { clients, admin } = JSON.parse(line) as { clients: string; admin: string };
+      const gateway = new FarGateway(run, Number(new URL(clients).port), Number(new URL(admin).port));
       await until(
         "it is ready",
         async () => (await gateway.admin("/readyz")).status,
