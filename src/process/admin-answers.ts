@@ -4,7 +4,6 @@
  * take longer than the given time for an answer: who does is cut and counted. Publishers and probes (POST, /healthz,
  * /readyz) wait for nobody here. Hub process only.
  */
-import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AdminRefuseReason } from "../metrics/catalog.js";
@@ -42,6 +41,8 @@ export class Answers {
   /** In the order of `sinceMs`: the first has waited longest. */
   readonly #unread = new Map<Socket, Unread>();
   readonly #lines = new WeakMap<Socket, { tail: Promise<void>; length: number }>();
+  /** Connections whose end is listened for. */
+  readonly #watched = new WeakSet<Socket>();
   readonly #turns = new Turns();
   readonly #sweep: NodeJS.Timeout;
   /** Bytes that wait in all. */
@@ -75,7 +76,7 @@ export class Answers {
       if (!socket.destroyed && !socket.writableEnded) await answer();
       line.length -= 1;
       // The next one is made when this one has been taken.
-      if (!socket.destroyed && !response.closed) await Promise.race([once(response, "close"), closed(socket)]);
+      if (!socket.destroyed && !response.closed) await eitherCloses(response, socket);
     });
     await line.tail;
   }
@@ -103,6 +104,8 @@ export class Answers {
       return;
     }
     this.#unread.set(socket, { bytes, sinceMs: performance.now() });
+    if (this.#watched.has(socket)) return;
+    this.#watched.add(socket);
     // A response behind another one of its pipeline may never hear that its connection has ended.
     socket.once("close", () => this.#taken(socket, Number.POSITIVE_INFINITY));
   }
@@ -132,4 +135,15 @@ export class Answers {
   }
 }
 
-const closed = (socket: Socket): Promise<unknown> => once(socket, "close");
+/** Leaves no listener behind: one connection may bring thousands of requests. */
+function eitherCloses(response: ServerResponse, socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off("close", done);
+      socket.off("close", done);
+      resolve();
+    };
+    response.once("close", done);
+    socket.once("close", done);
+  });
+}

@@ -150,3 +150,28 @@ describe("answers of the admin port", () => {
     assert.equal(admin.posts, 1);
   });
 });
+
+it("a connection that brings many requests keeps no listener of each", async () => {
+  const admin = await new Admin().listen();
+  const sockets: Socket[] = [];
+  admin.server.on("connection", (socket: Socket) => sockets.push(socket));
+  const client = connect(admin.port, "127.0.0.1");
+  open.push(client);
+  let answers = 0;
+  client.on("data", (chunk: Buffer) => {
+    answers += chunk.toString("latin1").split("HTTP/1.1 200").length - 1;
+  });
+  for (let n = 1; n <= 40; n++) {
+    client.write(`${n % 2 === 0 ? "GET /healthz" : "GET /big"} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    await until(
+      "answered",
+      () => answers,
+      (count) => count === n,
+    );
+  }
+  await until(
+    "few listeners are left",
+    () => sockets[0]!.listenerCount("close") + sockets[0]!.listenerCount("error"),
+    (count) => count < 10,
+  );
+});
