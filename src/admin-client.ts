@@ -23,7 +23,10 @@ export async function ask(adminUrl: string, { path, method = "GET", has }: Quest
   return (await exchange(adminUrl, path, { method, signal }, has)).answer;
 }
 
-/** One request, and the answer as it came and parsed; throws as `ask` does. A body that is a stream has no time limit. */
+/**
+ * One request, and the answer parsed and as text in which nothing commands a terminal, whatever answers there; throws as `ask` does.
+ * A body that is a stream has no time limit.
+ */
 export async function exchange(
   adminUrl: string,
   path: string,
@@ -34,15 +37,14 @@ export async function exchange(
   let text: string;
   try {
     response = await fetch(new URL(path, adminUrl), init);
-    // Whatever answers there, it must not command the terminal.
-    text = plain((await response.text()).trim());
+    text = (await response.text()).trim();
   } catch (error) {
     throw noGateway(adminUrl, inWords(error));
   }
-  const answer = parsed(text);
-  if (response.ok && answer !== undefined && has in answer) return { answer, text };
+  const answer = parsed(plain(text));
+  if (response.ok && answer !== undefined && has in answer) return { answer, text: plain(text) };
   if (response.ok || answer?.code === undefined) {
-    const shown = text.slice(0, SHOWN_CHARACTERS).replaceAll(/\s+/g, " ");
+    const shown = plain(text.slice(0, SHOWN_CHARACTERS).replaceAll(/\s+/g, " "));
     throw noGateway(
       adminUrl,
       `status ${response.status} ${JSON.stringify(shown)} is no answer of a gateway's admin port`,
@@ -50,7 +52,7 @@ export async function exchange(
   }
   const isElsewhere = answer.code === ERRORS.notFound.code && !text.includes(path);
   const hint = isElsewhere ? ". Is that its admin port? --admin-url names it" : "";
-  throw new GatewayError("failed", `the gateway refused: ${text}${hint}`);
+  throw new GatewayError("failed", `the gateway refused: ${plain(text)}${hint}`);
 }
 
 function parsed(text: string): { readonly [field: string]: unknown } | undefined {
