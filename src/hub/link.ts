@@ -14,7 +14,8 @@ import { encode, FrameReader, type ToHub, type ToWorker, WIRE_VERSION } from "./
 /** Twice as many still fit: what comes with the poll phase, and what goes on right after it. */
 const FRAMES_A_TURN = 16;
 const STOP_MS = 3000;
-const RETRY_MS = { first: 20, most: 1000 };
+/** A hub that was restarted is looked for five times a second: every subscriber waits for it. */
+const RETRY_MS = { first: 20, most: 200 };
 
 export interface LinkOptions {
   readonly path: string;

@@ -163,6 +163,8 @@ function dial(
           onWelcome();
           topics.relink();
           addresses?.relinked();
+          // What was counted last: a new hub must not wait a second to hear that somebody listens.
+          link.send({ type: "counters", values: counters });
           return undefined;
         case "atLimit":
           addresses?.heard(frame.yes, frame.no);
