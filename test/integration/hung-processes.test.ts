@@ -98,7 +98,12 @@ describe("hung processes", { concurrency: true }, () => {
       const { offset } = await gateway.publish("t", "after");
       await client.find("push", (m) => m.offset === offset);
     }
-    assert.equal(await gateway.metric('megagate_hung_processes_ended_total{role="hub"}'), 2);
+    // The new hub is told within a second.
+    await until(
+      "counted",
+      () => gateway.metric('megagate_hung_processes_ended_total{role="hub"}'),
+      (n) => n === 2,
+    );
     assert.equal(client.closed, undefined);
     await client.end();
   });
