@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import WebSocket from "ws";
 import { MegagateClient } from "../../src/client/client.js";
+import { ANSWER_TO_CUT_LINE } from "../support/engine.js";
 import { skipFor } from "../support/no-skips.js";
 import { FarGateway, noLink } from "../support/shaped-link.js";
 import { until } from "../support/wait.js";
@@ -66,10 +67,11 @@ describe("over a real link", { skip: skipFor(noLink()) }, () => {
     assert.equal(response.status, 200, await response.text());
   }
 
-  it("an address of 1,100 or 1,200 bytes is upgraded, one of 1,500 is answered 505", async () => {
+  it("an address of 1,100 or 1,200 bytes is upgraded; one of 1,500 is answered 505 by the engine of Node 20", async () => {
     assert.equal(await dial(1100), "open");
     assert.equal(await dial(1200), "open");
-    assert.equal(await dial(1500), "Unexpected server response: 505");
+    const answer = ANSWER_TO_CUT_LINE === 505 ? "Unexpected server response: 505" : "open";
+    assert.equal(await dial(1500), answer);
   });
 
   for (const bytes of [100, 1100]) {
@@ -115,7 +117,9 @@ describe("over a real link", { skip: skipFor(noLink()) }, () => {
     });
   }
 
-  it("the SDK says why an address of 1,500 bytes does not work, and goes on trying", async () => {
+  // The newer engines take such an address.
+  const taken = ANSWER_TO_CUT_LINE === "open" ? "this engine takes a request line in two pieces" : false;
+  it("the SDK says why an address of 1,500 bytes does not work, and goes on trying", { skip: taken }, async () => {
     const { client, dialled, errors } = follow(1500);
     await until(
       "three attempts",

@@ -19,3 +19,6 @@ export const ANSWER_TO_GARBAGE: 505 | "cut" = isOf2024 ? 505 : "cut";
 
 /** What more than some hundred headers are answered: the early binary cuts them without a word. */
 export const ANSWER_TO_MANY_HEADERS = isOf2024 ? /^$/ : /^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/;
+
+/** A request line that arrives in two TCP segments (uNetworking/uWebSockets#1776, mended in between). */
+export const ANSWER_TO_CUT_LINE: 505 | "open" = isOf2024 ? 505 : "open";
