@@ -31,6 +31,8 @@ export interface LinkOptions {
 export class Link {
   #socket: Socket | undefined;
   #up = false;
+  /** Frames of this tick wait in it. */
+  #corked: Socket | undefined;
   #stopped = false;
   #retryMs = RETRY_MS.first;
   /** Received and not yet handled, over broken links too: what came counts. */
@@ -46,8 +48,19 @@ export class Link {
     return this.#up;
   }
 
+  /** The frames of one tick leave in one writev: on a new link every topic is asked for. */
   send(frame: ToHub): void {
-    if (this.#up) this.#socket?.write(encode(frame));
+    const socket = this.#socket;
+    if (!this.#up || !socket) return;
+    if (this.#corked !== socket) {
+      this.#corked = socket;
+      socket.cork();
+      process.nextTick(() => {
+        this.#corked = undefined;
+        socket.uncork();
+      });
+    }
+    socket.write(encode(frame));
   }
 
   /**

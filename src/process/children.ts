@@ -10,7 +10,7 @@ import type { FromChild, ToChild } from "./messages.js";
 
 /** Number of the first of `descriptors` in the child. */
 export const FIRST_DESCRIPTOR = 4;
-const RESTART_MS = { first: 100, most: 10_000 };
+const RESTART_MS = { first: 20, most: 10_000 };
 /** A child that lived so long starts again without delay. */
 const STABLE_MS = 30_000;
 
