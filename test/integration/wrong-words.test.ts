@@ -122,7 +122,7 @@ const TABLE: readonly Wrong[] = [
     /--report: \/proc\/x\/y cannot be written: .*; name a file that this user may write/,
   ),
   wrong("load --report /tmp", /--report: \/tmp cannot be written: it is a folder/),
-  wrong("million --report /etc/passwd/x.json", /--report: .* cannot be written: ENOTDIR/),
+  wrong("million --report /etc/passwd/x.json", /--report: .* cannot be written: (?:ENOTDIR|EEXIST)/),
   wrong("plan --evidence /nowhere.json", /\/nowhere\.json/),
   // Files.
   wrong("serve --config /nowhere.yaml", /cannot read the configuration file \/nowhere\.yaml/),
@@ -160,7 +160,7 @@ const TABLE: readonly Wrong[] = [
   wrong("serve", /Megagate needs a descriptor limit of 128 or more; it is 64 here\. Raise it: ulimit -n/, {
     as: { nofile: 64 },
   }),
-  wrong("plan", /Megagate needs a descriptor limit of 128 or more; it is 20 here/, { as: { nofile: 20 } }),
+  wrong("plan", /Megagate needs a descriptor limit of 128 or more; it is 64 here/, { as: { nofile: 64 } }),
 ];
 
 describe("wrong words", { concurrency: 2 }, () => {
