@@ -117,7 +117,7 @@ export interface Findings {
 /** A scrape of a million connections should be cheap; that it is exact is a matter of the verdict. */
 const SCRAPE_LIMIT_MS = 1000;
 
-/** By counts and losses. Seconds depend on what else the machine does: they are told beside it, and count where `strict` asks. */
+/** By counts and losses. Times depend on what else the machine does: they are reported, and count where `strict` asks. */
 export function judge(findings: Findings, strict: boolean): Pick<Evidence, "verdict" | "reasons" | "remarks"> {
   const { stop } = findings;
   const late = timeFaults(findings);

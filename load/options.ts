@@ -131,7 +131,7 @@ export const LOAD_OPTIONS = {
   strict: flag({
     default: false,
     explanation:
-      "Times count for the verdict too, such as a scrape of over a second; without it, counts and losses alone decide, and times are told beside them",
+      "Times count for the verdict too, such as a scrape of over a second; without it, counts and losses alone decide, and times are only reported",
   }),
   force: flag({
     default: false,

@@ -29,10 +29,6 @@ export class Reopening {
     else this.#open();
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen;
-  }
-
   get isComplete(): boolean {
     return this.#isComplete;
   }

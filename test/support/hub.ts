@@ -8,7 +8,7 @@ import type { Peer } from "../../src/hub/topic-table.js";
 import { LogFile } from "../../src/hub/wal/file.js";
 import { newGeneration, openWal } from "../../src/hub/wal/open.js";
 import type { Wal } from "../../src/hub/wal/wal.js";
-import { encode, type Frame, FrameReader } from "../../src/hub/wire.js";
+import { type Frame, FrameReader } from "../../src/hub/wire.js";
 import { TopicRules } from "../../src/topics/rules.js";
 
 export const RULE = {
@@ -54,8 +54,6 @@ export class FakePeer implements Peer {
 
 export const follow = (topic: string, request = 1, position?: { epoch: string; offset: number }) =>
   ({ type: "follow", topic, request, ...position }) as const;
-
-export const decoded = (frame: Frame): Frame => [...new FrameReader().read(encode(frame))][0]!;
 
 /** A file of the log whose hub can be killed: what it writes afterwards does not happen. */
 export class MortalFile extends LogFile {

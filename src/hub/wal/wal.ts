@@ -15,7 +15,7 @@ import { monotonicMs } from "../../clock.js";
 import { LOG_SWITCH_BYTES } from "../../config/capacity.js";
 import type { Log } from "../../log.js";
 import { ByteWriter } from "./bytes.js";
-import { LogChain, type StateSync } from "./chain.js";
+import { type ChainStart, LogChain, type StateSync } from "./chain.js";
 import { BLOCK_HEAD_BYTES, beginBlock, type LogFile, sealBlock } from "./file.js";
 import { type WalRecord, writePublication, writeRecord } from "./records.js";
 
@@ -44,13 +44,7 @@ export interface WalOptions {
   readonly onState: (state: WalState, detail: string) => Promise<void>;
 }
 
-export interface WalStart {
-  readonly generation: string;
-  readonly boot: string;
-  /** Of the newest file; 0 where there is none. */
-  readonly sequence: number;
-  /** Files that hold what was read, the newest last. */
-  readonly chain: readonly LogFile[];
+export interface WalStart extends Pick<ChainStart, "generation" | "boot" | "sequence" | "chain"> {
   /** It ends with an orderly stop. */
   readonly isClean: boolean;
 }
