@@ -70,7 +70,7 @@ describe("limits are named", () => {
 
   it("shows each known ceiling, and how many connections more fit under it at this moment", async () => {
     await using gateway = await Gateway.start("--workers", "2", "--worker-connections", "100");
-    assert.equal(await gateway.metric('megagate_ceiling_connections{limit="worker-caps"}'), 200);
+    await gateway.shows('megagate_ceiling_connections{limit="worker-caps"}', 200);
     await until(
       "the machine is surveyed",
       () => gateway.metric('megagate_ceiling_connections{limit="memory"}').catch(() => 0),

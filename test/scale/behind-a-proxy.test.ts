@@ -93,7 +93,7 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
       2 * CLIENTS_EACH,
       "silent for 70 s",
     );
-    assert.equal(await before.metric("megagate_connections"), 2 * CLIENTS_EACH);
+    await before.shows("megagate_connections", 2 * CLIENTS_EACH);
     await before.publish(TOPIC, "silent");
     await heard("silent");
 

@@ -126,6 +126,15 @@ export class Gateway implements AsyncDisposable {
     return Number(line.slice(name.length + 1));
   }
 
+  /** Waits until a sample has this value: workers report once a second, each in its own time. */
+  async shows(name: string, value: number): Promise<void> {
+    await until(
+      name,
+      () => this.metric(name),
+      (sample) => sample === value,
+    );
+  }
+
   async processes(): Promise<ProcessRow[]> {
     const { processes } = (await (await this.admin("/processes")).json()) as { processes: ProcessRow[] };
     return processes;
