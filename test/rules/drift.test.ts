@@ -10,6 +10,7 @@ import { SCENARIO_OPTIONS } from "../../load/scenarios/options.js";
 import { workedPlan } from "../../load/sizing/examples.js";
 import { PLAN_OPTIONS } from "../../load/sizing/options.js";
 import { renderPlanMarkdown } from "../../load/sizing/report.js";
+import { DRAIN_OPTIONS } from "../../src/commands/drain.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
@@ -21,7 +22,6 @@ import {
   REFUSE_REASONS,
   UNSENT_REASONS,
 } from "../../src/metrics/catalog.js";
-import { DRAIN_OPTIONS } from "../../src/process/drain-command.js";
 import { TUNE_OPTIONS } from "../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
 

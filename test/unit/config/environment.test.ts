@@ -7,12 +7,12 @@ import { describe, it } from "node:test";
 import { MILLION_OPTIONS } from "../../../load/million.js";
 import { LOAD_AND_SCENARIO_OPTIONS } from "../../../load/scenarios/options.js";
 import { PLAN_OPTIONS } from "../../../load/sizing/options.js";
+import { DRAIN_OPTIONS } from "../../../src/commands/drain.js";
 import { envName, noticesOf } from "../../../src/config/environment.js";
 import { ADMIN_URL, CLIENT_URL } from "../../../src/config/gateway-address.js";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
 import { resolve } from "../../../src/config/resolve.js";
 import type { OptionTable } from "../../../src/config/table.js";
-import { DRAIN_OPTIONS } from "../../../src/process/drain-command.js";
 import { TUNE_OPTIONS, UNTUNE_OPTIONS } from "../../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../../sysctl/doctor/command.js";
 

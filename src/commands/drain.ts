@@ -2,11 +2,12 @@
  * `megagate drain --plan`: what an orderly stop and a rolling restart of a running gateway would take, before anybody does
  * it, and a refusal where the window is too short for it. Changes nothing: SIGTERM is what drains.
  */
-import { ask } from "../admin-client.js";
+
 import { ADMIN_URL } from "../config/gateway-address.js";
 import { type ConfigOf, flag, whole } from "../config/table.js";
 import { GatewayError } from "../errors.js";
-import { type DrainFacts, type DrainPlan, planDrain } from "./drain-plan.js";
+import { type DrainFacts, type DrainPlan, planDrain } from "../process/drain-plan.js";
+import { ask } from "./admin-client.js";
 
 export const DRAIN_OPTIONS = {
   plan: flag({

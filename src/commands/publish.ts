@@ -3,10 +3,10 @@
  * gateway's answer as JSON. Lines go out as they come in, in one request; the gateway's line numbers are those of the input.
  */
 import type { Readable } from "node:stream";
-import { exchange } from "../admin-client.js";
 import { GatewayError } from "../errors.js";
-import { Lines } from "./lines.js";
-import { parseJson } from "./message.js";
+import { Lines } from "../publish/lines.js";
+import { parseJson } from "../publish/message.js";
+import { exchange } from "./admin-client.js";
 
 /** As commander gives them. */
 export interface PublishFlags {

@@ -8,11 +8,11 @@ import type { ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
 import { whenOwnerIsGone } from "../owner.js";
 import { VERSION } from "../platform.js";
+import { LIMITS, makePlan, type Plan } from "../process/plan.js";
+import { Supervisor } from "../process/supervisor.js";
+import type { FirstCeiling, Machine } from "../process/watching.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
 import { Wishes } from "../signals.js";
-import { LIMITS, makePlan, type Plan } from "./plan.js";
-import { Supervisor } from "./supervisor.js";
-import type { FirstCeiling, Machine } from "./watching.js";
 
 export interface Start {
   readonly config: ServeConfig;

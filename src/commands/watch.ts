@@ -3,10 +3,10 @@
  * address that nobody ever answered at is a wrong one, while a gateway that was there comes back.
  */
 import WebSocket from "ws";
-import { ask, inWords, noGateway } from "../admin-client.js";
 import { watchTopic } from "../client/watch.js";
 import { GatewayError } from "../errors.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
+import { ask, inWords, noGateway } from "./admin-client.js";
 
 const CONNECT_MS = 10_000;
 /** Handshakes that a gateway refuses for the moment: it is the right address. */

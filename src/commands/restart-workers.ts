@@ -3,9 +3,9 @@
  * SIGHUP to its supervisor, with an end that a script can wait for.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { ask } from "../admin-client.js";
 import { GatewayError } from "../errors.js";
-import type { RollState } from "./messages.js";
+import type { RollState } from "../process/messages.js";
+import { ask } from "./admin-client.js";
 
 const LOOK_MS = 250;
 /** The hub process may die meanwhile and come back: the roll does not depend on it. */

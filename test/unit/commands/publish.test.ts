@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { describe, it } from "node:test";
-import { type PublishFlags, publish } from "../../../src/publish/command.js";
+import { type PublishFlags, publish } from "../../../src/commands/publish.js";
 
 const REFUSED: [flags: Partial<PublishFlags>, topic: string | undefined, data: string | undefined, error: RegExp][] = [
   [{}, undefined, undefined, /name a topic/],

@@ -3,8 +3,8 @@
  * or a sentence why not. What answers there may be anything that speaks HTTP; only a gateway's answer is taken for one.
  * Runs in the command line only.
  */
-import { plain } from "./client/plain.js";
-import { ERRORS, GatewayError } from "./errors.js";
+import { plain } from "../client/plain.js";
+import { ERRORS, GatewayError } from "../errors.js";
 
 const ANSWER_MS = 10_000;
 /** Of an answer that is none, so much is shown. */

@@ -1,17 +1,17 @@
 /** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
-import { plain } from "./client/plain.js";
-import { noticesOf } from "./config/environment.js";
-import { ADMIN_URL, CLIENT_URL } from "./config/gateway-address.js";
-import { addOptions, renderConfig, variablesOf } from "./config/help.js";
-import { withIdleTimeout } from "./config/idle.js";
-import { faultsOf, SERVE_OPTIONS } from "./config/options.js";
-import { type Resolved, readConfigFile, resolve } from "./config/resolve.js";
-import { GatewayError } from "./errors.js";
+import { plain } from "../client/plain.js";
+import { noticesOf } from "../config/environment.js";
+import { ADMIN_URL, CLIENT_URL } from "../config/gateway-address.js";
+import { addOptions, renderConfig, variablesOf } from "../config/help.js";
+import { withIdleTimeout } from "../config/idle.js";
+import { faultsOf, SERVE_OPTIONS } from "../config/options.js";
+import { type Resolved, readConfigFile, resolve } from "../config/resolve.js";
+import { GatewayError } from "../errors.js";
+import { VERSION } from "../platform.js";
+import { DRAIN_OPTIONS, drain as drainPlan } from "./drain.js";
 import { outputStatus } from "./output.js";
-import { VERSION } from "./platform.js";
-import { DRAIN_OPTIONS, drain as drainPlan } from "./process/drain-command.js";
-import type { PublishFlags } from "./publish/command.js";
+import type { PublishFlags } from "./publish.js";
 
 /** Runs argv; resolves with the exit status. A command that is not content sets `process.exitCode` or throws. */
 export async function run(argv: readonly string[]): Promise<number> {
@@ -27,11 +27,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   addDrain(program);
   const [{ registerLoad }, { registerMillion }, { registerPlan }, { addTuneCommands }, { addDoctorCommand }] =
     await Promise.all([
-      import("../load/command.js"),
-      import("../load/million.js"),
-      import("../load/sizing/command.js"),
-      import("../sysctl/command.js"),
-      import("../sysctl/doctor/command.js"),
+      import("../../load/command.js"),
+      import("../../load/million.js"),
+      import("../../load/sizing/command.js"),
+      import("../../sysctl/command.js"),
+      import("../../sysctl/doctor/command.js"),
     ]);
   registerLoad(program);
   registerMillion(program);
@@ -114,8 +114,8 @@ function addServe(program: Command): void {
     }
     const { config } = resolved;
     const [{ serve: runServe }, { openMachine }] = await Promise.all([
-      import("./process/serve.js"),
-      import("../sysctl/attribution/machine.js"),
+      import("./serve.js"),
+      import("../../sysctl/attribution/machine.js"),
     ]);
     const machine = openMachine(config.connections, [config.port, config.adminPort]);
     process.exitCode = await runServe({ config, machine, notices });
@@ -153,7 +153,7 @@ function addPublish(program: Command): void {
   addOptions(publish, options).action(
     async (topic: string | undefined, data: string | undefined, flags: Omit<PublishFlags, "adminUrl">) => {
       const { config } = resolve(options, { command: "publish", flags: { ...flags }, env: process.env });
-      const { publish: send } = await import("./publish/command.js");
+      const { publish: send } = await import("./publish.js");
       process.stdout.write(`${await send({ ...flags, ...config }, { topic, data, input: process.stdin })}\n`);
     },
   );
@@ -167,7 +167,7 @@ function addWatch(program: Command): void {
   const options = { url: CLIENT_URL, adminUrl: ADMIN_URL };
   addOptions(watch, options).action(async (topic: string, flags: Record<string, unknown>) => {
     const { config, sources } = resolve(options, { command: "watch", flags, env: process.env });
-    const { watchUrl, watchUntilEnd } = await import("./process/watch-command.js");
+    const { watchUrl, watchUntilEnd } = await import("./watch.js");
     // Who names the private address alone means the gateway that answers there.
     const isAdminAlone = sources.url === "default" && sources.adminUrl !== "default";
     const url = isAdminAlone ? await watchUrl(config.adminUrl) : config.url;
@@ -182,7 +182,7 @@ function addRestartWorkers(program: Command): void {
   const options = { adminUrl: ADMIN_URL };
   addOptions(restart, options).action(async (flags: Record<string, unknown>) => {
     const { adminUrl } = resolve(options, { command: "restart-workers", flags, env: process.env }).config;
-    const { restartWorkers } = await import("./process/restart-command.js");
+    const { restartWorkers } = await import("./restart-workers.js");
     await restartWorkers(adminUrl, (line) => void process.stdout.write(line));
   });
 }
