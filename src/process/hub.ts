@@ -6,6 +6,10 @@
  *   Prometheus ─HTTP─► admin ─► registry ◄─ Fleet ◄────── counters ──────────┘
  */
 import type { Server } from "node:http";
+import { adminHostnames } from "../admin/guard.js";
+import { readyAnswer, Silence } from "../admin/readiness.js";
+import { looks } from "../admin/routes.js";
+import { createAdmin, type Routes } from "../admin/server.js";
 import { Budget } from "../admission/budget.js";
 import { monotonicMs } from "../clock.js";
 import { topicMemoryBytes } from "../config/capacity.js";
@@ -27,14 +31,10 @@ import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import { type HubPort, PublishApi } from "../publish/api.js";
 import { TopicRules } from "../topics/rules.js";
-import { createAdmin, type Routes } from "./admin.js";
-import { adminHostnames } from "./admin-guard.js";
 import { CannotStart, type Running, runChild } from "./child.js";
 import { Departures } from "./departures.js";
-import { looks } from "./looks.js";
 import { endedInAll, type StartHub, type ToChild, tell } from "./messages.js";
 import { whyNotListening } from "./ports.js";
-import { readyAnswer, Silence } from "./readiness.js";
 
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;

@@ -6,8 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from "node:net";
 import { GatewayError } from "../errors.js";
 import type { AdminRefuseReason } from "../metrics/catalog.js";
-import { type Answer, type AnswerLimits, Answers } from "./admin-answers.js";
-import { ForeignRequest, refuseForeign } from "./admin-guard.js";
+import { type Answer, type AnswerLimits, Answers } from "./answers.js";
+import { ForeignRequest, refuseForeign } from "./guard.js";
 
 /** Another method than those of its path: the answer names them (RFC 9110 §15.5.6). */
 class BadMethod extends GatewayError {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { describe, it } from "node:test";
-import { adminHostnames, ForeignRequest, refuseForeign } from "../../../src/process/admin-guard.js";
+import { adminHostnames, ForeignRequest, refuseForeign } from "../../../src/admin/guard.js";
 
 const NAMES = adminHostnames("megagate, Push.Example.");
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
-import { type AdminLimits, createAdmin } from "../../../src/process/admin.js";
+import { type AdminLimits, createAdmin } from "../../../src/admin/server.js";
 import { until } from "../../support/wait.js";
 
 const BIG = "x".repeat(1_000_000);

@@ -8,11 +8,11 @@ import type { Hub } from "../hub/hub.js";
 import { listTopics } from "../hub/topic-list.js";
 import type { Fleet } from "../metrics/fleet.js";
 import { VERSION } from "../platform.js";
+import type { DrainFacts } from "../process/drain-plan.js";
 import { type PageRequest, pageRequest } from "../publish/page-request.js";
 import { WEBSOCKET_PATH } from "../session/paths.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
-import type { Routes } from "./admin.js";
-import type { DrainFacts } from "./drain-plan.js";
+import type { Routes } from "./server.js";
 import { Turns } from "./turns.js";
 
 const SLOWEST_SHOWN = 50;
