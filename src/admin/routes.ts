@@ -2,13 +2,13 @@
 import { returnRate } from "../admission/budget.js";
 import { GOODBYE_RATE } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
+import type { DrainFacts } from "../drain/plan.js";
 import { GatewayError } from "../errors.js";
 import type { Acceptor } from "../hub/acceptor.js";
 import type { Hub } from "../hub/hub.js";
 import { listTopics } from "../hub/topic-list.js";
 import type { Fleet } from "../metrics/fleet.js";
 import { VERSION } from "../platform.js";
-import type { DrainFacts } from "../process/drain-plan.js";
 import { type PageRequest, pageRequest } from "../publish/page-request.js";
 import { WEBSOCKET_PATH } from "../session/paths.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";

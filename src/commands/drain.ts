@@ -5,8 +5,8 @@
 
 import { ADMIN_URL } from "../config/gateway-address.js";
 import { type ConfigOf, flag, whole } from "../config/table.js";
+import { type DrainFacts, type DrainPlan, planDrain } from "../drain/plan.js";
 import { GatewayError } from "../errors.js";
-import { type DrainFacts, type DrainPlan, planDrain } from "../process/drain-plan.js";
 import { ask } from "./admin-client.js";
 
 export const DRAIN_OPTIONS = {

@@ -3,8 +3,9 @@
  * decides), survive a broken stdout or stderr, start when told, and stop by themselves when the supervisor is gone, so
  * that nothing listens without an owner.
  */
+
+import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import type { Farewell } from "../session/farewell.js";
 import { type StartHub, type StartWorker, type ToChild, tell } from "./messages.js";
 
 export interface Running {

@@ -4,8 +4,8 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import type { Farewell } from "../session/farewell.js";
 import type { FromChild, ToChild } from "./messages.js";
 
 /** Number of the first of `descriptors` in the child. */

@@ -2,8 +2,9 @@
  * The worker processes as a group: who there is, who is at its cap, who is leaving. Every process has a place, a number that
  * no other living one has; places are used again. Supervisor only.
  */
+
+import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import type { Farewell } from "../session/farewell.js";
 import { Child } from "./children.js";
 import type { Ended, FromChild, StartWorker } from "./messages.js";
 import { isFull, withoutHelp } from "./overflow.js";

@@ -3,9 +3,9 @@
 import type { CapReason } from "../admission/ceiling.js";
 import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
+import type { Farewell } from "../drain/goodbye.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { LogMessage } from "../log.js";
-import type { Farewell } from "../session/farewell.js";
 import type { OpenLogFile } from "./log-files.js";
 
 /** Worker processes that ended since the gateway started: deaths, and replacements by a rolling restart. */

@@ -4,11 +4,12 @@
  * and ends; the next is not touched before those clients have settled elsewhere. A new process that does not come up
  * ends it all: the old ones stay. Supervisor only.
  */
+
+import { tellWithinMs } from "../drain/pace.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
 import type { Crew, Worker } from "./crew.js";
 import { endedInAll, type Load, type RollState } from "./messages.js";
-import { tellWithinMs } from "./pace.js";
 
 /** From fork to listening; half a second is usual. */
 const START_MS = 30_000;

@@ -10,16 +10,16 @@ import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budg
 import { capOf } from "../admission/ceiling.js";
 import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
+import type { Farewell } from "../drain/goodbye.js";
+import { tellWithinMs } from "../drain/pace.js";
 import { GatewayError } from "../errors.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { Log } from "../log.js";
-import type { Farewell } from "../session/farewell.js";
 import { Child, FIRST_DESCRIPTOR } from "./children.js";
 import { Crew } from "./crew.js";
 import { Liveness, type NamedChild } from "./liveness.js";
 import { type OpenLogFile, openLogFiles } from "./log-files.js";
 import type { FromChild, Load, StartHub, StartWorker } from "./messages.js";
-import { tellWithinMs } from "./pace.js";
 import type { Plan } from "./plan.js";
 import { PortClaims } from "./port-claims.js";
 import { Roller } from "./roller.js";

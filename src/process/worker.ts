@@ -12,6 +12,8 @@ import { Outlook } from "../admission/outlook.js";
 import { monotonicMs } from "../clock.js";
 import { topicMemoryBytes } from "../config/capacity.js";
 import { advisedHeartbeatMs } from "../config/idle.js";
+import { type Farewell, sayFarewell } from "../drain/goodbye.js";
+import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "../drain/worker-exit.js";
 import { Link } from "../hub/link.js";
 import {
   ADDRESSES_A_FRAME,
@@ -26,7 +28,6 @@ import {
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { type Farewell, sayFarewell } from "../session/farewell.js";
 import { retryEvent } from "../session/protocol.js";
 import { Sessions } from "../session/session.js";
 import type { Waiter } from "../session/waiting.js";
@@ -36,7 +37,6 @@ import { Server } from "../socket/server.js";
 import { TopicRules } from "../topics/rules.js";
 import { Topics } from "../topics/topics.js";
 import { CannotStart, type Running, runChild } from "./child.js";
-import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "./leaving.js";
 import { type StartWorker, type ToChild, tell } from "./messages.js";
 
 const EVERY_MS = 1000;

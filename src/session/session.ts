@@ -5,12 +5,12 @@
  */
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
+import type { LeaveReason } from "../drain/goodbye.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { type CloseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { Topic, Topics } from "../topics/topics.js";
 import { reqtypeOf } from "./answers.js";
-import type { LeaveReason } from "./farewell.js";
 import { Following } from "./following.js";
 import { Parking } from "./parking.js";
 import {

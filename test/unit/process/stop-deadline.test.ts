@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
-import { tellWithinMs } from "../../../src/process/pace.js";
+import { tellWithinMs } from "../../../src/drain/pace.js";
 import { stopDeadline } from "../../../src/process/stop-deadline.js";
 import { Wishes } from "../../../src/signals.js";
 

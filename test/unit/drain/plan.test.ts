@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type DrainFacts, planDrain } from "../../../src/process/drain-plan.js";
+import { type DrainFacts, planDrain } from "../../../src/drain/plan.js";
 
 const facts = (given: Partial<DrainFacts> = {}): DrainFacts => ({
   connections: 1_000_000,

@@ -1,7 +1,7 @@
 /** Goodbyes are spread over the time in which the clients can be taken back, and never beyond the bound. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Farewell, type Leavers, sayFarewell, windowMsOf } from "../../../src/session/farewell.js";
+import { type Farewell, type Leavers, sayFarewell, windowMsOf } from "../../../src/drain/goodbye.js";
 
 class FakeSessions implements Leavers {
   readonly slices: { most: number; atMs: number }[] = [];
