@@ -11,7 +11,7 @@ import { faultsOf } from "../src/config/options.js";
 import { resolve } from "../src/config/resolve.js";
 import { whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
-import { claim } from "../src/owner.js";
+import { claim } from "../src/process/owner.js";
 import { ceilingsOf } from "../sysctl/doctor/ceilings.js";
 import { tightestTasks } from "../sysctl/doctor/room.js";
 import { survey } from "../sysctl/doctor/survey.js";

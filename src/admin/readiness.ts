@@ -3,7 +3,7 @@
  * though it stops nobody, such as a worker from which nothing is heard. Hub process only.
  */
 import type { Sample } from "../metrics/exposition.js";
-import type { SilenceNews } from "../process/messages.js";
+import type { SilenceNews } from "../supervision/control-channel.js";
 import type { Answer } from "./answers.js";
 
 /** What the supervisor tells of processes that do not speak. */

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { GatewayError } from "../errors.js";
-import type { RollState } from "../process/messages.js";
+import type { RollState } from "../supervision/control-channel.js";
 import { ask } from "./admin-client.js";
 
 const LOOK_MS = 250;

@@ -6,13 +6,13 @@
 import { closeSync, openSync } from "node:fs";
 import type { ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
-import { whenOwnerIsGone } from "../owner.js";
 import { VERSION } from "../platform.js";
-import { LIMITS, makePlan, type Plan } from "../process/plan.js";
+import { whenOwnerIsGone } from "../process/owner.js";
 import { Supervisor } from "../process/supervisor.js";
-import type { FirstCeiling, Machine } from "../process/watching.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../session/paths.js";
 import { Wishes } from "../signals.js";
+import type { FirstCeiling, Machine } from "../supervision/machine-monitor.js";
+import { LIMITS, makePlan, type Plan } from "../supervision/sizing.js";
 
 export interface Start {
   readonly config: ServeConfig;

@@ -6,7 +6,7 @@
 
 import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import { type StartHub, type StartWorker, type ToChild, tell } from "./messages.js";
+import { type StartHub, type StartWorker, type ToChild, tell } from "../supervision/control-channel.js";
 
 export interface Running {
   handle(message: ToChild): void;

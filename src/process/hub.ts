@@ -30,11 +30,11 @@ import { Limits } from "../metrics/limits.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import { type HubPort, PublishApi } from "../publish/api.js";
+import { endedInAll, type StartHub, type ToChild, tell } from "../supervision/control-channel.js";
+import { whyNotListening } from "../supervision/ports.js";
 import { TopicRules } from "../topics/rules.js";
 import { CannotStart, type Running, runChild } from "./child.js";
 import { Departures } from "./departures.js";
-import { endedInAll, type StartHub, type ToChild, tell } from "./messages.js";
-import { whyNotListening } from "./ports.js";
 
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;

@@ -15,17 +15,17 @@ import { tellWithinMs } from "../drain/pace.js";
 import { GatewayError } from "../errors.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { Log } from "../log.js";
-import { Child, FIRST_DESCRIPTOR } from "./children.js";
-import { Crew } from "./crew.js";
-import { Liveness, type NamedChild } from "./liveness.js";
-import { type OpenLogFile, openLogFiles } from "./log-files.js";
-import type { FromChild, Load, StartHub, StartWorker } from "./messages.js";
-import type { Plan } from "./plan.js";
-import { PortClaims } from "./port-claims.js";
-import { Roller } from "./roller.js";
-import { RunDir } from "./run-dir.js";
-import { stopDeadline } from "./stop-deadline.js";
-import { type Machine, Watching } from "./watching.js";
+import { Child, FIRST_DESCRIPTOR } from "../supervision/child-process.js";
+import type { FromChild, Load, StartHub, StartWorker } from "../supervision/control-channel.js";
+import { Liveness, type NamedChild } from "../supervision/liveness.js";
+import { type OpenLogFile, openLogFiles } from "../supervision/log-files.js";
+import { type Machine, Watching } from "../supervision/machine-monitor.js";
+import { PortClaims } from "../supervision/port-claims.js";
+import { Roller } from "../supervision/roller.js";
+import { RunDir } from "../supervision/run-dir.js";
+import type { Plan } from "../supervision/sizing.js";
+import { stopDeadline } from "../supervision/stop-deadline.js";
+import { Crew } from "../supervision/worker-pool.js";
 
 /** Deaths of one child before it was ever ready, at which the start is given up. */
 const START_TRIES = 4;
@@ -138,7 +138,7 @@ export class Supervisor {
   #createHub(): Child {
     return new Child({
       name: "hub",
-      entry: "./hub.js",
+      entry: "../process/hub.js",
       log: this.log,
       descriptors: () => this.#logFiles.map(({ fd }) => fd),
       startMessage: () => this.#startHub(),

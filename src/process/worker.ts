@@ -34,10 +34,10 @@ import type { Waiter } from "../session/waiting.js";
 import { Listener } from "../socket/listener.js";
 import { createApp, type TemplatedApp } from "../socket/native.js";
 import { Server } from "../socket/server.js";
+import { type StartWorker, type ToChild, tell } from "../supervision/control-channel.js";
 import { TopicRules } from "../topics/rules.js";
 import { Topics } from "../topics/topics.js";
 import { CannotStart, type Running, runChild } from "./child.js";
-import { type StartWorker, type ToChild, tell } from "./messages.js";
 
 const EVERY_MS = 1000;
 const ADDRESSES_EVERY_MS = 100;

@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import type { FromChild, ToChild } from "./messages.js";
+import type { FromChild, ToChild } from "./control-channel.js";
 
 /** Number of the first of `descriptors` in the child. */
 export const FIRST_DESCRIPTOR = 4;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { GatewayError } from "../../../src/errors.js";
-import { PortClaims } from "../../../src/process/port-claims.js";
+import { PortClaims } from "../../../src/supervision/port-claims.js";
 
 const made: PortClaims[] = [];
 function claims(): PortClaims {

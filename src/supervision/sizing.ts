@@ -13,8 +13,8 @@ import {
 } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
-import { raiseNofile, refuseForeignProc, sharedLimits } from "./limits.js";
-import type { Machine } from "./watching.js";
+import type { Machine } from "./machine-monitor.js";
+import { raiseNofile, refuseForeignProc, sharedLimits } from "./rlimits.js";
 
 export interface Plan {
   readonly workers: number;

@@ -7,7 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { Log } from "../log.js";
-import type { SilenceNews } from "./messages.js";
+import type { SilenceNews } from "./control-channel.js";
 
 const TICK_MS = 1000;
 /** A tick that comes later than this: the supervisor was stopped or suspended, and could not hear anybody. */

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, it } from "node:test";
-import { nofileLimit, refuseForeignProc, sharedLimits } from "../../../src/process/limits.js";
+import { nofileLimit, refuseForeignProc, sharedLimits } from "../../../src/supervision/rlimits.js";
 
 const root = `${mkdtempSync(join(tmpdir(), "megagate-limits-"))}/`;
 after(() => rmSync(root, { recursive: true }));

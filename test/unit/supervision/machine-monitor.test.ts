@@ -1,8 +1,8 @@
 /** What the supervisor makes of its machine: lines of the log, and news for the hub when there are any. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { MachineNews, Present } from "../../../src/process/messages.js";
-import { type Machine, Watching } from "../../../src/process/watching.js";
+import type { MachineNews, Present } from "../../../src/supervision/control-channel.js";
+import { type Machine, Watching } from "../../../src/supervision/machine-monitor.js";
 
 const PRESENT: Present = {
   connections: 70,

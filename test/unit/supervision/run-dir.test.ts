@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { GatewayError } from "../../../src/errors.js";
-import { RunDir } from "../../../src/process/run-dir.js";
+import { RunDir } from "../../../src/supervision/run-dir.js";
 import { until } from "../../support/wait.js";
 
 const base = mkdtempSync(join(tmpdir(), "megagate-run-dir-"));

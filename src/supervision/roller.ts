@@ -2,9 +2,10 @@
  * How the rolling restart goes, or how the last one went: one at a time, each step told to the hub, whose admin port
  * answers with it, and written to the log. The steps themselves are rolling.ts. Supervisor only.
  */
-import type { Crew } from "./crew.js";
-import type { RollState } from "./messages.js";
-import { type RollSurroundings, rollWorkers } from "./rolling.js";
+
+import type { RollState } from "./control-channel.js";
+import { type RollSurroundings, rollWorkers } from "./rolling-restart.js";
+import type { Crew } from "./worker-pool.js";
 
 export class Roller {
   #state: RollState = { state: "none", replaced: 0, of: 0, detail: "no rolling restart so far" };

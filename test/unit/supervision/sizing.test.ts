@@ -1,9 +1,9 @@
-/** How many workers a gateway starts, by what the machine lets it use: src/process/plan.ts. */
+/** How many workers a gateway starts, by what the machine lets it use: src/supervision/sizing.ts. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
 import { resolve } from "../../../src/config/resolve.js";
-import { makePlan } from "../../../src/process/plan.js";
+import { makePlan } from "../../../src/supervision/sizing.js";
 
 const { config } = resolve(SERVE_OPTIONS, { flags: { connections: "100" }, env: {} });
 const workersOn = async (cpus: number): Promise<number> => (await makePlan(config, { cpus, memoryBytes: 8e9 })).workers;

@@ -4,7 +4,7 @@
  * surveyed, and the hub told at which counts its ceilings are. Supervisor only: it is never busy, and forks the workers.
  */
 import type { Log } from "../log.js";
-import type { MachineNews, Present } from "./messages.js";
+import type { MachineNews, Present } from "./control-channel.js";
 
 /** A survey takes one to nine milliseconds; ceilings move as slowly as other programs take memory. */
 const SURVEY_EVERY_MS = 15_000;

@@ -8,8 +8,8 @@
 import { tellWithinMs } from "../drain/pace.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
-import type { Crew, Worker } from "./crew.js";
-import { endedInAll, type Load, type RollState } from "./messages.js";
+import { endedInAll, type Load, type RollState } from "./control-channel.js";
+import type { Crew, Worker } from "./worker-pool.js";
 
 /** From fork to listening; half a second is usual. */
 const START_MS = 30_000;

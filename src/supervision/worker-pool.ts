@@ -5,8 +5,8 @@
 
 import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import { Child } from "./children.js";
-import type { Ended, FromChild, StartWorker } from "./messages.js";
+import { Child } from "./child-process.js";
+import type { Ended, FromChild, StartWorker } from "./control-channel.js";
 import { isFull, withoutHelp } from "./overflow.js";
 
 export interface Worker {
@@ -66,7 +66,7 @@ export class Crew {
       windowMs: 0,
       child: new Child({
         name,
-        entry: "./worker.js",
+        entry: "../process/worker.js",
         log: this.around.log,
         startMessage: () => this.around.startMessage(place),
         onMessage: (message) => this.#heard(worker, message),

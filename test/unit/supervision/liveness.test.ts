@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { describe, it } from "node:test";
-import { type CpuTime, cpuTime, Liveness, type NamedChild } from "../../../src/process/liveness.js";
-import type { SilenceNews } from "../../../src/process/messages.js";
+import type { SilenceNews } from "../../../src/supervision/control-channel.js";
+import { type CpuTime, cpuTime, Liveness, type NamedChild } from "../../../src/supervision/liveness.js";
 import { until } from "../../support/wait.js";
 
 /** One process as the supervisor sees it; `lives` makes a second of its life. */

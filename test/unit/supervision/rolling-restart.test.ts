@@ -1,9 +1,9 @@
 /** A rolling restart goes by what the hub sees: while that is away, or knows half of the workers, nobody is sent away. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Crew, Worker } from "../../../src/process/crew.js";
-import type { Load } from "../../../src/process/messages.js";
-import { rollWorkers } from "../../../src/process/rolling.js";
+import type { Load } from "../../../src/supervision/control-channel.js";
+import { rollWorkers } from "../../../src/supervision/rolling-restart.js";
+import type { Crew, Worker } from "../../../src/supervision/worker-pool.js";
 import { until } from "../../support/wait.js";
 
 const LOAD: Load = {

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
 import { tellWithinMs } from "../../../src/drain/pace.js";
-import { stopDeadline } from "../../../src/process/stop-deadline.js";
 import { Wishes } from "../../../src/signals.js";
+import { stopDeadline } from "../../../src/supervision/stop-deadline.js";
 
 describe("the deadline of a stop", () => {
   it("is the same for workers and hub, which keeps a part; goodbyes end before the workers do", () => {
