@@ -8,11 +8,11 @@ import { chmodSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
-import { AddressBook } from "./addresses.js";
-import { Census } from "./census.js";
+import { AddressBook } from "./address-limits.js";
 import type { Hub } from "./hub.js";
 import type { Peer } from "./topic-table.js";
 import { encode, type Follow, FrameReader, type Hello, type ToHub, type ToWorker, WIRE_VERSION } from "./wire.js";
+import { Census } from "./worker-queries.js";
 
 const ROOM_MS = 5000;
 /** Answers to requests for topics may take this part of a worker's queue; the rest is for publications. */

@@ -8,7 +8,7 @@ import { GatewayError } from "../errors.js";
 import type { StateEntry } from "../topics/memory.js";
 import type { Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
-import { fitting, stateLimit } from "./image.js";
+import { fitting, stateLimit } from "./frame-budget.js";
 import { IDEMPOTENCY_AGE_MS, nameOf, RecentIds } from "./recent-ids.js";
 import { pageOf, type StatePage } from "./state-page.js";
 import { type HubTopic, type Peer, TopicTable } from "./topic-table.js";

@@ -22,6 +22,7 @@ import { newGeneration, openWal } from "../hub/wal/open.js";
 import type { Wal, WalState } from "../hub/wal/wal.js";
 import { HubWarnings } from "../hub/warnings.js";
 import { MAX_FRAME_BYTES } from "../hub/wire.js";
+import { Departures } from "../hub/worker-exits.js";
 import { forwardedLog } from "../log.js";
 import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
@@ -34,7 +35,6 @@ import { endedInAll, type StartHub, type ToChild, tell } from "../supervision/co
 import { whyNotListening } from "../supervision/ports.js";
 import { TopicRules } from "../topics/rules.js";
 import { CannotStart, type Running, runChild } from "./child.js";
-import { Departures } from "./departures.js";
 
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { Departures } from "../../../src/process/departures.js";
+import { Departures } from "../../../src/hub/worker-exits.js";
 
 function departures(): { of: Departures; linked: Set<number>; gone: number[] } {
   const linked = new Set([11, 12]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Addresses, type Held } from "../../../src/admission/addresses.js";
-import { AddressBook } from "../../../src/hub/addresses.js";
+import { AddressBook } from "../../../src/hub/address-limits.js";
 import { ADDRESSES_A_FRAME, type AtLimit } from "../../../src/hub/wire.js";
 
 const LIMIT = 3;
