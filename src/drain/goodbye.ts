@@ -4,7 +4,7 @@
  * by the closes; those who obey wait a random time in the window besides.
  */
 import type { CloseReason } from "../metrics/catalog.js";
-import { goodbye } from "../session/protocol.js";
+import { goodbye } from "../protocol/messages.js";
 
 /** Why sockets are closed though nobody did anything wrong: the gateway stops, or their worker is replaced. */
 export type LeaveReason = Extract<CloseReason, "drain" | "restart">;

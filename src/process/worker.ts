@@ -28,7 +28,7 @@ import {
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { retryEvent } from "../session/protocol.js";
+import { retryEvent } from "../protocol/messages.js";
 import { Sessions } from "../session/session.js";
 import type { Waiter } from "../session/waiting.js";
 import { Listener } from "../socket/listener.js";

@@ -6,12 +6,12 @@
 import { monotonicMs } from "../clock.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import { followReply, resetEvent, type Wish } from "../protocol/messages.js";
+import { PORTION_BYTES } from "../protocol/portion.js";
+import type { SharedMessage } from "../protocol/shared-message.js";
 import type { Place } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
 import { MAX_AHEAD, placeOf, type Topic } from "../topics/topics.js";
-import { PORTION_BYTES } from "./portion.js";
-import { followReply, resetEvent, type Wish } from "./protocol.js";
-import type { SharedMessage } from "./shared-message.js";
 
 /** A message about a topic, and where its receiver stands then. */
 export interface Answer {

@@ -4,13 +4,13 @@
  */
 import { monotonicMs } from "../clock.js";
 import type { UnsentReason } from "../metrics/catalog.js";
+import { droppedEvent } from "../protocol/messages.js";
+import type { SharedMessage } from "../protocol/shared-message.js";
 import type { Place } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
 import { encodeAfter } from "../topics/publication.js";
 import { placeOf, type Topic } from "../topics/topics.js";
 import { resetOf } from "./answers.js";
-import { droppedEvent } from "./protocol.js";
-import type { SharedMessage } from "./shared-message.js";
 
 export interface Account {
   readonly messages: number;

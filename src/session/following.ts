@@ -8,13 +8,13 @@ import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { Wish } from "../protocol/messages.js";
+import { PORTION_BYTES } from "../protocol/portion.js";
+import type { Socket } from "../protocol/socket.js";
 import { VOID_EPOCH } from "../topics/journal.js";
 import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
 import { answerTo, countRecovery, isAhead, resetOf } from "./answers.js";
 import type { Parking } from "./parking.js";
-import { PORTION_BYTES } from "./portion.js";
-import type { Wish } from "./protocol.js";
-import type { Socket } from "./socket.js";
 import { type Waiter, Waiting, type WaitingRequest } from "./waiting.js";
 
 /** The session room's own sockets, and how they are answered. */

@@ -6,10 +6,10 @@
  */
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { PORTION_BYTES } from "./portion.js";
-import type { Wish } from "./protocol.js";
-import type { SharedMessage } from "./shared-message.js";
-import type { Socket } from "./socket.js";
+import type { Wish } from "../protocol/messages.js";
+import { PORTION_BYTES } from "../protocol/portion.js";
+import type { SharedMessage } from "../protocol/shared-message.js";
+import type { Socket } from "../protocol/socket.js";
 
 /** Heap of a waiting request besides its id: object, position and texts (measured: 150 to 220). */
 const REQUEST_BYTES = 200;

@@ -8,16 +8,16 @@
 import { monotonicMs } from "../clock.js";
 import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { Wish } from "../protocol/messages.js";
+import { PORTION_BYTES } from "../protocol/portion.js";
+import { SharedMessage } from "../protocol/shared-message.js";
+import type { Socket } from "../protocol/socket.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
 import { placeOf, type Topic } from "../topics/topics.js";
 import { answerTo, countRecovery } from "./answers.js";
 import { type Account, behind, isBehind, stepsFrom } from "./catchup.js";
 import { Outbox } from "./outbox.js";
 import { Places, type PlacesOfOne } from "./places.js";
-import { PORTION_BYTES } from "./portion.js";
-import type { Wish } from "./protocol.js";
-import { SharedMessage } from "./shared-message.js";
-import type { Socket } from "./socket.js";
 import { account } from "./unsent.js";
 
 /** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */

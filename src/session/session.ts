@@ -9,10 +9,6 @@ import type { LeaveReason } from "../drain/goodbye.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { type CloseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import type { Topic, Topics } from "../topics/topics.js";
-import { reqtypeOf } from "./answers.js";
-import { Following } from "./following.js";
-import { Parking } from "./parking.js";
 import {
   BadRequest,
   errorReply,
@@ -23,9 +19,13 @@ import {
   type RequestId,
   unsubscribeReply,
   type Wish,
-} from "./protocol.js";
+} from "../protocol/messages.js";
+import type { Socket } from "../protocol/socket.js";
+import type { Topic, Topics } from "../topics/topics.js";
+import { reqtypeOf } from "./answers.js";
+import { Following } from "./following.js";
+import { Parking } from "./parking.js";
 import { SlowReaders } from "./slow.js";
-import type { Socket } from "./socket.js";
 import { Talkers } from "./talkers.js";
 import type { Waiter } from "./waiting.js";
 

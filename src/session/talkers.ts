@@ -2,7 +2,7 @@
  * Connections that say too much in one second. Only those that spoke since the last tick are known, in one map that is
  * emptied every second, so that a silent connection costs nothing. A second that spans two ticks may pass twice as much.
  */
-import type { Socket } from "./socket.js";
+import type { Socket } from "../protocol/socket.js";
 
 export class Talkers {
   #said = new Map<Socket, number>();

@@ -3,8 +3,8 @@
  * for each socket and topic. Usually empty; a socket that closes meanwhile is forgotten with all of them. Worker only.
  * One waiter stands for a socket and topic at the meeting point (topics/), however many requests wait behind it.
  */
-import type { Wish } from "./protocol.js";
-import type { Socket } from "./socket.js";
+import type { Wish } from "../protocol/messages.js";
+import type { Socket } from "../protocol/socket.js";
 
 /** A socket that waits for a topic. */
 export interface Waiter {

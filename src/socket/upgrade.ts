@@ -5,7 +5,7 @@
  */
 import type { Refusal } from "../admission/refusal.js";
 import { GatewayError } from "../errors.js";
-import { parseUrlTopic, SUBPROTOCOL, type Wish } from "../session/protocol.js";
+import { parseUrlTopic, SUBPROTOCOL, type Wish } from "../protocol/messages.js";
 import { TOPIC_RULE } from "../topics/name.js";
 
 export interface Handshake {

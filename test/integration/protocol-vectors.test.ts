@@ -12,7 +12,7 @@ interface Vectors {
   readonly exchanges: readonly { readonly name: string; readonly query?: string; readonly steps: readonly Step[] }[];
   readonly events: readonly Message[];
 }
-const vectors = JSON.parse(readFileSync("src/session/megagate.v1.vectors.json", "utf8")) as Vectors;
+const vectors = JSON.parse(readFileSync("src/protocol/megagate.v1.vectors.json", "utf8")) as Vectors;
 
 describe("megagate.v1 vectors", () => {
   let gateway: Gateway;

@@ -3,7 +3,7 @@
  * messages wait for the end of the turn, or for the next send; of those that a full socket cannot take only the first is
  * reported.
  */
-import type { Socket } from "../../src/session/socket.js";
+import type { Socket } from "../../src/protocol/socket.js";
 
 export interface FakeEvents {
   readonly dropped: (socket: FakeSocket, message: Uint8Array) => void;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { BadRequest, followReply, parseCommand, parseUrlTopic, resetEvent } from "../../../src/session/protocol.js";
-import type { SharedMessage } from "../../../src/session/shared-message.js";
+import { BadRequest, followReply, parseCommand, parseUrlTopic, resetEvent } from "../../../src/protocol/messages.js";
+import type { SharedMessage } from "../../../src/protocol/shared-message.js";
 
 it("understands what the protocol names", () => {
   assert.deepEqual(parseCommand('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat", id: undefined });
