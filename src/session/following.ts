@@ -3,6 +3,9 @@
  * first that the answer does not cover. It waits where the topic, or the offset that the client has seen, is not here yet.
  * Requests of one connection that concern one topic take effect in their order, and each is answered once. Worker only.
  */
+
+import { answerTo, countRecovery, isAhead, resetOf } from "../catchup/answers.js";
+import type { Parking } from "../catchup/parking.js";
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
@@ -13,8 +16,6 @@ import { PORTION_BYTES } from "../protocol/portion.js";
 import type { Socket } from "../protocol/socket.js";
 import { VOID_EPOCH } from "../topics/journal.js";
 import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
-import { answerTo, countRecovery, isAhead, resetOf } from "./answers.js";
-import type { Parking } from "./parking.js";
 import { type Waiter, Waiting, type WaitingRequest } from "./waiting.js";
 
 /** The session room's own sockets, and how they are answered. */

@@ -3,6 +3,10 @@
  * connection itself has no object, timer, closure or map of ours, only its entry in the set of open sockets (about 50
  * bytes), because at a million connections every field counts. What a socket subscribes to is kept by uWebSockets.
  */
+
+import { reqtypeOf } from "../catchup/answers.js";
+import { Parking } from "../catchup/parking.js";
+import { SlowReaders } from "../catchup/slow-readers.js";
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import type { LeaveReason } from "../drain/goodbye.js";
@@ -22,10 +26,7 @@ import {
 } from "../protocol/messages.js";
 import type { Socket } from "../protocol/socket.js";
 import type { Topic, Topics } from "../topics/topics.js";
-import { reqtypeOf } from "./answers.js";
 import { Following } from "./following.js";
-import { Parking } from "./parking.js";
-import { SlowReaders } from "./slow.js";
 import { Talkers } from "./talkers.js";
 import type { Waiter } from "./waiting.js";
 

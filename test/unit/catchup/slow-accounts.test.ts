@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { monotonicMs } from "../../src/clock.js";
-import { SLOT, UNSENT_REASONS, type UnsentReason } from "../../src/metrics/catalog.js";
-import { counters } from "../../src/metrics/counters.js";
-import { Believer } from "../support/believer.js";
-import type { FakeSocket } from "../support/fake-socket.js";
-import { FakeWorker, NAMES, rules } from "../support/fake-worker.js";
-import { makeHub } from "../support/hub.js";
+import { monotonicMs } from "../../../src/clock.js";
+import { SLOT, UNSENT_REASONS, type UnsentReason } from "../../../src/metrics/catalog.js";
+import { counters } from "../../../src/metrics/counters.js";
+import { Believer } from "../../support/believer.js";
+import type { FakeSocket } from "../../support/fake-socket.js";
+import { FakeWorker, NAMES, rules } from "../../support/fake-worker.js";
+import { makeHub } from "../../support/hub.js";
 
 const GRACES_MS = [0, 5000];
 const LATER_MS = 6000;

@@ -9,8 +9,8 @@ import { type SlowReader, worstFirst } from "../metrics/slow-reader.js";
 import type { Socket } from "../protocol/socket.js";
 import type { Journal } from "../topics/journal.js";
 import type { Topic } from "../topics/topics.js";
-import { mustGo } from "./catchup.js";
 import type { Parking } from "./parking.js";
+import { mustGo } from "./steps.js";
 import { account } from "./unsent.js";
 
 const CUT_KEPT = 100;

@@ -15,9 +15,9 @@ import type { Socket } from "../protocol/socket.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
 import { placeOf, type Topic } from "../topics/topics.js";
 import { answerTo, countRecovery } from "./answers.js";
-import { type Account, behind, isBehind, stepsFrom } from "./catchup.js";
 import { Outbox } from "./outbox.js";
-import { Places, type PlacesOfOne } from "./places.js";
+import { Places, type PlacesOfOne } from "./positions.js";
+import { type Account, behind, isBehind, stepsFrom } from "./steps.js";
 import { account } from "./unsent.js";
 
 /** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */
