@@ -26,8 +26,8 @@ import {
 } from "../protocol/messages.js";
 import type { Socket } from "../protocol/socket.js";
 import type { Topic, Topics } from "../topics/topics.js";
-import { Following } from "./following.js";
-import { Talkers } from "./talkers.js";
+import { Talkers } from "./rate-limit.js";
+import { Following } from "./subscriptions.js";
 import type { Waiter } from "./waiting.js";
 
 type SessionConfig = Pick<

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { Talkers } from "../../../src/session/talkers.js";
+import { Talkers } from "../../../src/session/rate-limit.js";
 import { FakeSocket } from "../../support/fake-socket.js";
 
 const socket = (): FakeSocket => new FakeSocket(1000, { dropped: () => undefined, closed: () => undefined });
