@@ -8,7 +8,7 @@
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
 import { returnRate } from "../admission/budget.js";
-import { Outlook } from "../admission/outlook.js";
+import { Outlook } from "../admission/reconnect-window.js";
 import { monotonicMs } from "../clock.js";
 import { topicMemoryBytes } from "../config/capacity.js";
 import { advisedHeartbeatMs } from "../config/idle.js";

@@ -1,7 +1,7 @@
 /** The window that clients are told early: in steps, longer at once, shorter when that has lasted. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Outlook, unannouncedWindowMs } from "../../../src/admission/outlook.js";
+import { Outlook, unannouncedWindowMs } from "../../../src/admission/reconnect-window.js";
 
 describe("the window for ends without a word", () => {
   it("is what three tenths of the clients need, as a power of two seconds, between one and eight", () => {
