@@ -3,13 +3,14 @@
  * or timer. A connection is open only when its own Sec-WebSocket-Accept was verified and its subscription answered.
  * Runs in generators. It decides nothing about pace (ramp.ts, heartbeats.ts) and keeps no account (account.ts).
  */
+
+import * as libc from "../sysctl/kernel/libc.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connection-events.js";
 import { Dialer } from "./dialer.js";
 import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCODE } from "./frames.js";
 import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED } from "./handshake.js";
 import { type Identities, identitiesOf } from "./identities.js";
-import * as libc from "./libc.js";
 import type { Duty } from "./messages.js";
 import { HEARTBEAT_TEXT, type Message, MessageReader } from "./protocol.js";
 

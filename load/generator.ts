@@ -3,15 +3,16 @@
  * and account; takes orders from the coordinator and reports to it. It ignores terminal signals (the coordinator ends it
  * in an orderly way) and leaves when its coordinator is gone. Some fifty of them run: each import costs fifty times.
  */
+
+import { Poller, type Readiness } from "../sysctl/kernel/epoll.js";
+import { EPOLLET } from "../sysctl/kernel/libc.js";
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connection-events.js";
 import { Connections, ENDED } from "./connections.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Numbers } from "./identities.js";
-import { EPOLLET } from "./libc.js";
 import type { Duty, Order, Report, Subject } from "./messages.js";
-import { Poller, type Readiness } from "./poller.js";
 import type { Message, Subscribed } from "./protocol.js";
 import { Ramp } from "./ramp.js";
 import { Returning } from "./scenarios/returning.js";

@@ -3,8 +3,9 @@
  * the generators' own memory, each divided by the open connections. Runs in the coordinator.
  * PSS of anonymous pages, because idle Node processes share much of their memory: RSS would count that for each.
  */
+
+import type { Host } from "../sysctl/kernel/machine.js";
 import type { Evidence } from "./evidence.js";
-import type { Host } from "./host.js";
 import type { GatewayProcess } from "./target.js";
 
 /**

@@ -2,11 +2,12 @@
  * The two phases after the ramp: the hold, with heartbeats and the comparison of counts, and the broadcasts.
  * Runs in the coordinator, on what coordinator.ts has set up.
  */
+
+import type { Host } from "../sysctl/kernel/machine.js";
 import { monotonicMs } from "./clock.js";
 import type { BroadcastEvidence, GatewayCount } from "./evidence.js";
 import type { Fleet } from "./fleet.js";
 import { type EncodedHistogram, Histogram } from "./histogram.js";
-import type { Host } from "./host.js";
 import type { LoadConfig } from "./options.js";
 import type { Plan } from "./plan.js";
 import { broadcastData } from "./protocol.js";

@@ -5,12 +5,12 @@
 import { GatewayError } from "../src/errors.js";
 import { takeSnapshot } from "../sysctl/attribution/counters.js";
 import { isTracking } from "../sysctl/doctor/tracking.js";
+import { KernelFiles } from "../sysctl/kernel/files.js";
+import { Host, type HostFacts } from "../sysctl/kernel/machine.js";
 import { readGateway } from "./attribution/gateway.js";
 import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";
 import { type Evidence, judge } from "./evidence.js";
-import { KernelFiles } from "./files.js";
-import { Host, type HostFacts } from "./host.js";
 import { MemoryAccount } from "./memory.js";
 import type { LoadConfig } from "./options.js";
 import type { Scene } from "./phases.js";

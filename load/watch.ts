@@ -3,7 +3,7 @@
  * It only notices; the coordinator acts. Samples free memory and the ramp on the way. Runs in the coordinator.
  */
 import { Wishes } from "../src/signals.js";
-import type { Host } from "./host.js";
+import type { Host } from "../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
 const LOOK_EVERY_MS = 25;

@@ -2,7 +2,7 @@
  * Pure: one setting, a reading and a plan to a finding, and every errno to a sentence with its remedy.
  * Changes nothing; `tune` acts on findings and a later doctor only prints them.
  */
-import type { Reading } from "./host.js";
+import type { Reading } from "./kernel/proc-sys.js";
 import type { Plan } from "./plan.js";
 import { isLegible, nextValue } from "./rules.js";
 import type { Setting } from "./settings.js";

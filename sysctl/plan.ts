@@ -16,7 +16,7 @@ import {
   WORKER_OWN_DESCRIPTORS,
   workersFor,
 } from "../src/config/capacity.js";
-import type { Facts, Usage } from "./doctor/facts.js";
+import type { Facts, Usage } from "./kernel/facts.js";
 
 export interface Plan {
   readonly connections: number;

@@ -3,8 +3,8 @@
  * back, and the looks at kernel and gateway before and after. Runs in the coordinator.
  */
 import { type Snapshot, takeSnapshot } from "../../sysctl/attribution/counters.js";
+import { KernelFiles } from "../../sysctl/kernel/files.js";
 import { monotonicMs } from "../clock.js";
-import { KernelFiles } from "../files.js";
 import { Histogram } from "../histogram.js";
 import type { Admin } from "../target.js";
 import type { LatencyEvidence } from "./evidence.js";

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { GatewayError } from "../../src/errors.js";
-import { Host } from "../host.js";
+import { Host } from "../../sysctl/kernel/machine.js";
 
 const WITHIN_MS = 5000;
 const READY_EVERY_MS = 250;

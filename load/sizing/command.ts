@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { addOptions } from "../../src/config/help.js";
 import { type Resolved, resolve } from "../../src/config/resolve.js";
 import { GatewayError } from "../../src/errors.js";
-import { Host } from "../host.js";
+import { Host } from "../../sysctl/kernel/machine.js";
 import { EXAMPLES, requestOf } from "./examples.js";
 import { type EvidenceFile, readMeasured } from "./measured.js";
 import { PLAN_OPTIONS, type PlanConfig, SHIPPED } from "./options.js";

@@ -4,7 +4,7 @@
  * the gateway too where that runs beside it; in a gateway's supervisor the gateway's.
  * What a kernel does not have is NaN, which no comparison takes for a proof.
  */
-import type { KernelFiles } from "../../load/files.js";
+import type { KernelFiles } from "../kernel/files.js";
 
 /** Name here → name in /proc/net/netstat. They only grow. */
 const TCP_COUNTERS = {

@@ -4,12 +4,12 @@
  * groups and network namespace are theirs.
  */
 import { totalmem } from "node:os";
-import { KernelFiles } from "../../load/files.js";
 import { ceilingsOf } from "../doctor/ceilings.js";
-import type { Facts } from "../doctor/facts.js";
 import { glance } from "../doctor/glance.js";
-import { coresOf, shareOf } from "../doctor/processors.js";
 import { survey } from "../doctor/survey.js";
+import type { Facts } from "../kernel/facts.js";
+import { KernelFiles } from "../kernel/files.js";
+import { coresOf, shareOf } from "../kernel/processors.js";
 import { type Snapshot, takeSnapshot } from "./counters.js";
 import { type Look, type Present, Watch } from "./watch.js";
 

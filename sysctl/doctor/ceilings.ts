@@ -4,10 +4,10 @@
  * The two tables are counting.ts and pace.ts; a remedy is given in the words of what runs the gateway (surrounding.ts).
  */
 import { remedyLines } from "../dialects.js";
+import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { type Ceiling, MOST_CONNECTIONS, type Verdict } from "./ceiling.js";
 import { COUNT_ROWS, type CountRow } from "./counting.js";
 import { largest } from "./demand.js";
-import type { DoctorPlan, Facts } from "./facts.js";
 import { concerns, paceCeilings } from "./pace.js";
 import { DIALECT_OF } from "./surrounding.js";
 

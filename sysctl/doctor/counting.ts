@@ -5,10 +5,10 @@
 import { fullestWorker } from "../../src/config/capacity.js";
 import type { SysctlNeed } from "../dialect/need.js";
 import type { Need } from "../dialects.js";
+import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { keepsTcpMemory, pagesLeft, planOf, tcpQuantumBytes } from "../plan.js";
 import type { LimitId, Side } from "./ceiling.js";
 import * as demand from "./demand.js";
-import type { DoctorPlan, Facts } from "./facts.js";
 import { flowsThere, portsThere, tasksNeed, tightestTasks } from "./room.js";
 import * as words from "./words.js";
 

@@ -15,9 +15,9 @@ import {
   workerCap,
   workersFor,
 } from "../../src/config/capacity.js";
+import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { tcpKeptBytes } from "../plan.js";
 import { MOST_CONNECTIONS } from "./ceiling.js";
-import type { DoctorPlan, Facts } from "./facts.js";
 
 /** Greatest --workers of the gateway and --generators of the load generator. */
 export const MOST_WORKERS = 4096;

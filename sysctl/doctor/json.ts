@@ -4,9 +4,9 @@
  */
 import { z } from "zod";
 import { REMEDY_DIALECTS } from "../dialects.js";
+import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { type Ceiling, COUNT_LIMITS, PACE_LIMITS } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
-import type { DoctorPlan, Facts } from "./facts.js";
 import { DIALECT_OF } from "./surrounding.js";
 
 const count = z.int().min(0);

@@ -4,11 +4,11 @@
  */
 import { assess, type Finding } from "../check.js";
 import type { Need } from "../dialects.js";
+import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { keepsTcpMemory, type Plan, planOf } from "../plan.js";
 import { SETTINGS } from "../settings.js";
 import type { Ceiling, LimitId, Side, Verdict } from "./ceiling.js";
 import { hasClient, hasServer } from "./demand.js";
-import type { DoctorPlan, Facts } from "./facts.js";
 import { tcpPages } from "./words.js";
 
 interface PaceRow {

@@ -8,14 +8,14 @@ import { dirname, join, resolve } from "node:path";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
 import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
-import { openHost } from "../host.js";
+import { openHost } from "../kernel/proc-sys.js";
+import { type Place, RECORDING } from "../kernel/recorded.js";
+import { Tree } from "../kernel/tree.js";
 import { planOf } from "../plan.js";
-import { type Place, RECORDING } from "../recorded.js";
 import { SETTINGS } from "../settings.js";
 import { openEtc } from "../tune/etc.js";
 import { leftovers } from "../tune/leftovers.js";
 import { survey } from "./survey.js";
-import { Tree } from "./tree.js";
 
 /** Environments hold secrets. */
 const TELLING = /^(?:KUBERNETES_SERVICE_HOST|container)=/;

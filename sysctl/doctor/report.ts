@@ -3,10 +3,10 @@
  * that is low the reason, what is seen when it is hit, and the remedy. Pure; the caller says whether colour is welcome.
  */
 import pc from "picocolors";
+import type { DoctorPlan, Facts, Surrounding } from "../kernel/facts.js";
 import { columns, paragraphs } from "../report.js";
 import type { Ceiling, LimitId, Verdict } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
-import type { DoctorPlan, Facts, Surrounding } from "./facts.js";
 import { DIALECT_OF } from "./surrounding.js";
 import { gigabytes, grouped } from "./words.js";
 

@@ -6,9 +6,9 @@
  */
 import { basename } from "node:path";
 import type { RemedyDialect } from "../dialects.js";
-import type { Surrounding } from "./facts.js";
-import { groupPath } from "./groups.js";
-import type { Tree } from "./tree.js";
+import { groupPath } from "../kernel/control-groups.js";
+import type { Surrounding } from "../kernel/facts.js";
+import type { Tree } from "../kernel/tree.js";
 
 /** The number that the kernel gives to the first PID namespace at every boot (include/linux/proc_ns.h). */
 const FIRST_PID_NAMESPACE = "pid:[4026531836]";

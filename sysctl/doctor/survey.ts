@@ -3,15 +3,16 @@
  * folder is listed (that costs kernel memory for each connection, KERNEL.md §2), nothing is written and no socket opened:
  * whether connection tracking is live is asked separately (tracking.ts) and handed in.
  */
-import { countReserved } from "../../load/host.js";
-import { openHost, type Reading } from "../host.js";
+
+import { groupMemory, groupTasks } from "../kernel/control-groups.js";
+import type { Facts } from "../kernel/facts.js";
+import { countReserved } from "../kernel/machine.js";
+import { openHost, type Reading } from "../kernel/proc-sys.js";
+import { coresOf, processorsOf } from "../kernel/processors.js";
+import { limitOf, Tree } from "../kernel/tree.js";
 import { tcpQuantumBytes } from "../plan.js";
 import { SETTINGS } from "../settings.js";
-import type { Facts } from "./facts.js";
-import { groupMemory, groupTasks } from "./groups.js";
-import { coresOf, processorsOf } from "./processors.js";
 import { surroundingOf } from "./surrounding.js";
-import { limitOf, Tree } from "./tree.js";
 
 /** Read beside those of the settings table: tune leaves them alone, but they bound what a machine holds. */
 const EXTRA_KEYS = ["kernel.pid_max", "kernel.threads-max"] as const;

@@ -6,7 +6,7 @@
  */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
-import { Tree } from "./tree.js";
+import { Tree } from "../kernel/tree.js";
 
 const COUNT = "proc/sys/net/netfilter/nf_conntrack_count";
 const PROBES = 64;

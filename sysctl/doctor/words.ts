@@ -1,7 +1,7 @@
 /** What is there, in words, for each limit: pure text. One sentence or two; numbers with their unit and what is in use. */
 import { workerCap } from "../../src/config/capacity.js";
+import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import * as demand from "./demand.js";
-import type { DoctorPlan, Facts } from "./facts.js";
 import { hasHiddenNetwork, onLoopback, portsOfPair, tightestTasks } from "./room.js";
 
 /** Beyond 2^53 the kernel means "no limit": fs.file-max is 2^63 − 1 where systemd raised it. */

@@ -2,10 +2,11 @@
  * The server's ends: one of several listeners on the same address and port, accepting all that comes and holding it.
  * Runs in a holder.
  */
-import { EAGAIN, EPOLLIN, errorName, socketAddress, tcpSocket } from "../../load/libc.js";
-import { Poller, type Readiness } from "../../load/poller.js";
+
 import { GatewayError } from "../../src/errors.js";
-import { accept, listenShared } from "./libc.js";
+import { Poller, type Readiness } from "../kernel/epoll.js";
+import { EAGAIN, EPOLLIN, errorName, socketAddress, tcpSocket } from "../kernel/libc.js";
+import { accept, listenShared } from "../kernel/libc-prove.js";
 import type { Duty, HolderCounts } from "./messages.js";
 
 /** Where the acceptors listen; the namespace is theirs alone. */

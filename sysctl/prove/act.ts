@@ -2,8 +2,9 @@
  * Plays one act: forks a stage, gives it the scene, passes its progress on, and ends it by handle when it is done, late,
  * out of memory or no longer wanted. Runs in the command line.
  */
-import { Host } from "../../load/host.js";
+
 import { GatewayError } from "../../src/errors.js";
+import { Host } from "../kernel/machine.js";
 import { endChildren, forkChild } from "./children.js";
 import type { Finding, HolderCounts, Scene, StageReport } from "./messages.js";
 import { MEMORY_FLOOR_BYTES } from "./sizes.js";

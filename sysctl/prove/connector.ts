@@ -2,6 +2,8 @@
  * The clients' ends: connects from one source address, a few at a time, until its share is open or a connect has timed
  * out; then it begins no more and lets those in flight time out too. Counts what is open now. Runs in a holder.
  */
+
+import { Poller, type Readiness } from "../kernel/epoll.js";
 import {
   bindSource,
   closeDescriptor,
@@ -15,10 +17,9 @@ import {
   pendingError,
   socketAddress,
   tcpSocket,
-} from "../../load/libc.js";
-import { Poller, type Readiness } from "../../load/poller.js";
+} from "../kernel/libc.js";
+import { resetOnClose } from "../kernel/libc-prove.js";
 import { SERVER_ADDRESS } from "./acceptor.js";
-import { resetOnClose } from "./libc.js";
 import type { Duty, HolderCounts } from "./messages.js";
 
 /** Begun and not yet open. Small: every one of them is a dropped SYN at the wall, and one would be proof enough. */

@@ -6,11 +6,11 @@
  */
 import { fstatSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { EAGAIN, errorName } from "../../load/libc.js";
 import { GatewayError } from "../../src/errors.js";
-import { openHost } from "../host.js";
+import { EAGAIN, errorName } from "../kernel/libc.js";
+import { lockFile } from "../kernel/libc-prove.js";
+import { openHost } from "../kernel/proc-sys.js";
 import { AT_WORK } from "./conditions.js";
-import { lockFile } from "./libc.js";
 import { closeTrace, currentMaximum, openTrace, putBack, readTrace, TABLE_MAXIMUM, writeTrace } from "./trace.js";
 
 /** Set the maximum to this. */

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { GatewayError } from "../../src/errors.js";
-import { openHost } from "../host.js";
+import { openHost } from "../kernel/proc-sys.js";
 import { isAlive } from "./children.js";
 import type { KeeperAnswer, KeeperOrder } from "./keeper.js";
 import { currentMaximum, putBack, TABLE_MAXIMUM, TRACE_PATH } from "./trace.js";

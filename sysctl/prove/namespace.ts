@@ -3,9 +3,10 @@
  * No unshare or ip program is needed. The namespace belongs to Node's main thread and to every child it forks; file reads
  * that run on Node's own threads (fs.promises, callbacks) still see the old one, so read /proc with the Sync calls there.
  */
-import { closeDescriptor, errorName } from "../../load/libc.js";
+
 import { GatewayError } from "../../src/errors.js";
-import { datagramSocket, readInterfaceFlags, unshareNetwork, writeInterfaceFlags } from "./libc.js";
+import { closeDescriptor, errorName } from "../kernel/libc.js";
+import { datagramSocket, readInterfaceFlags, unshareNetwork, writeInterfaceFlags } from "../kernel/libc-prove.js";
 
 const IFREQ_BYTES = 40;
 const FLAGS_AT = 16;

@@ -4,9 +4,9 @@
  * whatever becomes of this process. Runs in the command line; children do the work (messages.ts draws them).
  */
 import { availableParallelism, release } from "node:os";
-import { Host as Limits } from "../../load/host.js";
 import { GatewayError } from "../../src/errors.js";
-import { openHost } from "../host.js";
+import { Host as Limits } from "../kernel/machine.js";
+import { openHost } from "../kernel/proc-sys.js";
 import { play } from "./act.js";
 import { refuseUnless } from "./conditions.js";
 import { trackedAnywhere } from "./counters.js";

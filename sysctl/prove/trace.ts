@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import { type Host, openHost } from "../host.js";
+import { type Host, openHost } from "../kernel/proc-sys.js";
 
 /** One value for all network namespaces, and writable in the host's own only. */
 export const TABLE_MAXIMUM = "net.netfilter.nf_conntrack_max";

@@ -3,10 +3,11 @@
  * netlink batch, without any firewall program. The rule only reads the connection's state: nothing is blocked. It goes
  * with the namespace; where that is not a throw-away one, it stays until somebody deletes the table `megagate_prove`.
  */
-import { closeDescriptor, EAGAIN, errorName, receive, send } from "../../load/libc.js";
+
 import { GatewayError } from "../../src/errors.js";
-import { netfilterSocket } from "./libc.js";
-import { acknowledgements, CREATED, trackingBatch } from "./netlink.js";
+import { closeDescriptor, EAGAIN, errorName, receive, send } from "../kernel/libc.js";
+import { netfilterSocket } from "../kernel/libc-prove.js";
+import { acknowledgements, CREATED, trackingBatch } from "../kernel/netlink.js";
 
 const TABLE = "megagate_prove";
 const CHAIN = "arrivals";

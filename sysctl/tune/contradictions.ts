@@ -2,7 +2,7 @@
  * Wishes that cannot be fulfilled together on this host, found before anything is written. Reads, changes nothing.
  * What tune can only learn by trying (a value that the kernel refuses) is not here but in the rows of its report.
  */
-import type { Host } from "../host.js";
+import type { Host } from "../kernel/proc-sys.js";
 import { type Plan, processNofile, tcpQueueWantedPages } from "../plan.js";
 import { nextValue, parsePorts } from "../rules.js";
 import { SETTINGS } from "../settings.js";

@@ -4,7 +4,7 @@
  */
 import { basename } from "node:path";
 import { SYSCTL_PATH } from "../dialect/files.js";
-import type { Host } from "../host.js";
+import type { Host } from "../kernel/proc-sys.js";
 import type { Plan } from "../plan.js";
 import { isLegible, nextValue } from "../rules.js";
 import { SETTINGS } from "../settings.js";

@@ -11,7 +11,7 @@ import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
 import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
-import type { Identity } from "../host.js";
+import type { Identity } from "../kernel/proc-sys.js";
 import { replaceFile } from "./whole-file.js";
 
 const FILE = z.strictObject({

@@ -4,7 +4,7 @@
  * write, reading each value back because the kernel may clamp. The way back is untune.ts.
  */
 import { assess, type Finding, refusedReason } from "../check.js";
-import type { Host } from "../host.js";
+import type { Host } from "../kernel/proc-sys.js";
 import { type Plan, processNofile } from "../plan.js";
 import type { ReadValue } from "../render.js";
 import { isLegible, isLower, nextValue } from "../rules.js";

@@ -3,7 +3,7 @@
  * The reverse of the order of writing, files first; repeatable at any point, since what is restored already is only read.
  */
 import { refusedReason } from "../check.js";
-import type { Host } from "../host.js";
+import type { Host } from "../kernel/proc-sys.js";
 import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";
 import { type FileRow, restoreFiles, setByOurFile } from "./persist.js";

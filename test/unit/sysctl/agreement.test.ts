@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Ceiling, ceilingsOf } from "../../../sysctl/doctor/ceilings.js";
 import { survey } from "../../../sysctl/doctor/survey.js";
-import { openHost } from "../../../sysctl/host.js";
+import { openHost } from "../../../sysctl/kernel/proc-sys.js";
 import { planOf } from "../../../sysctl/plan.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 import { contradictions } from "../../../sysctl/tune/contradictions.js";

@@ -1,5 +1,5 @@
 /**
- * A kernel in a temp folder: the files that sysctl/host.ts reads and writes, with the values of a stock Debian host.
+ * A kernel in a temp folder: the files that sysctl/kernel/proc-sys.ts reads and writes, with the values of a stock Debian host.
  * `hostOf` opens it as a host, optionally with a kernel's ill will: settings that cannot be written, that are clamped,
  * or a process that is killed after so many writes. Used by the tests of this folder only.
  */
@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type Host, openHost } from "../../../sysctl/host.js";
+import { type Host, openHost } from "../../../sysctl/kernel/proc-sys.js";
 
 export type Values = Readonly<Record<string, string>>;
 

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Curve } from "../../../../load/attribution/curve.js";
 import { type Moment, Observer } from "../../../../load/attribution/observer.js";
-import { KernelFiles } from "../../../../load/files.js";
 import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
 import type { GatewayNumbers } from "../../../../sysctl/attribution/proofs.js";
+import { KernelFiles } from "../../../../sysctl/kernel/files.js";
 import { until } from "../../../support/wait.js";
 
 const RUN = {

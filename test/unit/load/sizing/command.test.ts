@@ -1,7 +1,6 @@
 /** `megagate plan` as a person runs it: what it prints, its JSON, and its exit status. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Host } from "../../../../load/host.js";
 import { planFor } from "../../../../load/sizing/command.js";
 import { ENVELOPE_BYTES } from "../../../../load/sizing/frames.js";
 import { lasting, number } from "../../../../load/sizing/lines.js";
@@ -10,6 +9,7 @@ import type { SizingPlan } from "../../../../load/sizing/plan.js";
 import { shortageOf } from "../../../../load/sizing/report.js";
 import { resolve } from "../../../../src/config/resolve.js";
 import { encodeNew } from "../../../../src/hub/wire.js";
+import { Host } from "../../../../sysctl/kernel/machine.js";
 import { cli } from "../../../support/gateway.js";
 import { onHost } from "../../sysctl/doctor/variants.js";
 

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseMetrics } from "../../../../load/attribution/gateway.js";
 import { plateauInWords } from "../../../../load/attribution/plateau.js";
-import { KernelFiles } from "../../../../load/files.js";
 import { attribute, causeInWords } from "../../../../sysctl/attribution/attribute.js";
 import { CAUSES } from "../../../../sysctl/attribution/causes.js";
 import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
 import type { GatewayNumbers, View } from "../../../../sysctl/attribution/proofs.js";
+import { KernelFiles } from "../../../../sysctl/kernel/files.js";
 
 const NONE = takeSnapshot(new KernelFiles("/nowhere/"));
 const NOTHING = Object.fromEntries(Object.keys(NONE).map((name) => [name, 0])) as unknown as Snapshot;

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
-import { KernelFiles } from "../../../../load/files.js";
 import { takeSnapshot } from "../../../../sysctl/attribution/counters.js";
+import { KernelFiles } from "../../../../sysctl/kernel/files.js";
 
 const root = `${mkdtempSync(join(tmpdir(), "megagate-counters-"))}/`;
 after(() => rmSync(root, { recursive: true }));

@@ -1,10 +1,10 @@
 /** A gateway that watches itself: what begins to bite is told once, what is over is told too, and every look is counted. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { KernelFiles } from "../../../../load/files.js";
 import { CAUSES } from "../../../../sysctl/attribution/causes.js";
 import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
 import { type Look, type Present, WATCHED, Watch } from "../../../../sysctl/attribution/watch.js";
+import { KernelFiles } from "../../../../sysctl/kernel/files.js";
 
 const NONE = takeSnapshot(new KernelFiles("/nowhere/"));
 const PRESENT: Present = {

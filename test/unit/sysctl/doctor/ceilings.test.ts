@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fullestWorker, workersFor } from "../../../../src/config/capacity.js";
-import type { Facts } from "../../../../sysctl/doctor/facts.js";
+import type { Facts } from "../../../../sysctl/kernel/facts.js";
 import { ceilingAt, factsOf, type PLAN } from "./hosts.js";
 
 const nofile = (hard: number): Partial<Facts> => ({ nofile: { soft: 1024, hard } });

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 
 import { type Ceiling, ceilingsOf, type LimitId } from "../../../../sysctl/doctor/ceilings.js";
-import type { DoctorPlan, Facts } from "../../../../sysctl/doctor/facts.js";
 import { survey } from "../../../../sysctl/doctor/survey.js";
+import type { DoctorPlan, Facts } from "../../../../sysctl/kernel/facts.js";
 
 export const HOSTS = [
   "debian-vm",

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { groupMemory, groupTasks } from "../../../../sysctl/doctor/groups.js";
 import { surroundingOf } from "../../../../sysctl/doctor/surrounding.js";
-import { Tree } from "../../../../sysctl/doctor/tree.js";
+import { groupMemory, groupTasks } from "../../../../sysctl/kernel/control-groups.js";
+import { Tree } from "../../../../sysctl/kernel/tree.js";
 
 /** Acts on a host of these files; a text that begins with "-> " is a symbolic link. */
 function inTree<T>(files: Readonly<Record<string, string>>, act: (tree: Tree) => T): T {

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFil
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { openHost } from "../../../../sysctl/host.js";
+import { openHost } from "../../../../sysctl/kernel/proc-sys.js";
 import {
   closeTrace,
   leftover,

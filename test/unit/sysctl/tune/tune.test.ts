@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { Host } from "../../../../sysctl/host.js";
+import type { Host } from "../../../../sysctl/kernel/proc-sys.js";
 import type { Plan } from "../../../../sysctl/plan.js";
 import { MILLION } from "../../../../sysctl/render.js";
 import { parsePorts } from "../../../../sysctl/rules.js";

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
-import { countReserved, Host } from "../../../load/host.js";
+import { countReserved, Host } from "../../../../sysctl/kernel/machine.js";
 
 const root = `${mkdtempSync(join(tmpdir(), "megagate-host-"))}/`;
 after(() => rmSync(root, { recursive: true }));

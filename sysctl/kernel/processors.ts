@@ -4,8 +4,8 @@
  * latter down, so neither is asked. Workers and generators are whole ones; rates go by the fraction.
  */
 import { availableParallelism } from "node:os";
+import { groupProcessors } from "./control-groups.js";
 import type { Processors } from "./facts.js";
-import { groupProcessors } from "./groups.js";
 import type { Tree } from "./tree.js";
 
 export function processorsOf(tree: Tree): Processors {

@@ -5,11 +5,11 @@
  */
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
-import type { Usage } from "../sysctl/doctor/facts.js";
-import { groupMemory, groupPath, groupTasks } from "../sysctl/doctor/groups.js";
-import { coresOf, processorsOf, shareOf } from "../sysctl/doctor/processors.js";
-import { Tree } from "../sysctl/doctor/tree.js";
+import { groupMemory, groupPath, groupTasks } from "./control-groups.js";
+import type { Usage } from "./facts.js";
 import { KernelFiles } from "./files.js";
+import { coresOf, processorsOf, shareOf } from "./processors.js";
+import { Tree } from "./tree.js";
 
 export interface HostFacts {
   readonly kernel: string;

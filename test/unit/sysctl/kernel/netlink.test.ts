@@ -1,7 +1,7 @@
 /** The netlink batch byte by byte where it matters, and answers read back. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { acknowledgements, trackingBatch } from "../../../../sysctl/prove/netlink.js";
+import { acknowledgements, trackingBatch } from "../../../../sysctl/kernel/netlink.js";
 
 interface Header {
   readonly type: number;

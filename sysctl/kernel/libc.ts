@@ -1,6 +1,6 @@
 /**
  * Foreign-function calls: sockets and epoll of the C library, through koffi (about 0.1 µs a call). The few that only the
- * proof of the conntrack wall makes are in sysctl/prove/libc.ts, bound the same way; there are no others.
+ * proof of the conntrack wall makes are in sysctl/kernel/libc-prove.ts, bound the same way; there are no others.
  * Every call answers as the kernel does: a result of zero or more, or the error number negated, so that the hot path
  * neither throws nor allocates; `errorName` turns it into "ECONNREFUSED". Runs in generators and in the proof's children.
  * It must not know WebSocket. node:net costs 3.9 KB and 0.6 ms of CPU a connection, this 0.4 KB and 50 µs.

@@ -1,13 +1,13 @@
-/** A host as files: doctor --record, and --root with --tracked for doctor, tune and untune. sysctl/recorded.ts, doctor/record.ts. */
+/** A host as files: doctor --record, and --root with --tracked for doctor, tune and untune. sysctl/kernel/recorded.ts, doctor/record.ts. */
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Command } from "commander";
-import { addTuneCommands } from "../../../sysctl/command.js";
-import { addDoctorCommand } from "../../../sysctl/doctor/command.js";
-import { ALL_HOSTS, type AnyHost, onHost } from "./doctor/variants.js";
+import { addTuneCommands } from "../../../../sysctl/command.js";
+import { addDoctorCommand } from "../../../../sysctl/doctor/command.js";
+import { ALL_HOSTS, type AnyHost, onHost } from "../doctor/variants.js";
 
 interface Lent {
   /** Where "this" host is. */

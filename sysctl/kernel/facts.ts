@@ -2,7 +2,7 @@
  * Everything that `megagate doctor` knows about a machine, as plain data. survey.ts fills it in, ceilings.ts does the sums;
  * neither knows the other. `null` means: could not be told here, and is reported as such.
  */
-import type { Reading } from "../host.js";
+import type { Reading } from "./proc-sys.js";
 
 /** What runs the gateway here, from the outermost marker that is certain: it decides in whose words a remedy is given. */
 export type Surrounding = "host" | "systemd" | "lxc" | "docker" | "kubernetes";

@@ -5,7 +5,7 @@
  */
 import { accessSync, closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Tree } from "./doctor/tree.js";
+import { Tree } from "./tree.js";
 
 /** A value as the kernel shows it, without its line end; or the errno name that reading gave. */
 export type Reading = { readonly text: string } | { readonly code: string };

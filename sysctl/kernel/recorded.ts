@@ -5,9 +5,9 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { choice, text } from "../src/config/table.js";
-import { GatewayError } from "../src/errors.js";
-import { Tree } from "./doctor/tree.js";
+import { choice, text } from "../../src/config/table.js";
+import { GatewayError } from "../../src/errors.js";
+import { Tree } from "./tree.js";
 
 /** What is not a file of the recorded host but was found out there. */
 export const RECORDING = "megagate-recording.json";

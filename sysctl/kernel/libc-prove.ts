@@ -1,9 +1,9 @@
 /**
  * The C library's calls that only the proof needs: namespaces, netlink, listening sockets, a file lock. Sockets and epoll
- * are load/libc.ts's, and so is the convention: a result of zero or more, or the error number negated.
+ * are sysctl/kernel/libc.ts's, and so is the convention: a result of zero or more, or the error number negated.
  * Runs in the proof's children and in its keeper, never in the command line.
  */
-import { answer, bound } from "../../load/libc.js";
+import { answer, bound } from "./libc.js";
 
 const CLONE_NEWNET = 0x40000000;
 const AF_INET = 2;

@@ -1,7 +1,7 @@
 /** Socket addresses as the kernel wants them, and errors by name. No call into the C library is made here. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { errorName, socketAddress } from "../../../load/libc.js";
+import { errorName, socketAddress } from "../../../../sysctl/kernel/libc.js";
 
 describe("libc", () => {
   it("builds IPv4 and IPv6 addresses", () => {

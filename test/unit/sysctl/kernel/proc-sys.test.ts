@@ -1,10 +1,10 @@
-/** Reading and writing kernel values below a root folder: sysctl/host.ts. */
+/** Reading and writing kernel values below a root folder: sysctl/kernel/proc-sys.ts. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openHost } from "../../../sysctl/host.js";
-import { inFixture, STOCK } from "./fixture.js";
+import { openHost } from "../../../../sysctl/kernel/proc-sys.js";
+import { inFixture, STOCK } from "../fixture.js";
 
 describe("the host", () => {
   it("gives a value without its line end and keeps the tabs inside", () =>
