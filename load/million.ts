@@ -13,7 +13,7 @@ import { whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
 import { claim } from "../src/process/owner.js";
 import { ceilingsOf } from "../sysctl/doctor/ceilings.js";
-import { tightestTasks } from "../sysctl/doctor/room.js";
+import { tightestTasks } from "../sysctl/doctor/headroom.js";
 import { survey } from "../sysctl/doctor/survey.js";
 import { conclude, runLoad } from "./command.js";
 import { EvidenceFile } from "./evidence-file.js";

@@ -30,7 +30,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       import("../../load/command.js"),
       import("../../load/million.js"),
       import("../../load/sizing/command.js"),
-      import("../../sysctl/command.js"),
+      import("../../sysctl/tune/command.js"),
       import("../../sysctl/doctor/command.js"),
     ]);
   registerLoad(program);

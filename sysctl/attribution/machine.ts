@@ -5,7 +5,7 @@
  */
 import { totalmem } from "node:os";
 import { ceilingsOf } from "../doctor/ceilings.js";
-import { glance } from "../doctor/glance.js";
+import { glance } from "../doctor/first-ceiling.js";
 import { survey } from "../doctor/survey.js";
 import type { Facts } from "../kernel/facts.js";
 import { KernelFiles } from "../kernel/files.js";

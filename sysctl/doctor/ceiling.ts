@@ -1,5 +1,5 @@
 /** What is said of one limit. The names of limits are stable: they are label values of metrics and keys of the JSON report. */
-import type { Need } from "../dialects.js";
+import type { Need } from "../remedies/remedies.js";
 
 /** Limits on how many connections fit. */
 export const COUNT_LIMITS = [

@@ -3,13 +3,14 @@
  * Pure, and cheap enough for a running gateway to ask each time it is scraped: no option machinery, no files.
  * The two tables are counting.ts and pace.ts; a remedy is given in the words of what runs the gateway (surrounding.ts).
  */
-import { remedyLines } from "../dialects.js";
+
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
+import { remedyLines } from "../remedies/remedies.js";
 import { type Ceiling, MOST_CONNECTIONS, type Verdict } from "./ceiling.js";
-import { COUNT_ROWS, type CountRow } from "./counting.js";
+import { COUNT_ROWS, type CountRow } from "./count-limits.js";
 import { largest } from "./demand.js";
-import { concerns, paceCeilings } from "./pace.js";
-import { DIALECT_OF } from "./surrounding.js";
+import { concerns, paceCeilings } from "./rate-limits.js";
+import { DIALECT_OF } from "./runtime.js";
 
 export type { Ceiling, LimitId } from "./ceiling.js";
 

@@ -3,11 +3,11 @@
  * ever added to megagate.doctor.v1. doctor.v1.schema.json is this schema as JSON Schema; a test holds the two equal.
  */
 import { z } from "zod";
-import { REMEDY_DIALECTS } from "../dialects.js";
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
+import { REMEDY_DIALECTS } from "../remedies/remedies.js";
 import { type Ceiling, COUNT_LIMITS, PACE_LIMITS } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
-import { DIALECT_OF } from "./surrounding.js";
+import { DIALECT_OF } from "./runtime.js";
 
 const count = z.int().min(0);
 const side = z.enum(["server", "client", "both"]);

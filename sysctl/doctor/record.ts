@@ -7,11 +7,11 @@ import { readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFi
 import { dirname, join, resolve } from "node:path";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
 import { openHost } from "../kernel/proc-sys.js";
 import { type Place, RECORDING } from "../kernel/recorded.js";
 import { Tree } from "../kernel/tree.js";
 import { planOf } from "../plan.js";
+import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../remedies/files.js";
 import { SETTINGS } from "../settings.js";
 import { openEtc } from "../tune/etc.js";
 import { leftovers } from "../tune/leftovers.js";

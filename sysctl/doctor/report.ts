@@ -4,11 +4,11 @@
  */
 import pc from "picocolors";
 import type { DoctorPlan, Facts, Surrounding } from "../kernel/facts.js";
-import { columns, paragraphs } from "../report.js";
+import { columns, paragraphs } from "../tune/report.js";
 import type { Ceiling, LimitId, Verdict } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
-import { DIALECT_OF } from "./surrounding.js";
-import { gigabytes, grouped } from "./words.js";
+import { gigabytes, grouped } from "./explanations.js";
+import { DIALECT_OF } from "./runtime.js";
 
 type Colours = ReturnType<typeof pc.createColors>;
 

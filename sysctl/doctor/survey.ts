@@ -12,7 +12,7 @@ import { coresOf, processorsOf } from "../kernel/processors.js";
 import { limitOf, Tree } from "../kernel/tree.js";
 import { tcpQuantumBytes } from "../plan.js";
 import { SETTINGS } from "../settings.js";
-import { surroundingOf } from "./surrounding.js";
+import { surroundingOf } from "./runtime.js";
 
 /** Read beside those of the settings table: tune leaves them alone, but they bound what a machine holds. */
 const EXTRA_KEYS = ["kernel.pid_max", "kernel.threads-max"] as const;

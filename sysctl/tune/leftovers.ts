@@ -3,9 +3,9 @@
  * what it finds is told as warnings by tune, since those files are somebody else's. Runs in the command line.
  */
 import { basename } from "node:path";
-import { SYSCTL_PATH } from "../dialect/files.js";
 import type { Host } from "../kernel/proc-sys.js";
 import type { Plan } from "../plan.js";
+import { SYSCTL_PATH } from "../remedies/files.js";
 import { isLegible, nextValue } from "../rules.js";
 import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";

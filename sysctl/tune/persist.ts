@@ -3,6 +3,7 @@
  * Runs in the command line. The rollback file knows each of them before the first is touched.
  */
 import { GatewayError } from "../../src/errors.js";
+import type { Plan } from "../plan.js";
 import {
   DROP_IN_PATH,
   dropIn,
@@ -12,9 +13,8 @@ import {
   modulesFile,
   SYSCTL_PATH,
   sysctlFile,
-} from "../dialect/files.js";
-import type { Plan } from "../plan.js";
-import { headOf, needsOf, type Place } from "../render.js";
+} from "../remedies/files.js";
+import { headOf, needsOf, type Place } from "../remedies/render.js";
 import type { Etc } from "./etc.js";
 import { parseSysctlFile, settingKey } from "./leftovers.js";
 import type { RememberedFile, Rollback } from "./rollback.js";

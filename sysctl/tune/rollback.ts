@@ -10,8 +10,8 @@ import { dirname } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../dialect/files.js";
 import type { Identity } from "../kernel/proc-sys.js";
+import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../remedies/files.js";
 import { replaceFile } from "./whole-file.js";
 
 const FILE = z.strictObject({

@@ -6,7 +6,7 @@
 import { assess, type Finding, refusedReason } from "../check.js";
 import type { Host } from "../kernel/proc-sys.js";
 import { type Plan, processNofile } from "../plan.js";
-import type { ReadValue } from "../render.js";
+import type { ReadValue } from "../remedies/render.js";
 import { isLegible, isLower, nextValue } from "../rules.js";
 import { SETTINGS, type Setting, wouldLower } from "../settings.js";
 import type { Etc } from "./etc.js";

@@ -22,8 +22,8 @@ import {
   REFUSE_REASONS,
   UNSENT_REASONS,
 } from "../../src/metrics/catalog.js";
-import { TUNE_OPTIONS } from "../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
+import { TUNE_OPTIONS } from "../../sysctl/tune/command.js";
 
 const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(0)} KB`;
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { it } from "node:test";
-import { MILLION, renderSysctlFile } from "../../sysctl/render.js";
+import { MILLION, renderSysctlFile } from "../../sysctl/remedies/render.js";
 
 const PATH = "sysctl/99-megagate.conf";
 const REGENERATE =

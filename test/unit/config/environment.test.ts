@@ -13,8 +13,8 @@ import { ADMIN_URL, CLIENT_URL } from "../../../src/config/gateway-address.js";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
 import { resolve } from "../../../src/config/resolve.js";
 import type { OptionTable } from "../../../src/config/table.js";
-import { TUNE_OPTIONS, UNTUNE_OPTIONS } from "../../../sysctl/command.js";
 import { DOCTOR_OPTIONS } from "../../../sysctl/doctor/command.js";
+import { TUNE_OPTIONS, UNTUNE_OPTIONS } from "../../../sysctl/tune/command.js";
 
 const TABLES: Readonly<Record<string, OptionTable>> = {
   serve: SERVE_OPTIONS,

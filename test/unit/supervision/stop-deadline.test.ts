@@ -21,7 +21,7 @@ describe("the deadline of a stop", () => {
   });
 
   it("systemd's TimeoutStopSec in the unit that is shipped leaves ten seconds above it, by the default options", () => {
-    const unit = readFileSync("sysctl/megagate.service", "utf8");
+    const unit = readFileSync("sysctl/deploy/systemd/megagate.service", "utf8");
     const [, seconds = ""] = /^TimeoutStopSec=(\d+)$/m.exec(unit) ?? [];
     const { stopNoticeSeconds, stopSeconds } = SERVE_OPTIONS;
     assert.ok(Number(seconds) >= stopNoticeSeconds.default + stopSeconds.default + 10, `TimeoutStopSec=${seconds}`);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { assess, type Finding, refusedReason } from "../../../sysctl/check.js";
 import type { Reading } from "../../../sysctl/kernel/proc-sys.js";
-import { MILLION } from "../../../sysctl/render.js";
+import { MILLION } from "../../../sysctl/remedies/render.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 import { assertHas } from "./fixture.js";
 

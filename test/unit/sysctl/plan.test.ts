@@ -10,7 +10,7 @@ import {
   serviceTasks,
   tcpQueuePages,
 } from "../../../sysctl/plan.js";
-import { MILLION } from "../../../sysctl/render.js";
+import { MILLION } from "../../../sysctl/remedies/render.js";
 
 describe("the plan's sums", () => {
   it("count both ends only where both are on this host", () => {

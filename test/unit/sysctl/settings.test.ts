@@ -1,7 +1,7 @@
 /** The table of kernel settings as data: order, completeness and wanted values. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { MILLION } from "../../../sysctl/render.js";
+import { MILLION } from "../../../sysctl/remedies/render.js";
 import { plainValue } from "../../../sysctl/rules.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 

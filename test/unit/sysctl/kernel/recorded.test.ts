@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Command } from "commander";
-import { addTuneCommands } from "../../../../sysctl/command.js";
 import { addDoctorCommand } from "../../../../sysctl/doctor/command.js";
+import { addTuneCommands } from "../../../../sysctl/tune/command.js";
 import { ALL_HOSTS, type AnyHost, onHost } from "../doctor/variants.js";
 
 interface Lent {

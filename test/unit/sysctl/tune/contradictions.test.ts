@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Plan } from "../../../../sysctl/plan.js";
-import { MILLION } from "../../../../sysctl/render.js";
+import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { contradictions } from "../../../../sysctl/tune/contradictions.js";
 import { hostOf, type IllWill, inFixture, STOCK, type Values } from "../fixture.js";
 

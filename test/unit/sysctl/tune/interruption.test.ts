@@ -8,7 +8,7 @@ import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { MILLION } from "../../../../sysctl/render.js";
+import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { tune } from "../../../../sysctl/tune/tune.js";
 import { untune } from "../../../../sysctl/tune/untune.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { MILLION } from "../../../../sysctl/render.js";
+import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { leftovers, parseSysctlFile } from "../../../../sysctl/tune/leftovers.js";
 import { type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";

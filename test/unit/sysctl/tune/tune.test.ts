@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Host } from "../../../../sysctl/kernel/proc-sys.js";
 import type { Plan } from "../../../../sysctl/plan.js";
-import { MILLION } from "../../../../sysctl/render.js";
+import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { parsePorts } from "../../../../sysctl/rules.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { readRollback } from "../../../../sysctl/tune/rollback.js";

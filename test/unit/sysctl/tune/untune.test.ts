@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
 import type { Host } from "../../../../sysctl/kernel/proc-sys.js";
-import { MILLION } from "../../../../sysctl/render.js";
+import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { readRollback } from "../../../../sysctl/tune/rollback.js";
 import { tune } from "../../../../sysctl/tune/tune.js";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { describe, it } from "node:test";
-import { MILLION } from "../../../../sysctl/render.js";
+import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { diff, type Tuned, tune, verify } from "../../../../sysctl/tune/tune.js";
 import { assertHas, type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";

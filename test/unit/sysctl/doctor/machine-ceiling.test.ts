@@ -1,7 +1,7 @@
-/** What a starting gateway says of this very machine: sysctl/doctor/glance.ts. */
+/** What a starting gateway says of this very machine: sysctl/doctor/first-ceiling.ts. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { glance } from "../../../../sysctl/doctor/glance.js";
+import { glance } from "../../../../sysctl/doctor/first-ceiling.js";
 
 it("a starting gateway knows its first ceiling, and whether that is below what it was asked to provide for", () => {
   const small = glance(100, [8080, 8081]);

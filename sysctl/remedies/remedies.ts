@@ -2,7 +2,7 @@
  * One need in four dialects: what a person pastes or runs so that a host, a service, a container or a pod has it. Pure.
  * `tune --format` prints whole profiles; the doctor prints the lines for one need. The dialects themselves: dialect/.
  */
-import { dockerLines, dockerProfile } from "./dialect/docker.js";
+import { dockerLines, dockerProfile } from "./docker.js";
 import {
   DROP_IN_PATH,
   dropIn,
@@ -12,12 +12,12 @@ import {
   modulesFile,
   SYSCTL_PATH,
   sysctlFile,
-} from "./dialect/files.js";
-import { kubernetesLines, kubernetesProfile } from "./dialect/kubernetes.js";
-import { lxcLines } from "./dialect/lxc.js";
-import type { Need } from "./dialect/need.js";
+} from "./files.js";
+import { kubernetesLines, kubernetesProfile } from "./kubernetes.js";
+import { lxcLines } from "./lxc.js";
+import type { Need } from "./need.js";
 
-export type { Need } from "./dialect/need.js";
+export type { Need } from "./need.js";
 
 export const DIALECTS = ["sysctl", "systemd", "docker", "kubernetes"] as const;
 export type Dialect = (typeof DIALECTS)[number];

@@ -4,11 +4,12 @@
  * namespace begins with the kernel's own values and belongs to the gateway alone; and for no host in particular
  * (sysctl/99-megagate.conf), where what might lower a bigger machine's own value stays a comment: a file cannot compare.
  */
-import { sysctlFile } from "./dialect/files.js";
-import type { Need } from "./dialect/need.js";
-import { endsOf, type Plan, processNofile, serviceTasks } from "./plan.js";
-import { isLegible, nextValue, plainValue } from "./rules.js";
-import { SETTINGS, type Setting, wouldLower } from "./settings.js";
+
+import { endsOf, type Plan, processNofile, serviceTasks } from "../plan.js";
+import { isLegible, nextValue, plainValue } from "../rules.js";
+import { SETTINGS, type Setting, wouldLower } from "../settings.js";
+import { sysctlFile } from "./files.js";
+import type { Need } from "./need.js";
 
 /** The value of a key on the host that the needs are for; undefined where it cannot be read. */
 export type ReadValue = (key: string) => string | undefined;

@@ -1,10 +1,10 @@
-/** What runs the gateway, from marks that are certain: sysctl/doctor/surrounding.ts and groups.ts. */
+/** What runs the gateway, from marks that are certain: sysctl/doctor/runtime.ts and groups.ts. */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { surroundingOf } from "../../../../sysctl/doctor/surrounding.js";
+import { surroundingOf } from "../../../../sysctl/doctor/runtime.js";
 import { groupMemory, groupTasks } from "../../../../sysctl/kernel/control-groups.js";
 import { Tree } from "../../../../sysctl/kernel/tree.js";
 

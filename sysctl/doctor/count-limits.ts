@@ -3,14 +3,14 @@
  * the end of it, and what to ask for instead. Pure; ceilings.ts does the search. Limits and proofs: KERNEL.md §1 and §2.
  */
 import { fullestWorker } from "../../src/config/capacity.js";
-import type { SysctlNeed } from "../dialect/need.js";
-import type { Need } from "../dialects.js";
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { keepsTcpMemory, pagesLeft, planOf, tcpQuantumBytes } from "../plan.js";
+import type { SysctlNeed } from "../remedies/need.js";
+import type { Need } from "../remedies/remedies.js";
 import type { LimitId, Side } from "./ceiling.js";
 import * as demand from "./demand.js";
-import { flowsThere, portsThere, tasksNeed, tightestTasks } from "./room.js";
-import * as words from "./words.js";
+import * as words from "./explanations.js";
+import { flowsThere, portsThere, tasksNeed, tightestTasks } from "./headroom.js";
 
 export interface CountRow {
   readonly limit: LimitId;

@@ -1,10 +1,10 @@
-/** Needs in four dialects: sysctl/dialects.ts and sysctl/dialect/. The readers of each format are asked, not our eyes only. */
+/** Needs in four dialects: sysctl/remedies/remedies.ts and sysctl/dialect/. The readers of each format are asked, not our eyes only. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
 import { parseAllDocuments } from "yaml";
-import { DIALECTS, type Need, remedyLines, renderProfile } from "../../../sysctl/dialects.js";
-import { inFixture } from "./fixture.js";
+import { DIALECTS, type Need, remedyLines, renderProfile } from "../../../../sysctl/remedies/remedies.js";
+import { inFixture } from "../fixture.js";
 
 const SOMAXCONN: Need = {
   kind: "sysctl",

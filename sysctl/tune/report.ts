@@ -4,12 +4,12 @@
  */
 import Table from "cli-table3";
 import pc from "picocolors";
-import { fullestWorker, workerCap } from "../src/config/capacity.js";
-import { memoryNeededBytes, type Plan, tasksNeeded, workersOf } from "./plan.js";
-import { describePlan } from "./render.js";
-import type { FileRow } from "./tune/persist.js";
-import type { Outcome, Tuned } from "./tune/tune.js";
-import type { Restored, Untuned } from "./tune/untune.js";
+import { fullestWorker, workerCap } from "../../src/config/capacity.js";
+import { memoryNeededBytes, type Plan, tasksNeeded, workersOf } from "../plan.js";
+import { describePlan } from "../remedies/render.js";
+import type { FileRow } from "./persist.js";
+import type { Outcome, Tuned } from "./tune.js";
+import type { Restored, Untuned } from "./untune.js";
 
 export interface ReportStyle {
   readonly colour: boolean;

@@ -1,6 +1,7 @@
 /** Pure: what is left of those limits that are made of several numbers: tasks, ports, tracked connections. */
-import type { Need } from "../dialects.js";
+
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
+import type { Need } from "../remedies/remedies.js";
 import { hasServer, numberOf, numbersOf, tasksOf } from "./demand.js";
 
 interface TaskLimit {

@@ -5,10 +5,10 @@
  * or under WSL2 too, and a PID namespace of its own (WSL2, unshare, a build sandbox) does not make a container.
  */
 import { basename } from "node:path";
-import type { RemedyDialect } from "../dialects.js";
 import { groupPath } from "../kernel/control-groups.js";
 import type { Surrounding } from "../kernel/facts.js";
 import type { Tree } from "../kernel/tree.js";
+import type { RemedyDialect } from "../remedies/remedies.js";
 
 /** The number that the kernel gives to the first PID namespace at every boot (include/linux/proc_ns.h). */
 const FIRST_PID_NAMESPACE = "pid:[4026531836]";

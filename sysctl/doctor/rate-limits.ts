@@ -3,13 +3,13 @@
  * the settings table, judged as `tune` judges them, with what is seen without them. Pure.
  */
 import { assess, type Finding } from "../check.js";
-import type { Need } from "../dialects.js";
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { keepsTcpMemory, type Plan, planOf } from "../plan.js";
+import type { Need } from "../remedies/remedies.js";
 import { SETTINGS } from "../settings.js";
 import type { Ceiling, LimitId, Side, Verdict } from "./ceiling.js";
 import { hasClient, hasServer } from "./demand.js";
-import { tcpPages } from "./words.js";
+import { tcpPages } from "./explanations.js";
 
 interface PaceRow {
   readonly limit: LimitId;

@@ -1,10 +1,10 @@
-/** The table as a sysctl.d file: sysctl/render.ts. */
+/** The table as a sysctl.d file: sysctl/remedies/render.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { renderProfile } from "../../../sysctl/dialects.js";
-import { headOf, MILLION, needsOf, type Place, renderSysctlFile } from "../../../sysctl/render.js";
-import { SETTINGS } from "../../../sysctl/settings.js";
-import { STOCK } from "./fixture.js";
+import { renderProfile } from "../../../../sysctl/remedies/remedies.js";
+import { headOf, MILLION, needsOf, type Place, renderSysctlFile } from "../../../../sysctl/remedies/render.js";
+import { SETTINGS } from "../../../../sysctl/settings.js";
+import { STOCK } from "../fixture.js";
 
 function forThisHost(values: Readonly<Record<string, string>>, plan = MILLION, allowLowering = true): string {
   const place: Place = { kind: "thisHost", read: (key) => values[key], allowLowering };

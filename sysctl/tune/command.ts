@@ -5,23 +5,23 @@
  */
 import type { Command } from "commander";
 import { z } from "zod";
-import { addOptions } from "../src/config/help.js";
-import { resolve, type Source } from "../src/config/resolve.js";
-import { type ConfigOf, choice, flag, type Option, text, whole } from "../src/config/table.js";
-import { GatewayError } from "../src/errors.js";
-import { DIALECTS, type Dialect, renderProfile } from "./dialects.js";
-import { survey } from "./doctor/survey.js";
-import { isTracking } from "./doctor/tracking.js";
-import { type Host, openHost } from "./kernel/proc-sys.js";
-import { placeOf, RECORDED_OPTIONS, within } from "./kernel/recorded.js";
-import { type Asked, type Plan, planOf } from "./plan.js";
-import { type Place as FilePlace, headOf, needsOf } from "./render.js";
+import { addOptions } from "../../src/config/help.js";
+import { resolve, type Source } from "../../src/config/resolve.js";
+import { type ConfigOf, choice, flag, type Option, text, whole } from "../../src/config/table.js";
+import { GatewayError } from "../../src/errors.js";
+import { survey } from "../doctor/survey.js";
+import { isTracking } from "../doctor/tracking.js";
+import { type Host, openHost } from "../kernel/proc-sys.js";
+import { placeOf, RECORDED_OPTIONS, within } from "../kernel/recorded.js";
+import { type Asked, type Plan, planOf } from "../plan.js";
+import { DIALECTS, type Dialect, renderProfile } from "../remedies/remedies.js";
+import { type Place as FilePlace, headOf, needsOf } from "../remedies/render.js";
+import { contradictions } from "./contradictions.js";
+import { type Etc, openEtc } from "./etc.js";
+import { leftovers } from "./leftovers.js";
 import { type Question, type ReportStyle, reportTune, reportUntune } from "./report.js";
-import { contradictions } from "./tune/contradictions.js";
-import { type Etc, openEtc } from "./tune/etc.js";
-import { leftovers } from "./tune/leftovers.js";
-import { diff, type Outcome, readerOf, tune, verify } from "./tune/tune.js";
-import { untune } from "./tune/untune.js";
+import { diff, type Outcome, readerOf, tune, verify } from "./tune.js";
+import { untune } from "./untune.js";
 
 /** What the command line lends: its environment, where text goes, and in tests a fixture instead of this host. */
 export interface Surroundings {

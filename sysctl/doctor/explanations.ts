@@ -2,7 +2,7 @@
 import { workerCap } from "../../src/config/capacity.js";
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import * as demand from "./demand.js";
-import { hasHiddenNetwork, onLoopback, portsOfPair, tightestTasks } from "./room.js";
+import { hasHiddenNetwork, onLoopback, portsOfPair, tightestTasks } from "./headroom.js";
 
 /** Beyond 2^53 the kernel means "no limit": fs.file-max is 2^63 − 1 where systemd raised it. */
 export const grouped = (n: number): string => (n < 2 ** 53 ? n.toLocaleString("en-US") : "no limit");

@@ -1,12 +1,12 @@
-/** The commands as a person meets them: options, output, exit by error. sysctl/command.ts and sysctl/report.ts. */
+/** The commands as a person meets them: options, output, exit by error. sysctl/tune/command.ts and sysctl/tune/report.ts. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Command } from "commander";
-import { addTuneCommands } from "../../../sysctl/command.js";
-import { openEtc } from "../../../sysctl/tune/etc.js";
-import { type Fixture, hostOf, type IllWill, inFixture, STOCK } from "./fixture.js";
+import { addTuneCommands } from "../../../../sysctl/tune/command.js";
+import { openEtc } from "../../../../sysctl/tune/etc.js";
+import { type Fixture, hostOf, type IllWill, inFixture, STOCK } from "../fixture.js";
 
 interface Trial {
   readonly words: readonly string[];
