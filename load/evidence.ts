@@ -3,7 +3,7 @@
  * "held" needs everything that was asked for, to the last socket; whatever did not hold is a reason in plain words.
  */
 import { type Plateau, plateauInWords } from "./attribution/plateau.js";
-import { type Counts, type Tally, tallied } from "./messages.js";
+import { type Counts, type Tally, tallied } from "./generator/messages.js";
 import type { ScenarioEvidence } from "./scenarios/evidence.js";
 
 export interface BroadcastEvidence {

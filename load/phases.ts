@@ -4,16 +4,16 @@
  */
 
 import type { Host } from "../sysctl/kernel/machine.js";
-import { monotonicMs } from "./clock.js";
 import type { BroadcastEvidence, GatewayCount } from "./evidence.js";
 import type { Fleet } from "./fleet.js";
-import { type EncodedHistogram, Histogram } from "./histogram.js";
+import { monotonicMs } from "./generator/clock.js";
+import { type EncodedHistogram, Histogram } from "./generator/histogram.js";
+import { broadcastData } from "./generator/protocol.js";
+import { TopicPattern } from "./generator/topics.js";
 import type { LoadConfig } from "./options.js";
 import type { Plan } from "./plan.js";
-import { broadcastData } from "./protocol.js";
 import type { ReturnDuty } from "./scenarios/steps.js";
 import type { Admin, Target } from "./target.js";
-import { TopicPattern } from "./topics.js";
 import type { Watch } from "./watch.js";
 
 /** Nothing new for this long means that nothing more will come. */

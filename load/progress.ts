@@ -3,7 +3,7 @@
  * `renderProgress` is pure. Runs in the coordinator.
  */
 import { describeTally } from "./evidence.js";
-import type { Tally } from "./messages.js";
+import type { Tally } from "./generator/messages.js";
 import { grouped, size } from "./words.js";
 
 export interface Moment {

@@ -9,10 +9,10 @@ import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { Readable } from "node:stream";
 import { GatewayError } from "../src/errors.js";
-import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "./frames.js";
-import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./handshake.js";
-import { parseMessage } from "./protocol.js";
-import type { TopicPattern } from "./topics.js";
+import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "./generator/frames.js";
+import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./generator/handshake.js";
+import { parseMessage } from "./generator/protocol.js";
+import type { TopicPattern } from "./generator/topics.js";
 
 const PROBE_TIMEOUT_MS = 10_000;
 const BATCH_CHARACTERS = 65_536;

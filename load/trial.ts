@@ -11,6 +11,7 @@ import { readGateway } from "./attribution/gateway.js";
 import { Observer } from "./attribution/observer.js";
 import { Run } from "./coordinator.js";
 import { type Evidence, judge } from "./evidence.js";
+import { TopicPattern } from "./generator/topics.js";
 import { MemoryAccount } from "./memory.js";
 import type { LoadConfig } from "./options.js";
 import type { Scene } from "./phases.js";
@@ -18,7 +19,6 @@ import { makePlan } from "./plan.js";
 import type { ScenarioEvidence } from "./scenarios/evidence.js";
 import type { Scenario } from "./scenarios/scenario.js";
 import { Admin, findTarget, type GatewayProcess, type Processes, probe } from "./target.js";
-import { TopicPattern } from "./topics.js";
 
 const COUNT_AGE_MS = 1500;
 

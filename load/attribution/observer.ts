@@ -7,7 +7,7 @@
 import { attribute, causeInWords } from "../../sysctl/attribution/attribute.js";
 import type { Snapshot, SnapshotName } from "../../sysctl/attribution/counters.js";
 import type { Circumstances, GatewayNumbers, View } from "../../sysctl/attribution/proofs.js";
-import type { Tally } from "../messages.js";
+import type { Tally } from "../generator/messages.js";
 import { type Curve, findFlat, ratesAround } from "./curve.js";
 import type { Plateau } from "./plateau.js";
 

@@ -1,8 +1,8 @@
 /**
  * The account of who was away: how often, why, how long, and when they came back. Runs in generators; it decides nothing.
  */
-import { Histogram } from "../histogram.js";
-import { count, type Tally } from "../messages.js";
+import { Histogram } from "../generator/histogram.js";
+import { count, type Tally } from "../generator/messages.js";
 import type { Part } from "./steps.js";
 
 const SECOND_MS = 1000;

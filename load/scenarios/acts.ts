@@ -2,8 +2,8 @@
  * What happens in each scenario, after its baseline: one function each, in the order in which a person would tell it.
  * Runs in the coordinator, on a course that has begun.
  */
-import { monotonicMs } from "../clock.js";
-import { Histogram } from "../histogram.js";
+import { monotonicMs } from "../generator/clock.js";
+import { Histogram } from "../generator/histogram.js";
 import { type Course, latencyOf, type Window } from "./course.js";
 import type { Sample, ScenarioEvidence } from "./evidence.js";
 import { askRoll, confirmedWorkers, fullest } from "./gateway.js";

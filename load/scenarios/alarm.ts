@@ -1,5 +1,5 @@
 /** One timer for all that wait in a generator: rings when the earliest is due. */
-import { monotonicMs } from "../clock.js";
+import { monotonicMs } from "../generator/clock.js";
 
 /** How late a client may dial: those who are due in between begin together. */
 const LATE_MS = 10;

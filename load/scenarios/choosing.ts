@@ -1,5 +1,5 @@
 /** Which connections something happens to: the share of them, spread evenly over the topics. Runs in generators. */
-import type { Connections } from "../connections.js";
+import type { Connections } from "../generator/connections.js";
 
 /** `first` is the number, in the whole run, of this generator's first connection. */
 export function choose(

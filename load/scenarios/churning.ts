@@ -2,8 +2,8 @@
  * Lets a steady share leave: so many connections a second close in order, one after the other through the descriptors,
  * spread over each second. Runs in generators, driven by one timer while it lasts. Coming back is returning.ts's.
  */
-import { monotonicMs } from "../clock.js";
-import type { Connections } from "../connections.js";
+import { monotonicMs } from "../generator/clock.js";
+import type { Connections } from "../generator/connections.js";
 
 const TICK_MS = 40;
 

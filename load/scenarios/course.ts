@@ -4,8 +4,8 @@
  */
 import { type Snapshot, takeSnapshot } from "../../sysctl/attribution/counters.js";
 import { KernelFiles } from "../../sysctl/kernel/files.js";
-import { monotonicMs } from "../clock.js";
-import { Histogram } from "../histogram.js";
+import { monotonicMs } from "../generator/clock.js";
+import { Histogram } from "../generator/histogram.js";
 import type { Admin } from "../target.js";
 import type { LatencyEvidence } from "./evidence.js";
 import { type GatewayCounters, Readiness, readCounters } from "./gateway.js";

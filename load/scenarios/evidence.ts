@@ -2,7 +2,7 @@
  * What a scenario adds to the evidence: one shape for all, with null where it does not apply, so that runs can be
  * compared. Types only.
  */
-import type { Tally } from "../messages.js";
+import type { Tally } from "../generator/messages.js";
 import type { ScenarioName } from "./options.js";
 import type { ReturnPolicy } from "./steps.js";
 

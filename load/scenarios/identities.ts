@@ -2,9 +2,9 @@
  * Who each connection of a scenario is: its topic by its number, and a handshake that asks for that topic, from its
  * position once it has one. Runs in generators.
  */
-import type { KeyPool } from "../handshake.js";
-import type { Identities } from "../identities.js";
-import type { Duty } from "../messages.js";
+import type { KeyPool } from "../generator/handshake.js";
+import type { Identities } from "../generator/identities.js";
+import type { Duty } from "../generator/messages.js";
 import type { Positions } from "./positions.js";
 import type { ReturnDuty } from "./steps.js";
 

@@ -2,7 +2,7 @@
  * Latencies of pushes in one window of a scenario, of connections that nothing has happened to in it, by the second in which
  * they were published. Runs in generators.
  */
-import { type EncodedHistogram, Histogram } from "../histogram.js";
+import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
 
 /** Later ones are counted with the last. */
 const MOST_SECONDS = 60;

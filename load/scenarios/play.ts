@@ -3,7 +3,7 @@
  * Runs in the coordinator.
  */
 import { GatewayError } from "../../src/errors.js";
-import { monotonicMs } from "../clock.js";
+import { monotonicMs } from "../generator/clock.js";
 import { ACTS, type Acted } from "./acts.js";
 import { firstPauseMs } from "./backoff.js";
 import { Course, type Window } from "./course.js";

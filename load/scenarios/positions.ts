@@ -3,7 +3,7 @@
  * would not get. 20 bytes a connection. Pure; runs in generators.
  * A push is accounted for by its predecessor: what lies between that and the last one seen was lost without a word.
  */
-import type { Push, Subscribed, Told } from "../protocol.js";
+import type { Push, Subscribed, Told } from "../generator/protocol.js";
 import type { Position } from "./steps.js";
 
 export class Positions {

@@ -2,9 +2,9 @@
  * A steady stream of publications, one topic after the other, while things happen to the clients; remembers the newest
  * position of each topic, against which every connection is held in the end. Runs in the coordinator.
  */
-import { monotonicMs } from "../clock.js";
-import { count, type Tally } from "../messages.js";
-import { broadcastData } from "../protocol.js";
+import { monotonicMs } from "../generator/clock.js";
+import { count, type Tally } from "../generator/messages.js";
+import { broadcastData } from "../generator/protocol.js";
 import type { Admin } from "../target.js";
 import type { Position } from "./steps.js";
 

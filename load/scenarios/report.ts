@@ -1,6 +1,6 @@
 /** A scenario's findings in words, as rows of the report. Pure; runs in the coordinator. */
 import { describeTally } from "../evidence.js";
-import { tallied } from "../messages.js";
+import { tallied } from "../generator/messages.js";
 import { grouped, size, time } from "../words.js";
 import type { LatencyEvidence, ScenarioEvidence } from "./evidence.js";
 

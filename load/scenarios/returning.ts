@@ -6,10 +6,10 @@
  *   fresh ──opened──► open ──cut, lost, left──► waiting ──due──► dialling ──opened──► open
  *                                 └► gone          ▲────failed────┘
  */
-import { monotonicMs } from "../clock.js";
-import type { Connections } from "../connections.js";
-import type { Duty } from "../messages.js";
-import type { Message, Subscribed } from "../protocol.js";
+import { monotonicMs } from "../generator/clock.js";
+import type { Connections } from "../generator/connections.js";
+import type { Duty } from "../generator/messages.js";
+import type { Message, Subscribed } from "../generator/protocol.js";
 import { Absences } from "./absences.js";
 import { Alarm } from "./alarm.js";
 import { pauseMs, STABLE_MS } from "./backoff.js";

@@ -2,7 +2,7 @@
  * What coordinator and generators say to each other in a scenario: steps down, findings up. Plain data only; the sum over
  * several generators is here too. Runs in both.
  */
-import type { EncodedHistogram } from "../histogram.js";
+import type { EncodedHistogram } from "../generator/histogram.js";
 
 type Tally = Record<string, number>;
 

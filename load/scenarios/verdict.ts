@@ -3,7 +3,7 @@
  */
 import { HEAP_SLACK_BYTES } from "../../src/config/slow-cost.js";
 import { describeTally } from "../evidence.js";
-import { tallied } from "../messages.js";
+import { tallied } from "../generator/messages.js";
 import type { Sample, ScenarioEvidence } from "./evidence.js";
 import type { ScenarioName } from "./options.js";
 

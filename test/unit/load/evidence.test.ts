@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { describeTally, exitStatus, type Findings, judge } from "../../../load/evidence.js";
-import { addCounts, noCounts } from "../../../load/messages.js";
+import { addCounts, noCounts } from "../../../load/generator/messages.js";
 
 const BROADCAST = {
   bytes: 100,

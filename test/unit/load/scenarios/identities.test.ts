@@ -1,7 +1,7 @@
 /** Who a connection is: its topic by its number over all generators, and a handshake that continues where it stood. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { KeyPool, UpgradeRequest } from "../../../../load/handshake.js";
+import { KeyPool, UpgradeRequest } from "../../../../load/generator/handshake.js";
 import { TopicIdentities, topicCount } from "../../../../load/scenarios/identities.js";
 import { Positions } from "../../../../load/scenarios/positions.js";
 

@@ -1,7 +1,7 @@
 /** The account by offset over several lives of one connection: lost, twice, told, owed. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Push, Subscribed, Told } from "../../../../load/protocol.js";
+import type { Push, Subscribed, Told } from "../../../../load/generator/protocol.js";
 import { Positions } from "../../../../load/scenarios/positions.js";
 
 const push = (offset: number, previous = offset - 1): Push => ({

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { broadcastData, MessageReader, parseMessage } from "../../../load/protocol.js";
+import { broadcastData, MessageReader, parseMessage } from "../../../../load/generator/protocol.js";
 
 describe("protocol", () => {
   it("tells answers, pushes, events and the rest apart", () => {

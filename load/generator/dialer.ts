@@ -1,7 +1,7 @@
 /**
  * Makes sockets that are connecting to the target, each from the next of the source addresses. Runs in generators.
  */
-import * as libc from "../sysctl/kernel/libc.js";
+import * as libc from "../../sysctl/kernel/libc.js";
 import type { Duty } from "./messages.js";
 
 export class Dialer {

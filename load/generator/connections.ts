@@ -4,7 +4,7 @@
  * Runs in generators. It decides nothing about pace (ramp.ts, heartbeats.ts) and keeps no account (account.ts).
  */
 
-import * as libc from "../sysctl/kernel/libc.js";
+import * as libc from "../../sysctl/kernel/libc.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connection-events.js";
 import { Dialer } from "./dialer.js";

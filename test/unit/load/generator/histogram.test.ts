@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Histogram } from "../../../load/histogram.js";
+import { Histogram } from "../../../../load/generator/histogram.js";
 
 const values = fc.array(fc.double({ min: 0, max: 4e6, noNaN: true }), { minLength: 1, maxLength: 200 });
 

@@ -1,7 +1,14 @@
 /** An answer counts only when it fits the very key that was sent. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { AnswerCheck, acceptFor, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "../../../load/handshake.js";
+import {
+  AnswerCheck,
+  acceptFor,
+  INCOMPLETE,
+  KeyPool,
+  REFUSED,
+  UpgradeRequest,
+} from "../../../../load/generator/handshake.js";
 
 const pool = new KeyPool(8);
 const acceptOf = (index: number): string => pool.accepts.toString("latin1", index * 28, (index + 1) * 28);

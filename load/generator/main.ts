@@ -4,8 +4,9 @@
  * in an orderly way) and leaves when its coordinator is gone. Some fifty of them run: each import costs fifty times.
  */
 
-import { Poller, type Readiness } from "../sysctl/kernel/epoll.js";
-import { EPOLLET } from "../sysctl/kernel/libc.js";
+import { Poller, type Readiness } from "../../sysctl/kernel/epoll.js";
+import { EPOLLET } from "../../sysctl/kernel/libc.js";
+import { Returning } from "../scenarios/returning.js";
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connection-events.js";
@@ -15,7 +16,6 @@ import { Numbers } from "./identities.js";
 import type { Duty, Order, Report, Subject } from "./messages.js";
 import type { Message, Subscribed } from "./protocol.js";
 import { Ramp } from "./ramp.js";
-import { Returning } from "./scenarios/returning.js";
 
 /** Counts and time-outs are looked at this often, less while nothing happens; what somebody waits for is told at once. */
 const LOOK_EVERY_MS = 500;

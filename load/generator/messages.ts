@@ -2,8 +2,9 @@
  * What coordinator and generators say to each other over the fork's channel: orders down, reports up. Plain data only,
  * in discriminated unions, and the sums over what several generators counted. Runs in both.
  */
+
+import type { Part, ReturnDuty, Step } from "../scenarios/steps.js";
 import type { EncodedHistogram } from "./histogram.js";
-import type { Part, ReturnDuty, Step } from "./scenarios/steps.js";
 
 /** All that a generator needs to know; given once, before anything else. */
 export interface Duty {

@@ -1,7 +1,7 @@
 /** The pace: what is in flight and the rate stay within bounds, failed attempts come again, nothing is forgotten. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Ramp, worthRetrying } from "../../../load/ramp.js";
+import { Ramp, worthRetrying } from "../../../../load/generator/ramp.js";
 
 function started(connections: number): { ramp: Ramp; attempts: number[] } {
   const attempts: number[] = [];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { KeyPool, UpgradeRequest } from "../../../load/handshake.js";
-import { TopicPattern } from "../../../load/topics.js";
+import { KeyPool, UpgradeRequest } from "../../../../load/generator/handshake.js";
+import { TopicPattern } from "../../../../load/generator/topics.js";
 
 it("one topic for all, or one for each connection, all of one length", () => {
   const shared = new TopicPattern("load", 5);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { clientFrame, closeCode, closeFrame, FrameDecoder, OPCODE } from "../../../load/frames.js";
+import { clientFrame, closeCode, closeFrame, FrameDecoder, OPCODE } from "../../../../load/generator/frames.js";
 
 type Heard = readonly [kind: string, payload: string];
 

@@ -1,8 +1,8 @@
 /** Deliveries, duplicates and gaps are counted for each socket by offset. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Broadcasts } from "../../../load/broadcasts.js";
-import type { Push } from "../../../load/protocol.js";
+import { Broadcasts } from "../../../../load/generator/broadcasts.js";
+import type { Push } from "../../../../load/generator/protocol.js";
 
 const push = (offset: number, n: number, changes: Partial<Push> = {}): Push => ({
   kind: "push",
