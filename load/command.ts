@@ -63,12 +63,12 @@ export function conclude(evidence: Evidence, place: EvidenceFile): number {
  * is not reachable (exit 1) or a plan that cannot succeed (3).
  */
 export async function runLoad(config: LoadConfig): Promise<Evidence> {
-  const { runTrial } = await import("./trial.js");
+  const { runTrial } = await import("./run/trial.js");
   return runTrial(config);
 }
 
 async function runScenario(config: ScenarioConfig): Promise<Evidence> {
-  const [{ runTrial }, { scenarioOf }] = await Promise.all([import("./trial.js"), import("./scenarios/play.js")]);
+  const [{ runTrial }, { scenarioOf }] = await Promise.all([import("./run/trial.js"), import("./scenarios/play.js")]);
   // What happens instead of them.
   const bare = { ...config, holdSeconds: 0, heartbeatsPerConnection: 0, broadcasts: 0 };
   return runTrial(bare, scenarioOf(config));

@@ -6,13 +6,13 @@ import { type Snapshot, takeSnapshot } from "../../sysctl/attribution/counters.j
 import { KernelFiles } from "../../sysctl/kernel/files.js";
 import { monotonicMs } from "../generator/clock.js";
 import { Histogram } from "../generator/histogram.js";
-import type { Admin } from "../target.js";
+import type { Opened } from "../run/scenario.js";
+import type { Admin } from "../run/target.js";
 import type { LatencyEvidence } from "./evidence.js";
 import { type GatewayCounters, Readiness, readCounters } from "./gateway.js";
 import { topicName } from "./identities.js";
 import type { ScenarioConfig } from "./options.js";
 import { Publisher } from "./publisher.js";
-import type { Opened } from "./scenario.js";
 import { addParts, type Part, type Step, type SumOfParts } from "./steps.js";
 
 /** Longer than the greatest pause between two attempts. */

@@ -4,6 +4,7 @@
  */
 import { GatewayError } from "../../src/errors.js";
 import { monotonicMs } from "../generator/clock.js";
+import type { Opened, Scenario } from "../run/scenario.js";
 import { ACTS, type Acted } from "./acts.js";
 import { firstPauseMs } from "./backoff.js";
 import { Course, type Window } from "./course.js";
@@ -11,7 +12,6 @@ import type { ScenarioEvidence } from "./evidence.js";
 import { confirmedWorkers, grown } from "./gateway.js";
 import { topicCount } from "./identities.js";
 import { type ScenarioConfig, shareOf } from "./options.js";
-import type { Opened, Scenario } from "./scenario.js";
 import { growthOf, judgeScenario } from "./verdict.js";
 
 const PUBLISH_BYTES = 100;

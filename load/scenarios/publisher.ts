@@ -5,7 +5,7 @@
 import { monotonicMs } from "../generator/clock.js";
 import { count, type Tally } from "../generator/messages.js";
 import { broadcastData } from "../generator/protocol.js";
-import type { Admin } from "../target.js";
+import type { Admin } from "../run/target.js";
 import type { Position } from "./steps.js";
 
 const TICK_MS = 5;

@@ -1,9 +1,9 @@
 /**
  * Pure sums: what n connections take of a machine, with as many processes as the gateway and the load generator start by
  * themselves. All of them rise with n, so that the ceiling of a limit is the last n that fits. Sums shared with the gateway:
- * src/config/capacity.ts; with the generator: load/plan.ts.
+ * src/config/capacity.ts; with the generator: load/run/plan.ts.
  */
-import { GENERATOR_OWN_DESCRIPTORS, memoryNeeded, THREADS_PER_GENERATOR } from "../../load/plan.js";
+import { GENERATOR_OWN_DESCRIPTORS, memoryNeeded, THREADS_PER_GENERATOR } from "../../load/run/plan.js";
 import {
   BYTES_PER_WORKER,
   DESCRIPTOR_RESERVE,

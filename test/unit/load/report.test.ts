@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Evidence } from "../../../load/evidence.js";
-import { renderProgress } from "../../../load/progress.js";
 import { renderReport } from "../../../load/report.js";
+import { renderProgress } from "../../../load/run/progress.js";
 import { size, time } from "../../../load/words.js";
 
 const EVIDENCE: Evidence = {

@@ -4,8 +4,8 @@
  * PSS of anonymous pages, because idle Node processes share much of their memory: RSS would count that for each.
  */
 
-import type { Host } from "../sysctl/kernel/machine.js";
-import type { Evidence } from "./evidence.js";
+import type { Host } from "../../sysctl/kernel/machine.js";
+import type { Evidence } from "../evidence.js";
 import type { GatewayProcess } from "./target.js";
 
 /**

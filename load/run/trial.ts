@@ -2,22 +2,22 @@
  * One whole trial: the survey of target and host, the plan, the run, the evidence. What can be known to fail is
  * refused here, before anything is forked. Runs in the coordinator process.
  */
-import { GatewayError } from "../src/errors.js";
-import { takeSnapshot } from "../sysctl/attribution/counters.js";
-import { isTracking } from "../sysctl/doctor/tracking.js";
-import { KernelFiles } from "../sysctl/kernel/files.js";
-import { Host, type HostFacts } from "../sysctl/kernel/machine.js";
-import { readGateway } from "./attribution/gateway.js";
-import { Observer } from "./attribution/observer.js";
+import { GatewayError } from "../../src/errors.js";
+import { takeSnapshot } from "../../sysctl/attribution/counters.js";
+import { isTracking } from "../../sysctl/doctor/tracking.js";
+import { KernelFiles } from "../../sysctl/kernel/files.js";
+import { Host, type HostFacts } from "../../sysctl/kernel/machine.js";
+import { readGateway } from "../attribution/gateway.js";
+import { Observer } from "../attribution/observer.js";
+import { type Evidence, judge } from "../evidence.js";
+import { TopicPattern } from "../generator/topics.js";
+import type { LoadConfig } from "../options.js";
+import type { ScenarioEvidence } from "../scenarios/evidence.js";
 import { Run } from "./coordinator.js";
-import { type Evidence, judge } from "./evidence.js";
-import { TopicPattern } from "./generator/topics.js";
 import { MemoryAccount } from "./memory.js";
-import type { LoadConfig } from "./options.js";
 import type { Scene } from "./phases.js";
 import { makePlan } from "./plan.js";
-import type { ScenarioEvidence } from "./scenarios/evidence.js";
-import type { Scenario } from "./scenarios/scenario.js";
+import type { Scenario } from "./scenario.js";
 import { Admin, findTarget, type GatewayProcess, type Processes, probe } from "./target.js";
 
 const COUNT_AGE_MS = 1500;

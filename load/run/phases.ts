@@ -3,18 +3,18 @@
  * Runs in the coordinator, on what coordinator.ts has set up.
  */
 
-import type { Host } from "../sysctl/kernel/machine.js";
-import type { BroadcastEvidence, GatewayCount } from "./evidence.js";
-import type { Fleet } from "./fleet.js";
-import { monotonicMs } from "./generator/clock.js";
-import { type EncodedHistogram, Histogram } from "./generator/histogram.js";
-import { broadcastData } from "./generator/protocol.js";
-import { TopicPattern } from "./generator/topics.js";
-import type { LoadConfig } from "./options.js";
+import type { Host } from "../../sysctl/kernel/machine.js";
+import type { BroadcastEvidence, GatewayCount } from "../evidence.js";
+import { monotonicMs } from "../generator/clock.js";
+import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
+import { broadcastData } from "../generator/protocol.js";
+import { TopicPattern } from "../generator/topics.js";
+import type { LoadConfig } from "../options.js";
+import type { ReturnDuty } from "../scenarios/steps.js";
+import type { Fleet } from "./generators.js";
 import type { Plan } from "./plan.js";
-import type { ReturnDuty } from "./scenarios/steps.js";
+import type { Watch } from "./stop.js";
 import type { Admin, Target } from "./target.js";
-import type { Watch } from "./watch.js";
 
 /** Nothing new for this long means that nothing more will come. */
 export const STALL_MS = 30_000;

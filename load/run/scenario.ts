@@ -1,7 +1,8 @@
 /** What a trial needs of a scenario, and a scenario of its run. Types only. */
-import type { Stage } from "../phases.js";
-import type { ScenarioEvidence } from "./evidence.js";
-import type { ReturnDuty } from "./steps.js";
+
+import type { ScenarioEvidence } from "../scenarios/evidence.js";
+import type { ReturnDuty } from "../scenarios/steps.js";
+import type { Stage } from "./phases.js";
 
 /** A run whose connections are open. */
 export interface Opened extends Stage {

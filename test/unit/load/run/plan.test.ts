@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { makePlan, type PlanRequest } from "../../../load/plan.js";
-import { GatewayError } from "../../../src/errors.js";
-import type { HostFacts } from "../../../sysctl/kernel/machine.js";
+import { makePlan, type PlanRequest } from "../../../../load/run/plan.js";
+import { GatewayError } from "../../../../src/errors.js";
+import type { HostFacts } from "../../../../sysctl/kernel/machine.js";
 
 const HOST: HostFacts = {
   kernel: "6.18",

@@ -8,11 +8,11 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { Readable } from "node:stream";
-import { GatewayError } from "../src/errors.js";
-import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "./generator/frames.js";
-import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "./generator/handshake.js";
-import { parseMessage } from "./generator/protocol.js";
-import type { TopicPattern } from "./generator/topics.js";
+import { GatewayError } from "../../src/errors.js";
+import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "../generator/frames.js";
+import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "../generator/handshake.js";
+import { parseMessage } from "../generator/protocol.js";
+import type { TopicPattern } from "../generator/topics.js";
 
 const PROBE_TIMEOUT_MS = 10_000;
 const BATCH_CHARACTERS = 65_536;

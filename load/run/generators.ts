@@ -12,7 +12,7 @@ import {
   type Order,
   type Report,
   type Subject,
-} from "./generator/messages.js";
+} from "../generator/messages.js";
 
 /** A generator allocates little: one thread for V8 and one for the idle wait, and a small young generation. */
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--single-threaded-gc"];
@@ -44,7 +44,7 @@ export class Fleet {
 
   /** Forks all and waits until each is ready. */
   async start(): Promise<void> {
-    const file = new URL("./generator/main.js", import.meta.url);
+    const file = new URL("../generator/main.js", import.meta.url);
     const ready = this.duties.map(async (duty, i) => {
       const child = fork(file, [], {
         execArgv: NODE_FLAGS,

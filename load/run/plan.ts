@@ -5,10 +5,10 @@
  * Runs in the coordinator.
  */
 
-import * as capacity from "../src/config/capacity.js";
-import { fullestWorker, spread, workerCap } from "../src/config/capacity.js";
-import { GatewayError } from "../src/errors.js";
-import type { HostFacts } from "../sysctl/kernel/machine.js";
+import * as capacity from "../../src/config/capacity.js";
+import { fullestWorker, spread, workerCap } from "../../src/config/capacity.js";
+import { GatewayError } from "../../src/errors.js";
+import type { HostFacts } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
 /** Descriptors a generator keeps for itself: about 25, and slack. */

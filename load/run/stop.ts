@@ -2,8 +2,8 @@
  * What may end a run before its time: a person (first signal orderly, second at once), the memory floor, the time limit.
  * It only notices; the coordinator acts. Samples free memory and the ramp on the way. Runs in the coordinator.
  */
-import { Wishes } from "../src/signals.js";
-import type { Host } from "../sysctl/kernel/machine.js";
+import { Wishes } from "../../src/signals.js";
+import type { Host } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
 const LOOK_EVERY_MS = 25;

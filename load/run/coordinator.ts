@@ -4,16 +4,16 @@
  * run has to stop; the close and the evidence never are. Runs in the coordinator process.
  */
 import { randomBytes } from "node:crypto";
-import { Curve } from "./attribution/curve.js";
-import type { Moment, Observer } from "./attribution/observer.js";
-import type { Plateau } from "./attribution/plateau.js";
-import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "./evidence.js";
-import { Fleet } from "./fleet.js";
-import { tallied } from "./generator/messages.js";
+import { Curve } from "../attribution/curve.js";
+import type { Moment, Observer } from "../attribution/observer.js";
+import type { Plateau } from "../attribution/plateau.js";
+import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "../evidence.js";
+import { tallied } from "../generator/messages.js";
+import type { ReturnDuty } from "../scenarios/steps.js";
+import { Fleet } from "./generators.js";
 import { broadcast, compareCounts, holdConnections, merged, type Scene, STALL_MS, type Stage } from "./phases.js";
 import { Progress } from "./progress.js";
-import type { ReturnDuty } from "./scenarios/steps.js";
-import { Watch } from "./watch.js";
+import { Watch } from "./stop.js";
 
 const CLOSE_TIMEOUT_MS = 20_000;
 /** Even a slow gateway closes this many a second. */
