@@ -6,7 +6,7 @@
 
 import { Poller, type Readiness } from "../../sysctl/kernel/epoll.js";
 import { EPOLLET } from "../../sysctl/kernel/libc.js";
-import { Returning } from "../scenarios/returning.js";
+import { Returning } from "../reconnects/reconnects.js";
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connection-events.js";

@@ -3,7 +3,7 @@
  * in discriminated unions, and the sums over what several generators counted. Runs in both.
  */
 
-import type { Part, ReturnDuty, Step } from "../scenarios/steps.js";
+import type { Part, ReturnDuty, Step } from "../reconnects/steps.js";
 import type { EncodedHistogram } from "./histogram.js";
 
 /** All that a generator needs to know; given once, before anything else. */

@@ -9,7 +9,7 @@ import type { Moment, Observer } from "../attribution/observer.js";
 import type { Plateau } from "../attribution/plateau.js";
 import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "../evidence.js";
 import { tallied } from "../generator/messages.js";
-import type { ReturnDuty } from "../scenarios/steps.js";
+import type { ReturnDuty } from "../reconnects/steps.js";
 import { Fleet } from "./generators.js";
 import { broadcast, compareCounts, holdConnections, merged, type Scene, STALL_MS, type Stage } from "./phases.js";
 import { Progress } from "./progress.js";

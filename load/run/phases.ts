@@ -10,7 +10,7 @@ import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
 import { broadcastData } from "../generator/protocol.js";
 import { TopicPattern } from "../generator/topics.js";
 import type { LoadConfig } from "../options.js";
-import type { ReturnDuty } from "../scenarios/steps.js";
+import type { ReturnDuty } from "../reconnects/steps.js";
 import type { Fleet } from "./generators.js";
 import type { Plan } from "./plan.js";
 import type { Watch } from "./stop.js";

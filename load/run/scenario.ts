@@ -1,7 +1,7 @@
 /** What a trial needs of a scenario, and a scenario of its run. Types only. */
 
+import type { ReturnDuty } from "../reconnects/steps.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";
-import type { ReturnDuty } from "../scenarios/steps.js";
 import type { Stage } from "./phases.js";
 
 /** A run whose connections are open. */

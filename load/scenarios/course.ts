@@ -6,14 +6,14 @@ import { type Snapshot, takeSnapshot } from "../../sysctl/attribution/counters.j
 import { KernelFiles } from "../../sysctl/kernel/files.js";
 import { monotonicMs } from "../generator/clock.js";
 import { Histogram } from "../generator/histogram.js";
+import { topicName } from "../reconnects/identities.js";
+import { addParts, type Part, type Step, type SumOfParts } from "../reconnects/steps.js";
 import type { Opened } from "../run/scenario.js";
 import type { Admin } from "../run/target.js";
 import type { LatencyEvidence } from "./evidence.js";
 import { type GatewayCounters, Readiness, readCounters } from "./gateway.js";
-import { topicName } from "./identities.js";
 import type { ScenarioConfig } from "./options.js";
 import { Publisher } from "./publisher.js";
-import { addParts, type Part, type Step, type SumOfParts } from "./steps.js";
 
 /** Longer than the greatest pause between two attempts. */
 const STALL_MS = 75_000;

@@ -3,8 +3,8 @@
  * compared. Types only.
  */
 import type { Tally } from "../generator/messages.js";
+import type { ReturnPolicy } from "../reconnects/steps.js";
 import type { ScenarioName } from "./options.js";
-import type { ReturnPolicy } from "./steps.js";
 
 export interface LatencyEvidence {
   readonly pushes: number;

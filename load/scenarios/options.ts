@@ -6,7 +6,7 @@
 import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { bytes, type ConfigOf, choice, text, whole } from "../../src/config/table.js";
 import { LOAD_OPTIONS } from "../options.js";
-import { RETURN_POLICIES } from "./steps.js";
+import { RETURN_POLICIES } from "../reconnects/steps.js";
 
 export const SCENARIOS = ["steady", "storm", "churn", "slow", "drill", "restart", "soak"] as const;
 export type ScenarioName = (typeof SCENARIOS)[number];

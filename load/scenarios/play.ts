@@ -4,13 +4,13 @@
  */
 import { GatewayError } from "../../src/errors.js";
 import { monotonicMs } from "../generator/clock.js";
+import { firstPauseMs } from "../reconnects/backoff.js";
+import { topicCount } from "../reconnects/identities.js";
 import type { Opened, Scenario } from "../run/scenario.js";
 import { ACTS, type Acted } from "./acts.js";
-import { firstPauseMs } from "./backoff.js";
 import { Course, type Window } from "./course.js";
 import type { ScenarioEvidence } from "./evidence.js";
 import { confirmedWorkers, grown } from "./gateway.js";
-import { topicCount } from "./identities.js";
 import { type ScenarioConfig, shareOf } from "./options.js";
 import { growthOf, judgeScenario } from "./verdict.js";
 

@@ -5,8 +5,8 @@
 import { monotonicMs } from "../generator/clock.js";
 import { count, type Tally } from "../generator/messages.js";
 import { broadcastData } from "../generator/protocol.js";
+import type { Position } from "../reconnects/steps.js";
 import type { Admin } from "../run/target.js";
-import type { Position } from "./steps.js";
 
 const TICK_MS = 5;
 /** Unanswered requests at most: beyond it the hub is away, and what would be published now is left out and counted. */

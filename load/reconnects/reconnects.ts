@@ -11,15 +11,15 @@ import type { Connections } from "../generator/connections.js";
 import type { Duty } from "../generator/messages.js";
 import type { Message, Subscribed } from "../generator/protocol.js";
 import { Absences } from "./absences.js";
-import { Alarm } from "./alarm.js";
 import { pauseMs, STABLE_MS } from "./backoff.js";
 import { choose } from "./choosing.js";
-import { Churn } from "./churning.js";
-import { Due } from "./due.js";
+import { Churn } from "./churn.js";
 import { TopicIdentities } from "./identities.js";
 import { Latencies } from "./latencies.js";
 import { Positions } from "./positions.js";
+import { Due } from "./redial-queue.js";
 import type { Part, Position, ReturnDuty, Step } from "./steps.js";
+import { Alarm } from "./wakeup.js";
 
 /** Attempts begun in one turn, before pushes get theirs: each makes the kernel's whole TCP handshake. */
 const BATCH = 32;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Push, Subscribed, Told } from "../../../../load/generator/protocol.js";
-import { Positions } from "../../../../load/scenarios/positions.js";
+import { Positions } from "../../../../load/reconnects/positions.js";
 
 const push = (offset: number, previous = offset - 1): Push => ({
   ...{ kind: "push", topic: "t", offset, previous, run: "", n: 0, publishedAtMs: 0 },

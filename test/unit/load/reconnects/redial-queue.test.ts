@@ -1,7 +1,7 @@
 /** Who is due: everybody once, none before the time, no more at a time than asked for. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Due } from "../../../../load/scenarios/due.js";
+import { Due } from "../../../../load/reconnects/redial-queue.js";
 
 function taken(due: Due, nowMs: number, most = 100): number[] {
   const numbers: number[] = [];

@@ -1,7 +1,7 @@
 /** When a client comes back: what the gateway says is obeyed by the SDK's way, and by the naive one not. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { pauseMs } from "../../../../load/scenarios/backoff.js";
+import { pauseMs } from "../../../../load/reconnects/backoff.js";
 
 const ABSENCE = { attempts: 0, reason: "ECONNRESET", orderedMs: Number.NaN, toldMs: 0, retryAfterMs: 0 };
 const half = (): number => 0.5;

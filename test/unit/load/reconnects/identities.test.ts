@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { KeyPool, UpgradeRequest } from "../../../../load/generator/handshake.js";
-import { TopicIdentities, topicCount } from "../../../../load/scenarios/identities.js";
-import { Positions } from "../../../../load/scenarios/positions.js";
+import { TopicIdentities, topicCount } from "../../../../load/reconnects/identities.js";
+import { Positions } from "../../../../load/reconnects/positions.js";
 
 const DUTY = { host: "127.0.0.1:8080", path: "/ws?topics=load", topic: "load" };
 
