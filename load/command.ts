@@ -68,7 +68,7 @@ export async function runLoad(config: LoadConfig): Promise<Evidence> {
 }
 
 async function runScenario(config: ScenarioConfig): Promise<Evidence> {
-  const [{ runTrial }, { scenarioOf }] = await Promise.all([import("./run/trial.js"), import("./scenarios/play.js")]);
+  const [{ runTrial }, { scenarioOf }] = await Promise.all([import("./run/trial.js"), import("./scenarios/run.js")]);
   // What happens instead of them.
   const bare = { ...config, holdSeconds: 0, heartbeatsPerConnection: 0, broadcasts: 0 };
   return runTrial(bare, scenarioOf(config));

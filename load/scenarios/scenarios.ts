@@ -4,10 +4,10 @@
  */
 import { monotonicMs } from "../generator/clock.js";
 import { Histogram } from "../generator/histogram.js";
-import { type Course, latencyOf, type Window } from "./course.js";
 import type { Sample, ScenarioEvidence } from "./evidence.js";
 import { askRoll, confirmedWorkers, fullest } from "./gateway.js";
 import { type ScenarioName, shareOf } from "./options.js";
+import { type Course, latencyOf, type Window } from "./scenario-run.js";
 
 /** What an act leaves for the evidence. */
 export interface Acted {

@@ -7,11 +7,11 @@ import { monotonicMs } from "../generator/clock.js";
 import { firstPauseMs } from "../reconnects/backoff.js";
 import { topicCount } from "../reconnects/identities.js";
 import type { Opened, Scenario } from "../run/scenario.js";
-import { ACTS, type Acted } from "./acts.js";
-import { Course, type Window } from "./course.js";
 import type { ScenarioEvidence } from "./evidence.js";
 import { confirmedWorkers, grown } from "./gateway.js";
 import { type ScenarioConfig, shareOf } from "./options.js";
+import { Course, type Window } from "./scenario-run.js";
+import { ACTS, type Acted } from "./scenarios.js";
 import { growthOf, judgeScenario } from "./verdict.js";
 
 const PUBLISH_BYTES = 100;
