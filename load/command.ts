@@ -6,10 +6,10 @@ import type { Command } from "commander";
 import { addOptions } from "../src/config/help.js";
 import { readConfigFile, resolve } from "../src/config/resolve.js";
 import { GatewayError } from "../src/errors.js";
-import { type Evidence, exitStatus } from "./evidence.js";
-import { EvidenceFile } from "./evidence-file.js";
+import { type Evidence, exitStatus } from "./evidence/evidence.js";
+import { EvidenceFile } from "./evidence/file.js";
+import { renderReport } from "./evidence/report.js";
 import type { LoadConfig } from "./options.js";
-import { renderReport } from "./report.js";
 import { LOAD_AND_SCENARIO_OPTIONS, SCENARIOS, type ScenarioConfig } from "./scenarios/options.js";
 
 /** Adds the command to the program; the action sets the process's exit status. */

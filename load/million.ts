@@ -16,7 +16,7 @@ import { ceilingsOf } from "../sysctl/doctor/ceilings.js";
 import { tightestTasks } from "../sysctl/doctor/headroom.js";
 import { survey } from "../sysctl/doctor/survey.js";
 import { conclude, runLoad } from "./command.js";
-import { EvidenceFile } from "./evidence-file.js";
+import { EvidenceFile } from "./evidence/file.js";
 import { LOAD_OPTIONS } from "./options.js";
 
 const { target: _target, adminUrl: _adminUrl, ...LOAD_ROWS } = LOAD_OPTIONS;

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { Curve } from "../attribution/curve.js";
 import type { Moment, Observer } from "../attribution/observer.js";
 import type { Plateau } from "../attribution/plateau.js";
-import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "../evidence.js";
+import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "../evidence/evidence.js";
 import { tallied } from "../generator/messages.js";
 import type { ReturnDuty } from "../reconnects/steps.js";
 import { Fleet } from "./generators.js";

@@ -5,7 +5,7 @@
  */
 
 import type { Host } from "../../sysctl/kernel/machine.js";
-import type { Evidence } from "../evidence.js";
+import type { Evidence } from "../evidence/evidence.js";
 import type { GatewayProcess } from "./target.js";
 
 /**

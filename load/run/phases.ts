@@ -4,7 +4,7 @@
  */
 
 import type { Host } from "../../sysctl/kernel/machine.js";
-import type { BroadcastEvidence, GatewayCount } from "../evidence.js";
+import type { BroadcastEvidence, GatewayCount } from "../evidence/evidence.js";
 import { monotonicMs } from "../generator/clock.js";
 import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
 import { broadcastData } from "../generator/protocol.js";

@@ -2,9 +2,9 @@
  * Live progress: one line that is rewritten on a terminal, a plain line every two seconds elsewhere.
  * `renderProgress` is pure. Runs in the coordinator.
  */
-import { describeTally } from "../evidence.js";
+import { describeTally } from "../evidence/evidence.js";
+import { grouped, size } from "../evidence/words.js";
 import type { Tally } from "../generator/messages.js";
-import { grouped, size } from "../words.js";
 
 export interface Moment {
   readonly phase: string;

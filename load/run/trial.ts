@@ -9,7 +9,7 @@ import { KernelFiles } from "../../sysctl/kernel/files.js";
 import { Host, type HostFacts } from "../../sysctl/kernel/machine.js";
 import { readGateway } from "../attribution/gateway.js";
 import { Observer } from "../attribution/observer.js";
-import { type Evidence, judge } from "../evidence.js";
+import { type Evidence, judge } from "../evidence/evidence.js";
 import { TopicPattern } from "../generator/topics.js";
 import type { LoadConfig } from "../options.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";

@@ -1,7 +1,7 @@
 /** A scenario's findings in words, as rows of the report. Pure; runs in the coordinator. */
-import { describeTally } from "../evidence.js";
+import { describeTally } from "../evidence/evidence.js";
+import { grouped, size, time } from "../evidence/words.js";
 import { tallied } from "../generator/messages.js";
-import { grouped, size, time } from "../words.js";
 import type { LatencyEvidence, ScenarioEvidence } from "./evidence.js";
 
 type Row = [string, string];

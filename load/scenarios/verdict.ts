@@ -2,7 +2,7 @@
  * The verdict on a scenario: what did not hold against the bars, in words. Pure; runs in the coordinator.
  */
 import { HEAP_SLACK_BYTES } from "../../src/config/slow-cost.js";
-import { describeTally } from "../evidence.js";
+import { describeTally } from "../evidence/evidence.js";
 import { tallied } from "../generator/messages.js";
 import type { Sample, ScenarioEvidence } from "./evidence.js";
 import type { ScenarioName } from "./options.js";

@@ -3,7 +3,7 @@
  * and for the README.
  */
 import { RETURN_RATE_PER_CORE } from "../../src/config/capacity.js";
-import { grouped, size } from "../words.js";
+import { grouped, size } from "../evidence/words.js";
 import { CPU_SHARE, MEMORY_SHARE } from "./demand.js";
 import type { SizingPlan } from "./plan.js";
 

@@ -2,7 +2,7 @@
  * A plan in words: the answer first, then the sums, then where the constants are from. Pure; for a terminal, and the same
  * rows as Markdown for the README.
  */
-import { grouped, size } from "../words.js";
+import { grouped, size } from "../evidence/words.js";
 import type { Bound, Resource } from "./bounds.js";
 import { number, sectionsOf } from "./lines.js";
 import type { SizingPlan } from "./plan.js";

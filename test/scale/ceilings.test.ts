@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { after, describe, it } from "node:test";
-import type { Evidence } from "../../load/evidence.js";
+import type { Evidence } from "../../load/evidence/evidence.js";
 import type { doctorJson } from "../../sysctl/doctor/json.js";
 import { Host } from "../../sysctl/kernel/machine.js";
 import { Keeper } from "../../sysctl/prove/keeping.js";

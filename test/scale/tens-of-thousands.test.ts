@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { it } from "node:test";
-import type { Evidence } from "../../load/evidence.js";
+import type { Evidence } from "../../load/evidence/evidence.js";
 import { load } from "../support/evidence.js";
 import { Gateway } from "../support/gateway.js";
 

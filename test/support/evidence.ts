@@ -2,7 +2,7 @@
 import { chmodSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Evidence } from "../../load/evidence.js";
+import type { Evidence } from "../../load/evidence/evidence.js";
 import { cli, type Exit, type Gateway, type Run, type Surroundings } from "./gateway.js";
 
 /** In a folder of its own, where other users may write too. */

@@ -17,8 +17,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { GatewayError } from "../src/errors.js";
-import { makeFolders } from "../src/folders.js";
+import { GatewayError } from "../../src/errors.js";
+import { makeFolders } from "../../src/folders.js";
 import type { Evidence } from "./evidence.js";
 
 /** Where the evidence is: `path` is undefined where it could be kept nowhere, `why` says that it is not where it should be. */

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { Evidence } from "../../../load/evidence.js";
-import { EvidenceFile } from "../../../load/evidence-file.js";
+import type { Evidence } from "../../../../load/evidence/evidence.js";
+import { EvidenceFile } from "../../../../load/evidence/file.js";
 
 const evidence = { schema: "megagate.evidence.v1", target: 5 } as Evidence;
 const TEXT = `${JSON.stringify(evidence, null, 2)}\n`;

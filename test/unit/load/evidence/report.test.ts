@@ -1,10 +1,10 @@
 /** One screen for a person; the verdict last. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Evidence } from "../../../load/evidence.js";
-import { renderReport } from "../../../load/report.js";
-import { renderProgress } from "../../../load/run/progress.js";
-import { size, time } from "../../../load/words.js";
+import type { Evidence } from "../../../../load/evidence/evidence.js";
+import { renderReport } from "../../../../load/evidence/report.js";
+import { size, time } from "../../../../load/evidence/words.js";
+import { renderProgress } from "../../../../load/run/progress.js";
 
 const EVIDENCE: Evidence = {
   schema: "megagate.evidence.v1",

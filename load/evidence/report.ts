@@ -1,9 +1,9 @@
 /**
  * Evidence in words, for a person: one screen, the verdict last. Pure; runs in the coordinator.
  */
-import { plateauInWords } from "./attribution/plateau.js";
+import { plateauInWords } from "../attribution/plateau.js";
+import { scenarioRows } from "../scenarios/report.js";
 import { describeTally, type Evidence } from "./evidence.js";
-import { scenarioRows } from "./scenarios/report.js";
 import { grouped, size, time } from "./words.js";
 
 export function renderReport(evidence: Evidence): string {

@@ -1,8 +1,8 @@
 /** The verdict: "held" needs everything, and what did not hold is said in words. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { describeTally, exitStatus, type Findings, judge } from "../../../load/evidence.js";
-import { addCounts, noCounts } from "../../../load/generator/messages.js";
+import { describeTally, exitStatus, type Findings, judge } from "../../../../load/evidence/evidence.js";
+import { addCounts, noCounts } from "../../../../load/generator/messages.js";
 
 const BROADCAST = {
   bytes: 100,

@@ -2,9 +2,9 @@
  * The evidence of a run: what was asked for, what was counted, and the verdict. Pure; runs in the coordinator.
  * "held" needs everything that was asked for, to the last socket; whatever did not hold is a reason in plain words.
  */
-import { type Plateau, plateauInWords } from "./attribution/plateau.js";
-import { type Counts, type Tally, tallied } from "./generator/messages.js";
-import type { ScenarioEvidence } from "./scenarios/evidence.js";
+import { type Plateau, plateauInWords } from "../attribution/plateau.js";
+import { type Counts, type Tally, tallied } from "../generator/messages.js";
+import type { ScenarioEvidence } from "../scenarios/evidence.js";
 
 export interface BroadcastEvidence {
   readonly bytes: number;
