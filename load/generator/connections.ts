@@ -6,13 +6,12 @@
 
 import * as libc from "../../sysctl/kernel/libc.js";
 import { monotonicMs } from "./clock.js";
-import type { ConnectionEvents } from "./connection-events.js";
 import { Dialer } from "./dialer.js";
 import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCODE } from "./frames.js";
 import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED } from "./handshake.js";
 import { type Identities, identitiesOf } from "./identities.js";
 import type { Duty } from "./messages.js";
-import { HEARTBEAT_TEXT, type Message, MessageReader } from "./protocol.js";
+import { HEARTBEAT_TEXT, type Message, MessageReader, type Subscribed } from "./protocol.js";
 
 export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, open: 4, closing: 5 } as const;
 
@@ -270,4 +269,21 @@ export class Connections implements FrameSink {
     else if (state === STATE.closing) this.events.ended(number);
     else this.events.failed(this.attempts[fd]!, reason, number);
   }
+}
+
+export interface ConnectionEvents {
+  /** Registers a descriptor for edge-triggered events; zero or a negated error number. */
+  watch(fd: number, events: number): number;
+  opened(fd: number, tookMs: number, answer: Subscribed): void;
+  /** Attempt number `attempt` (0 is the first) of connection `number` did not lead to an open connection. */
+  failed(attempt: number, reason: string, number: number): void;
+  /** An open connection ended unasked. */
+  lost(reason: string, number: number): void;
+  /** A connection that was asked to close did. */
+  ended(number: number): void;
+  heartbeatAnswered(tookMs: number): void;
+  /** Any other message to an open connection. */
+  message(fd: number, message: Message): void;
+  /** The gateway did what it should not. */
+  odd(what: string): void;
 }

@@ -9,7 +9,7 @@ import { EPOLLET } from "../../sysctl/kernel/libc.js";
 import { Returning } from "../reconnects/reconnects.js";
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
-import type { ConnectionEvents } from "./connection-events.js";
+import type { ConnectionEvents } from "./connections.js";
 import { Connections, ENDED } from "./connections.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Numbers } from "./identities.js";

@@ -5,24 +5,23 @@
  * Runs in the coordinator.
  */
 
-import * as capacity from "../../src/config/capacity.js";
-import { fullestWorker, spread, workerCap } from "../../src/config/capacity.js";
+import {
+  fullestWorker,
+  GENERATOR_OWN_DESCRIPTORS,
+  memoryOfLoad,
+  spread,
+  THREADS_PER_GENERATOR,
+  workerCap,
+} from "../../src/config/capacity.js";
 import { GatewayError } from "../../src/errors.js";
 import type { HostFacts } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
-/** Descriptors a generator keeps for itself: about 25, and slack. */
-export const GENERATOR_OWN_DESCRIPTORS = 100;
-/** Private memory of one generator, and of one socket in it: 14.5 MB with 18,000 sockets were measured. */
-const BYTES_PER_GENERATOR = 14e6;
-const GENERATOR_BYTES_PER_CONNECTION = 100;
 /**
  * What a control group is charged for a generator beside that: page tables, kernel stacks, the code that it runs. A group with
  * coordinator, two generators and 3,000 sockets was charged 107 MB at most, 28 MB of it before the generators started.
  */
 const GROUP_BYTES_PER_GENERATOR = 16e6;
-/** Threads of one Node process that has been told to keep few. */
-export const THREADS_PER_GENERATOR = 8;
 /** uWebSockets' listen backlog, and how much of the summed queues is filled at most. */
 const LISTEN_BACKLOG = 512;
 const BACKLOG_SHARE = 0.5;
@@ -192,7 +191,7 @@ function shortages(request: PlanRequest, generators: number): Shortage[] {
     {
       resource: `bytes of memory (MemFree and page cache, less --memory-floor; ${sides})`,
       there: Math.max(0, host.freeBytes - request.memoryFloorBytes),
-      needed: memoryNeeded(connections, generators, target.colocated),
+      needed: memoryOfLoad(connections, generators, target.colocated),
       remedy: "open fewer --connections, lower --memory-floor, or take a bigger machine",
     },
   ];
@@ -212,7 +211,7 @@ function groupShortages({ connections, memoryFloorBytes, target, host }: PlanReq
   if (memory) {
     const both = target.colocated && target.sharesGroup === true;
     const floor = groupFloorBytes(memory.limit, memoryFloorBytes);
-    const needed = (n: number): number => memoryNeeded(n, generators, both) + generators * GROUP_BYTES_PER_GENERATOR;
+    const needed = (n: number): number => memoryOfLoad(n, generators, both) + generators * GROUP_BYTES_PER_GENERATOR;
     const there = Math.max(0, memory.limit - memory.used - floor);
     rows.push({
       resource: `bytes of memory of the control group ${memory.at} (its limit is ${grouped(memory.limit)}; less what is used and a floor of ${grouped(floor)}; ${both ? "both ends are in it" : "client ends"})`,
@@ -234,12 +233,6 @@ function groupShortages({ connections, memoryFloorBytes, target, host }: PlanReq
     });
   }
   return rows;
-}
-
-export function memoryNeeded(connections: number, generators: number, colocated: boolean): number {
-  const client = capacity.KERNEL_BYTES_PER_CLIENT_SOCKET + GENERATOR_BYTES_PER_CONNECTION;
-  const server = colocated ? capacity.KERNEL_BYTES_PER_SERVER_SOCKET + capacity.USER_BYTES_PER_CONNECTION : 0;
-  return Math.ceil(connections * (client + server) + generators * BYTES_PER_GENERATOR);
 }
 
 /** Workers at their cap send newcomers to the others, so that what they hold together is what counts. */

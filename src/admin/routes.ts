@@ -9,7 +9,7 @@ import type { Hub } from "../hub/hub.js";
 import { listTopics } from "../hub/topic-list.js";
 import type { Fleet } from "../metrics/fleet.js";
 import { VERSION } from "../platform.js";
-import { WEBSOCKET_PATH } from "../protocol/paths.js";
+import { WEBSOCKET_PATH } from "../protocol/messages.js";
 import { type PageRequest, pageRequest } from "../publish/page-request.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import type { Routes } from "./server.js";

@@ -11,8 +11,7 @@ import { retryAfterSeconds, spreadSeconds } from "./budget.js";
 import type { CapReason } from "./ceiling.js";
 import { Gate } from "./gate.js";
 import { type Refusal, refuseDraining, refuseFull, refuseStorm } from "./refusal.js";
-import { Slots } from "./slots.js";
-import { Tickets } from "./tickets.js";
+import { Slots, Tickets } from "./tickets.js";
 
 export interface AdmissionOptions {
   readonly config: Pick<ServeConfig, "acceptRate" | "connectionsPerAddress" | "handshakeWaitSeconds">;

@@ -35,3 +35,17 @@ export class Tickets {
     return createHmac("sha256", this.key).update(start).digest().subarray(0, SIGNATURE_BYTES);
   }
 }
+
+const HORIZON_MS = 60_000;
+
+export class Slots {
+  #nextMs = 0;
+
+  /** The start of a slot, in milliseconds since the epoch. `random` is in [0, 1). */
+  take(nowMs: number, share: number, random: number): number {
+    const start = Math.max(nowMs, this.#nextMs);
+    if (start - nowMs >= HORIZON_MS) return Math.floor(nowMs + random * HORIZON_MS);
+    this.#nextMs = start + 1000 / share;
+    return Math.floor(start);
+  }
+}

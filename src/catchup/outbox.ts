@@ -7,8 +7,8 @@
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { Wish } from "../protocol/messages.js";
-import { PORTION_BYTES } from "../protocol/portion.js";
 import type { SharedMessage } from "../protocol/shared-message.js";
+import { PORTION_BYTES } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
 
 /** Heap of a waiting request besides its id: object, position and texts (measured: 150 to 220). */

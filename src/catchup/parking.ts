@@ -9,16 +9,14 @@ import { monotonicMs } from "../clock.js";
 import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { Wish } from "../protocol/messages.js";
-import { PORTION_BYTES } from "../protocol/portion.js";
-import { SharedMessage } from "../protocol/shared-message.js";
+import { PORTION_BYTES, SharedMessage } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
 import { placeOf, type Topic } from "../topics/topics.js";
 import { answerTo, countRecovery } from "./answers.js";
 import { Outbox } from "./outbox.js";
 import { Places, type PlacesOfOne } from "./positions.js";
-import { type Account, behind, isBehind, stepsFrom } from "./steps.js";
-import { account } from "./unsent.js";
+import { type Account, account, behind, isBehind, stepsFrom } from "./steps.js";
 
 /** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */
 const TURN_BYTES = 65_536;

@@ -10,8 +10,7 @@ import type { Socket } from "../protocol/socket.js";
 import type { Journal } from "../topics/journal.js";
 import type { Topic } from "../topics/topics.js";
 import type { Parking } from "./parking.js";
-import { mustGo } from "./steps.js";
-import { account } from "./unsent.js";
+import { account, mustGo } from "./steps.js";
 
 const CUT_KEPT = 100;
 /** Looked at once a second; a look that comes later counts for so much. */

@@ -3,7 +3,8 @@
  * reader what its topic's policy makes of them. Pure: reads the replica, decides, sends nothing.
  */
 import { monotonicMs } from "../clock.js";
-import type { UnsentReason } from "../metrics/catalog.js";
+import { SLOT, type UnsentReason } from "../metrics/catalog.js";
+import { counters } from "../metrics/counters.js";
 import { droppedEvent } from "../protocol/messages.js";
 import type { SharedMessage } from "../protocol/shared-message.js";
 import type { Place } from "../topics/journal.js";
@@ -112,4 +113,9 @@ function passed(topic: Topic, place: Place, offset: number, { messages, bytes }:
     messages: Math.min(delivered.messages, place.messages + messages),
     bytes: Math.min(delivered.bytes, place.bytes + bytes),
   };
+}
+
+export function account(reason: UnsentReason, { messages, bytes }: Account): void {
+  counters[SLOT[`unsent_${reason}`]]! += messages;
+  counters[SLOT[`unsentBytes_${reason}`]]! += bytes;
 }

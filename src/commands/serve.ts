@@ -9,7 +9,7 @@ import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { whenOwnerIsGone } from "../process/owner.js";
 import { Supervisor } from "../process/supervisor.js";
-import { ADDRESS_PATH, WEBSOCKET_PATH } from "../protocol/paths.js";
+import { ADDRESS_PATH, WEBSOCKET_PATH } from "../protocol/messages.js";
 import { Wishes } from "../signals.js";
 import type { FirstCeiling, Machine } from "../supervision/machine-monitor.js";
 import { LIMITS, makePlan, type Plan } from "../supervision/sizing.js";

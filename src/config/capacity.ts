@@ -95,6 +95,21 @@ export const USER_BYTES_PER_CONNECTION = 1000;
 /** Private memory of one idle worker, bytes. */
 export const BYTES_PER_WORKER = 12e6;
 
+/** Descriptors that a load generator keeps for itself: about 25, and slack. */
+export const GENERATOR_OWN_DESCRIPTORS = 100;
+/** Threads of one Node process that has been told to keep few. */
+export const THREADS_PER_GENERATOR = 8;
+/** Private memory of one load generator, and of one socket in it: 14.5 MB with 18,000 sockets were measured. */
+const BYTES_PER_GENERATOR = 14e6;
+const GENERATOR_BYTES_PER_CONNECTION = 100;
+
+/** Bytes that a load of `connections` takes, with the gateway's end of each where it runs on this machine too. */
+export function memoryOfLoad(connections: number, generators: number, colocated: boolean): number {
+  const client = KERNEL_BYTES_PER_CLIENT_SOCKET + GENERATOR_BYTES_PER_CONNECTION;
+  const server = colocated ? KERNEL_BYTES_PER_SERVER_SOCKET + USER_BYTES_PER_CONNECTION : 0;
+  return Math.ceil(connections * (client + server) + generators * BYTES_PER_GENERATOR);
+}
+
 /** A topic of one user with one keyed publication in the hub, bytes: 1,170 measured, and its place in the log's images. */
 const TOPIC_BYTES_PER_CONNECTION = 1280;
 const LEAST_TOPIC_MEMORY_BYTES = 268_435_456;

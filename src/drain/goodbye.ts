@@ -54,3 +54,6 @@ export async function sayFarewell(leavers: Leavers, farewell: Farewell): Promise
   }
   return windowMs;
 }
+
+export const TELL_SHARE = 0.8;
+export const tellWithinMs = (stopSeconds: number): number => stopSeconds * 1000 * TELL_SHARE;

@@ -2,8 +2,7 @@
  * What a drain and a rolling restart would take, from what the gateway holds and the rates that it has measured. Pure.
  * The sums are those that the farewell (session/farewell.ts) and the roll (rolling.ts) go by.
  */
-import { windowMsOf } from "./goodbye.js";
-import { TELL_SHARE } from "./pace.js";
+import { TELL_SHARE, windowMsOf } from "./goodbye.js";
 
 /** What `GET /drain` on the admin port answers. */
 export interface DrainFacts {

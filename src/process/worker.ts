@@ -30,7 +30,7 @@ import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import { retryEvent } from "../protocol/messages.js";
 import { Sessions } from "../session/session.js";
-import type { Waiter } from "../session/waiting.js";
+import type { Waiter } from "../session/subscriptions.js";
 import { Listener } from "../socket/listener.js";
 import { createApp, type TemplatedApp } from "../socket/native.js";
 import { Server } from "../socket/server.js";

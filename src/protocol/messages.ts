@@ -187,3 +187,9 @@ export function goodbye(reason: string, windowMs: number): Buffer {
 }
 
 const reply = (message: object): Buffer => Buffer.from(JSON.stringify(message));
+
+export const WEBSOCKET_PATH = "/ws";
+/** Where the original front end asks for the WebSocket address. */
+export const ADDRESS_PATH = "/bcall/url";
+/** Whether the worker that took the connection runs. */
+export const HEALTH_PATH = "/healthz";

@@ -30,3 +30,5 @@ export class SharedMessage {
     yield TAIL;
   }
 }
+
+export const PORTION_BYTES = 16_384;

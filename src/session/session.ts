@@ -27,8 +27,8 @@ import {
 import type { Socket } from "../protocol/socket.js";
 import type { Topic, Topics } from "../topics/topics.js";
 import { Talkers } from "./rate-limit.js";
+import type { Waiter } from "./subscriptions.js";
 import { Following } from "./subscriptions.js";
-import type { Waiter } from "./waiting.js";
 
 type SessionConfig = Pick<
   ServeConfig,

@@ -12,11 +12,10 @@ import { ERRORS, GatewayError } from "../errors.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { Wish } from "../protocol/messages.js";
-import { PORTION_BYTES } from "../protocol/portion.js";
+import { PORTION_BYTES } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
 import { VOID_EPOCH } from "../topics/journal.js";
 import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
-import { type Waiter, Waiting, type WaitingRequest } from "./waiting.js";
 
 /** The session room's own sockets, and how they are answered. */
 export interface Answering {
@@ -168,5 +167,58 @@ export class Following {
 
   closed(socket: Socket): void {
     this.#waiting.closed(socket);
+  }
+}
+
+/** A socket that waits for a topic. */
+export interface Waiter {
+  readonly socket: Socket;
+  readonly topic: string;
+}
+
+export interface WaitingRequest {
+  readonly wish: Wish;
+  /** Monotonic milliseconds. */
+  readonly askedMs: number;
+}
+
+type Queues = Map<string, readonly WaitingRequest[]>;
+
+export class Waiting {
+  readonly #sockets = new Map<Socket, Queues>();
+
+  /** The topics that the socket waits for. */
+  topicsOf(socket: Socket): ReadonlyMap<string, readonly WaitingRequest[]> | undefined {
+    return this.#sockets.size === 0 ? undefined : this.#sockets.get(socket);
+  }
+
+  has(socket: Socket, topic: string): boolean {
+    return this.topicsOf(socket)?.has(topic) === true;
+  }
+
+  /** How many requests of the socket wait, over all topics. */
+  count(socket: Socket): number {
+    let count = 0;
+    for (const queue of this.topicsOf(socket)?.values() ?? []) count += queue.length;
+    return count;
+  }
+
+  add(socket: Socket, topic: string, requests: readonly WaitingRequest[]): void {
+    const queues: Queues = this.#sockets.get(socket) ?? new Map<string, readonly WaitingRequest[]>();
+    queues.set(topic, [...(queues.get(topic) ?? []), ...requests]);
+    this.#sockets.set(socket, queues);
+  }
+
+  /** Removes and returns those of a topic; none if the socket closed or unsubscribed meanwhile. */
+  take(socket: Socket, topic: string): readonly WaitingRequest[] {
+    const queues = this.#sockets.get(socket);
+    const requests = queues?.get(topic) ?? [];
+    queues?.delete(topic);
+    if (queues?.size === 0) this.#sockets.delete(socket);
+    return requests;
+  }
+
+  closed(socket: Socket): void {
+    if (this.#sockets.size > 0) this.#sockets.delete(socket);
   }
 }

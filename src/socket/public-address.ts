@@ -3,7 +3,7 @@
  * Host header. Pure; worker only. What it puts into an answer has been checked to be a host, a path or a scheme.
  */
 import { GatewayError } from "../errors.js";
-import { WEBSOCKET_PATH } from "../protocol/paths.js";
+import { WEBSOCKET_PATH } from "../protocol/messages.js";
 
 export interface AddressRequest {
   readonly host: string;

@@ -7,7 +7,6 @@ import type { Farewell } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
 import { Child } from "./child-process.js";
 import type { Ended, FromChild, StartWorker } from "./control-channel.js";
-import { isFull, withoutHelp } from "./overflow.js";
 
 export interface Worker {
   readonly place: number;
@@ -149,4 +148,26 @@ export class Crew {
   kill(): void {
     for (const { child } of this.#workers) child.kill();
   }
+}
+
+export interface Place {
+  /** It listens: ready, and not dead since. */
+  readonly up: boolean;
+  readonly full: boolean;
+  readonly leaving: boolean;
+}
+
+const hasRoom = ({ up, full, leaving }: Place): boolean => up && !full && !leaving;
+
+/** Those of `places` that are to listen beyond their caps once they are full. */
+export function withoutHelp<P extends Place>(places: readonly P[]): ReadonlySet<P> {
+  const roomy = places.filter(hasRoom);
+  if (roomy.length === 0) return new Set(places);
+  return new Set(roomy.length === 1 ? roomy : []);
+}
+
+/** Whether whoever comes now is refused; undefined while there is nobody to say so. */
+export function isFull(places: readonly Place[]): boolean | undefined {
+  const serving = places.filter(({ up, leaving }) => up && !leaving);
+  return serving.length === 0 ? undefined : !serving.some(hasRoom);
 }

@@ -4,7 +4,6 @@
  * A proof is "proven" when the limit itself was seen to be reached or its own error came back, "likely" when a counter
  * that only this mechanism moves has grown, "possible" when nothing but the circumstances speaks for it.
  */
-import type { Tally } from "../../load/generator/messages.js";
 import type { Snapshot } from "./counters.js";
 
 /** What there is to judge by: a run, from before its first connection until its curve went flat; or a gateway's last second. */
@@ -13,7 +12,8 @@ export interface View {
   readonly grown: Snapshot;
   /** The highest that each value was. */
   readonly peak: Snapshot;
-  readonly failed: Tally;
+  /** Failed attempts, by their reason. */
+  readonly failed: Readonly<Record<string, number>>;
   /** Most connections open at once. */
   readonly open: number;
   readonly run: Circumstances;

@@ -1,15 +1,17 @@
 /**
  * Pure sums: what n connections take of a machine, with as many processes as the gateway and the load generator start by
- * themselves. All of them rise with n, so that the ceiling of a limit is the last n that fits. Sums shared with the gateway:
- * src/config/capacity.ts; with the generator: load/run/plan.ts.
+ * themselves. All of them rise with n, so that the ceiling of a limit is the last n that fits. Sums shared with the gateway
+ * and the load generator: src/config/capacity.ts.
  */
-import { GENERATOR_OWN_DESCRIPTORS, memoryNeeded, THREADS_PER_GENERATOR } from "../../load/run/plan.js";
 import {
   BYTES_PER_WORKER,
   DESCRIPTOR_RESERVE,
   fullestWorker,
+  GENERATOR_OWN_DESCRIPTORS,
   KERNEL_BYTES_PER_SERVER_SOCKET,
   logBytes,
+  memoryOfLoad,
+  THREADS_PER_GENERATOR,
   USER_BYTES_PER_CONNECTION,
   WORKER_OWN_DESCRIPTORS,
   workerCap,
@@ -79,7 +81,7 @@ export function bytesOf(n: number, facts: Facts, plan: DoctorPlan): number {
   // The log of topics, as it is where they remember little; what topics of one user need more is in `megagate plan`.
   const gateway = hasServer(plan) ? (workersOf(n, facts) + OTHER_PROCESSES) * BYTES_PER_WORKER + logBytes(0) : 0;
   if (!hasClient(plan)) return n * (KERNEL_BYTES_PER_SERVER_SOCKET + USER_BYTES_PER_CONNECTION) + gateway + flows;
-  return memoryNeeded(n, generatorsOf(n, facts), plan.side === "both") + gateway + flows;
+  return memoryOfLoad(n, generatorsOf(n, facts), plan.side === "both") + gateway + flows;
 }
 
 /** Pages of net.ipv4.tcp_mem that n connections keep, before Linux 6.0. */

@@ -1,6 +1,6 @@
 /**
- * Foreign-function calls: sockets and epoll of the C library, through koffi (about 0.1 µs a call). The few that only the
- * proof of the conntrack wall makes are in sysctl/kernel/libc-prove.ts, bound the same way; there are no others.
+ * Foreign-function calls: sockets and epoll of the C library, through koffi (about 0.1 µs a call), and the few that only
+ * the proof of the conntrack limit makes. load/ and sysctl/ make no others.
  * Every call answers as the kernel does: a result of zero or more, or the error number negated, so that the hot path
  * neither throws nor allocates; `errorName` turns it into "ECONNREFUSED". Runs in generators and in the proof's children.
  * It must not know WebSocket. node:net costs 3.9 KB and 0.6 ms of CPU a connection, this 0.4 KB and 50 µs.
@@ -30,6 +30,17 @@ const IPPROTO_IP = 0;
 const IP_BIND_ADDRESS_NO_PORT = 24;
 /** Linux 6.3: a port range of one socket; it also makes the kernel's search for a port step by one, not by two. */
 const IP_LOCAL_PORT_RANGE = 51;
+const CLONE_NEWNET = 0x40000000;
+const AF_NETLINK = 16;
+const NETLINK_NETFILTER = 12;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const SOCK_NONBLOCK_CLOEXEC = 0o4000 | 0o2000000;
+const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
+const SO_REUSEADDR = 2;
+const SO_REUSEPORT = 15;
+const LOCK_EX_NB = 2 | 4;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const MSG_NOSIGNAL = 0x4000;
@@ -70,6 +81,14 @@ const c = {
   poll: bound<(descriptors: Buffer, count: number, timeoutMs: number) => number>(
     "int poll(void *, unsigned long, int)",
   ),
+  // Only the proof of the conntrack limit makes these: namespaces, netlink, listening sockets, a file lock.
+  unshare: bound<(flags: number) => number>("int unshare(int)"),
+  ioctl: bound<(fd: number, request: number, value: Buffer) => number>("int ioctl(int, unsigned long, void *)"),
+  listen: bound<(fd: number, backlog: number) => number>("int listen(int, int)"),
+  accept: bound<(fd: number, address: null, length: null, flags: number) => number>(
+    "int accept4(int, void *, void *, int)",
+  ),
+  flock: bound<(fd: number, operation: number) => number>("int flock(int, int)"),
 };
 
 /** The result, or the error number negated where it is below zero. */
@@ -170,3 +189,29 @@ export function waitBeside(epoll: number, timeoutMs: number, done: () => void): 
   pollDescriptor.writeUInt16LE(POLLIN, 4);
   c.poll.async(pollDescriptor, 1, timeoutMs, done);
 }
+
+/** Moves the calling thread into a new network namespace; what it forks is born there. */
+export const unshareNetwork = (): number => answer(c.unshare(CLONE_NEWNET));
+
+export const datagramSocket = (): number => answer(c.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0));
+export const netfilterSocket = (): number =>
+  answer(c.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK_CLOEXEC, NETLINK_NETFILTER));
+
+/** Reads, or writes, the flags at byte 16 of a struct ifreq that names an interface. */
+export const readInterfaceFlags = (fd: number, request: Buffer): number => answer(c.ioctl(fd, SIOCGIFFLAGS, request));
+export const writeInterfaceFlags = (fd: number, request: Buffer): number => answer(c.ioctl(fd, SIOCSIFFLAGS, request));
+
+/** Binds and listens, beside others on the same address and port. */
+export function listenShared(fd: number, address: Buffer, backlog: number): number {
+  for (const option of [SO_REUSEADDR, SO_REUSEPORT]) {
+    const set = answer(c.setsockopt(fd, SOL_SOCKET, option, ONE, 4));
+    if (set < 0) return set;
+  }
+  const boundTo = answer(c.bind(fd, address, address.length));
+  return boundTo < 0 ? boundTo : answer(c.listen(fd, backlog));
+}
+
+export const accept = (listener: number): number => answer(c.accept(listener, null, null, SOCK_NONBLOCK_CLOEXEC));
+
+/** Takes the lock of an open file, for as long as this process lives; −EAGAIN where another has it. */
+export const lockFile = (fd: number): number => answer(c.flock(fd, LOCK_EX_NB));

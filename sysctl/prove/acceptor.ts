@@ -5,8 +5,7 @@
 
 import { GatewayError } from "../../src/errors.js";
 import { Poller, type Readiness } from "../kernel/epoll.js";
-import { EAGAIN, EPOLLIN, errorName, socketAddress, tcpSocket } from "../kernel/libc.js";
-import { accept, listenShared } from "../kernel/libc-prove.js";
+import { accept, EAGAIN, EPOLLIN, errorName, listenShared, socketAddress, tcpSocket } from "../kernel/libc.js";
 import type { Duty, HolderCounts } from "./messages.js";
 
 /** Where the acceptors listen; the namespace is theirs alone. */

@@ -15,10 +15,10 @@ import {
   EPOLLOUT,
   errorName,
   pendingError,
+  resetOnClose,
   socketAddress,
   tcpSocket,
 } from "../kernel/libc.js";
-import { resetOnClose } from "../kernel/libc-prove.js";
 import { SERVER_ADDRESS } from "./acceptor.js";
 import type { Duty, HolderCounts } from "./messages.js";
 

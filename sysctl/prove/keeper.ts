@@ -7,8 +7,7 @@
 import { fstatSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { GatewayError } from "../../src/errors.js";
-import { EAGAIN, errorName } from "../kernel/libc.js";
-import { lockFile } from "../kernel/libc-prove.js";
+import { EAGAIN, errorName, lockFile } from "../kernel/libc.js";
 import { openHost } from "../kernel/proc-sys.js";
 import { AT_WORK } from "./conditions.js";
 import { closeTrace, currentMaximum, openTrace, putBack, readTrace, TABLE_MAXIMUM, writeTrace } from "./trace.js";

@@ -5,8 +5,14 @@
  */
 
 import { GatewayError } from "../../src/errors.js";
-import { closeDescriptor, errorName } from "../kernel/libc.js";
-import { datagramSocket, readInterfaceFlags, unshareNetwork, writeInterfaceFlags } from "../kernel/libc-prove.js";
+import {
+  closeDescriptor,
+  datagramSocket,
+  errorName,
+  readInterfaceFlags,
+  unshareNetwork,
+  writeInterfaceFlags,
+} from "../kernel/libc.js";
 
 const IFREQ_BYTES = 40;
 const FLAGS_AT = 16;

@@ -5,8 +5,7 @@
  */
 
 import { GatewayError } from "../../src/errors.js";
-import { closeDescriptor, EAGAIN, errorName, receive, send } from "../kernel/libc.js";
-import { netfilterSocket } from "../kernel/libc-prove.js";
+import { closeDescriptor, EAGAIN, errorName, netfilterSocket, receive, send } from "../kernel/libc.js";
 import { acknowledgements, CREATED, trackingBatch } from "../kernel/netlink.js";
 
 const TABLE = "megagate_prove";

@@ -1,8 +1,13 @@
 /**
- * The flow as import rules: socket → session → topics ← hub ← publish. An arrow is an import; only process/ sees both ends.
- * load/ and sysctl/ are outsiders: they may use the option machinery and the error table of src/, nothing else.
+ * The tree as import rules. The delivery path: socket → session → topics ← link ← hub ← publish, an arrow is an import or, between
+ * worker and hub, the unix socket; only process/ composes both ends. Below src/: load/ stands on sysctl/, both on src/config.
  */
 const rule = (name, comment, from, to) => ({ name, comment, severity: "error", from, to });
+
+/** Folders whose files run in workers only; in the hub only; in the supervisor or the command line only. */
+const WORKER = "socket|session|catchup|admission";
+const HUB = "publish|admin";
+const SUPERVISOR = "supervision|commands";
 
 module.exports = {
   forbidden: [
@@ -10,7 +15,7 @@ module.exports = {
     rule(
       "no-orphans",
       "a file that nobody imports is dead, unless it is an entry",
-      { orphan: true, pathNot: "^(src/cli|src/process/(hub|worker)|load/(generator|main))\\.ts$" },
+      { orphan: true, pathNot: "^(src/cli|src/process/(hub|worker)|load/generator/main)\\.ts$" },
       {},
     ),
     rule(
@@ -20,39 +25,71 @@ module.exports = {
       { path: "^src/", pathNot: "^src/(topics|clock\\.ts|errors\\.ts|metrics/(catalog|counters))" },
     ),
     rule(
+      "protocol-is-ground",
+      "megagate.v1 is read by whoever speaks it; it knows nobody",
+      { path: "^src/protocol/" },
+      { path: "^src/", pathNot: "^src/(protocol/|topics/(name|publication)|errors\\.ts)" },
+    ),
+    rule(
       "session-knows-no-socket",
       "a session sees its socket as a narrow interface",
+      { path: "^src/(session|catchup)/" },
+      { path: "^src/(socket|hub|publish|admin|process|supervision)/" },
+    ),
+    rule(
+      "catchup-knows-no-session",
+      "a session hands its socket over to catchup and not the other way",
+      { path: "^src/catchup/" },
       { path: "^src/session/" },
-      { path: "^src/(socket|hub|publish|process)/" },
     ),
     rule(
       "socket-knows-no-hub",
       "the edge talks to sessions",
       { path: "^src/socket/" },
-      { path: "^src/(hub|publish|process)/" },
+      { path: "^src/(hub|publish|admin|process|supervision)/" },
     ),
     rule(
       "admission-knows-no-socket",
       "who may come in is decided from numbers and texts: the edge asks, process/ composes",
       { path: "^src/admission/" },
-      { path: "^src/(socket|session|topics|hub|publish|process)/" },
+      { path: "^src/(socket|session|catchup|topics|hub|publish|admin|process|supervision)/" },
     ),
     rule(
       "hub-knows-no-socket",
       "the hub serves workers, not clients",
       { path: "^src/hub/" },
-      { path: "^src/(socket|session|publish|process)/" },
+      { path: "^src/(socket|session|catchup|publish|admin|process|supervision)/" },
     ),
     rule(
       "publish-goes-to-the-hub",
       "publishing ends at the hub",
       { path: "^src/publish/" },
-      { path: "^src/(socket|session|process)/" },
+      { path: "^src/(socket|session|catchup|admin|process|supervision)/" },
+    ),
+    rule(
+      "folders-tell-the-process",
+      "what runs in the hub process does not import what runs in workers or in the supervisor",
+      { path: `^src/(${HUB}|hub)/` },
+      {
+        path: `^src/(${SUPERVISOR}|socket|session|catchup)/`,
+        pathNot: "^src/supervision/(control-channel|ports)\\.ts$",
+      },
+    ),
+    rule(
+      "supervisor-serves-nobody",
+      "the supervisor and the command line load neither sockets nor the hub; they start the processes that do",
+      { path: `^src/(${SUPERVISOR})/` },
+      {
+        path: "^src/(socket|session|catchup|hub|publish|admin)/",
+        // `megagate publish` writes what the hub reads, by the same table.
+        pathNot: "^src/publish/(lines|message)\\.ts$",
+        dependencyTypesNot: ["type-only"],
+      },
     ),
     rule(
       "only-process-composes",
-      "composition happens in process/ and in the command line",
-      { path: "^src/", pathNot: "^src/(process/|cli\\.ts|commands\\.ts)" },
+      "entry files are started, not imported, but by the commands that start them",
+      { path: "^src/", pathNot: "^src/(process|commands)/" },
       { path: "^src/process/" },
     ),
     rule(
@@ -65,7 +102,7 @@ module.exports = {
       "workers-stay-light",
       "a worker loads no zod, yaml, pino, prom-client or commander: 56 of them would pay",
       {
-        path: "^src/(admission|socket|session|topics)/|^src/process/(worker|child|messages)\\.ts$|^src/hub/(link|wire)\\.ts$|^src/metrics/(catalog|counters)\\.ts$",
+        path: `^src/(${WORKER}|protocol|topics)/|^src/process/(worker|child)\\.ts$|^src/supervision/control-channel\\.ts$|^src/hub/(link|wire)\\.ts$|^src/metrics/(catalog|counters)\\.ts$`,
       },
       { path: "node_modules/(zod|yaml|pino|prom-client|commander)/", dependencyTypesNot: ["type-only"] },
     ),
@@ -76,16 +113,29 @@ module.exports = {
       { pathNot: "^src/client/" },
     ),
     rule(
-      "outsiders",
-      "load/ and sysctl/ use only src/config, src/errors.ts, src/folders.ts, and what they say to a gateway of their own",
+      "only-commands-look-out",
+      "the gateway needs neither load/ nor sysctl/; the command line loads them when asked to",
+      { path: "^src/", pathNot: "^src/commands/" },
       { path: "^(load|sysctl)/" },
-      { path: "^src/", pathNot: "^src/(config/|(errors|folders|owner|signals)\\.ts)" },
+    ),
+    rule("sysctl-is-ground", "load/ stands on sysctl/, never the other way", { path: "^sysctl/" }, { path: "^load/" }),
+    rule(
+      "outsiders",
+      "load/ and sysctl/ use only src/config, and what is at the root of src/",
+      { path: "^(load|sysctl)/" },
+      { path: "^src/", pathNot: "^src/(config/|(errors|folders|signals|process/owner)\\.ts)" },
     ),
     rule(
-      "src-knows-no-outsider",
-      "the gateway does not need load/ or sysctl/; the command line loads them when asked to",
-      { path: "^src/", pathNot: "^src/commands\\.ts$" },
-      { path: "^(load|sysctl)/" },
+      "kernel-is-the-lowest",
+      "foreign calls and readers of /proc know nothing of what is done with them",
+      { path: "^sysctl/kernel/" },
+      { path: "^(src|sysctl|load)/", pathNot: "^(sysctl/kernel/|src/(errors|folders)\\.ts|src/config/)" },
+    ),
+    rule(
+      "generators-do-not-coordinate",
+      "a generator process knows nothing of the coordinator that started it",
+      { path: "^load/(generator|reconnects)/" },
+      { path: "^load/(run|scenarios|evidence|attribution|sizing)/" },
     ),
   ],
   options: {

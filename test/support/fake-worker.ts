@@ -3,7 +3,7 @@ import type { Hub } from "../../src/hub/hub.js";
 import type { Peer } from "../../src/hub/topic-table.js";
 import { FrameReader, fromWire, type ToWorker } from "../../src/hub/wire.js";
 import { Sessions } from "../../src/session/session.js";
-import type { Waiter } from "../../src/session/waiting.js";
+import type { Waiter } from "../../src/session/subscriptions.js";
 import type { Publication } from "../../src/topics/publication.js";
 import { TopicRules } from "../../src/topics/rules.js";
 import { Topics } from "../../src/topics/topics.js";

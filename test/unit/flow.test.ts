@@ -8,7 +8,7 @@ import { it } from "node:test";
 import fc from "fast-check";
 import { monotonicMs } from "../../src/clock.js";
 import type { Hub } from "../../src/hub/hub.js";
-import { PORTION_BYTES } from "../../src/protocol/portion.js";
+import { PORTION_BYTES } from "../../src/protocol/shared-message.js";
 import { WAIT_MS } from "../../src/topics/topics.js";
 import { Believer } from "../support/believer.js";
 import type { FakeSocket } from "../support/fake-socket.js";

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { Slots } from "../../../src/admission/slots.js";
-import { TICKET_LIFE_MS, Tickets } from "../../../src/admission/tickets.js";
+import { Slots, TICKET_LIFE_MS, Tickets } from "../../../src/admission/tickets.js";
 
 const key = Buffer.alloc(32, 7);
 const tickets = new Tickets(key);

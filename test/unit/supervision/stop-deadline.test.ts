@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
-import { tellWithinMs } from "../../../src/drain/pace.js";
+import { tellWithinMs } from "../../../src/drain/goodbye.js";
 import { Wishes } from "../../../src/signals.js";
 import { stopDeadline } from "../../../src/supervision/stop-deadline.js";
 

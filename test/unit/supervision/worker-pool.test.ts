@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isFull, type Place, withoutHelp } from "../../../src/supervision/overflow.js";
+import { isFull, type Place, withoutHelp } from "../../../src/supervision/worker-pool.js";
 
 const place = (state: "room" | "full" | "dead" | "leaving"): Place => ({
   up: state !== "dead",
