@@ -14,9 +14,10 @@ import { tune } from "../../../../sysctl/tune/tune.js";
 import { untune } from "../../../../sysctl/tune/untune.js";
 import { type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";
 
+const camelCase = (name: string): string => name.replace(/-./g, (dashed) => dashed.slice(1).toUpperCase());
 const module = (name: string): string => JSON.stringify(pathToFileURL(join("dist/sysctl", name)).href);
-const IMPORTS = ["tune/etc", "host", "render", "settings", "tune/tune", "tune/untune"]
-  .map((name) => `import * as ${basename(name)} from ${module(`${name}.js`)};`)
+const IMPORTS = ["tune/etc", "kernel/proc-sys", "remedies/render", "settings", "tune/tune", "tune/untune"]
+  .map((name) => `import * as ${camelCase(basename(name))} from ${module(`${name}.js`)};`)
   .join("\n");
 
 /** Runs a program text with the modules of sysctl/ and two words, under a wrapper such as unshare. */
@@ -39,7 +40,7 @@ const KILLED_TUNE = `
     if (left-- === 0) process.kill(process.pid, "SIGKILL");
     return act(...args);
   };
-  const kernel = host.openHost(root);
+  const kernel = procSys.openHost(root);
   const files = etc.openEtc(root);
   const wishes = { statePath: root + "/var/lib/megagate/tune-rollback.json", allowLowering: true };
   tune.tune(
@@ -83,8 +84,8 @@ describe("tune that is killed", () => {
 /** Prints the namespaced values before, after tune, and after untune, and what verify found wanting in between. */
 const ROUND_TRIP = `
   const [root] = process.argv.slice(1);
-  const real = host.openHost("/");
-  const fixture = host.openHost(root);
+  const real = procSys.openHost("/");
+  const fixture = procSys.openHost(root);
   const own = new Set(settings.SETTINGS.filter((row) => row.scope === "namespace").map((row) => row.key));
   const of = (key) => (own.has(key) ? real : fixture);
   const mixed = {
