@@ -66,13 +66,13 @@ export function unsupported(machine: Machine): string | undefined {
 }
 
 /** Node opens the files of a program many at a time: 80 were needed to load this one, and `serve` needs more to do anything. */
-const LEAST_NOFILE = 128;
+const MIN_NOFILE = 128;
 
 /** One plain sentence where this process may not even open its own files; else undefined. */
 export function tooFewDescriptors(limits = readFileSync("/proc/self/limits", "utf8")): string | undefined {
   const limit = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? Number.POSITIVE_INFINITY);
-  if (limit >= LEAST_NOFILE) return undefined;
-  return `Megagate needs a descriptor limit of ${LEAST_NOFILE} or more; it is ${limit} here. Raise it: ulimit -n 65536, or LimitNOFILE= in a systemd unit.`;
+  if (limit >= MIN_NOFILE) return undefined;
+  return `Megagate needs a descriptor limit of ${MIN_NOFILE} or more; it is ${limit} here. Raise it: ulimit -n 65536, or LimitNOFILE= in a systemd unit.`;
 }
 
 /** "20, 22 or 24" */

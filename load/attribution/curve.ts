@@ -4,7 +4,7 @@
  * that was asked to be slow is not called flat.
  */
 
-const MOST_POINTS = 200;
+const MAX_POINTS = 200;
 /** The rate that is shown is that of the last second. */
 const RATE_OVER_SECONDS = 1;
 const FLAT_SECONDS = 3;
@@ -22,7 +22,7 @@ export interface Flat {
 }
 
 export class Curve {
-  private readonly series = new Series(MOST_POINTS);
+  private readonly series = new Series(MAX_POINTS);
   private startedMs = performance.now();
   /** The points of the last seconds, all of them, while `points` is thinned out. */
   private recent: Point[] = [[0, 0]];
@@ -67,10 +67,10 @@ function isFlat([fromSeconds, fromOpen]: Point, [toSeconds, toOpen]: Point): boo
 
 /** Where a curve that did not come to its target stayed; of one that did, its longest pause, or null. */
 export function findFlat(points: readonly Point[], target: number): Flat | null {
-  const most = Math.max(0, ...points.map(([, open]) => open));
-  if (most < target) {
-    const reached = points.find(([, open]) => open >= most * REACHED);
-    return { connections: most, atSeconds: reached?.[0] ?? 0 };
+  const max = Math.max(0, ...points.map(([, open]) => open));
+  if (max < target) {
+    const reached = points.find(([, open]) => open >= max * REACHED);
+    return { connections: max, atSeconds: reached?.[0] ?? 0 };
   }
   let longest: { from: Point; seconds: number } | undefined;
   points.forEach((from, i) => {
@@ -82,9 +82,9 @@ export function findFlat(points: readonly Point[], target: number): Flat | null 
 
 /** Connections a second until the curve passed `connections`, and from there until it was nearly at its top. */
 export function ratesAround(points: readonly Point[], connections: number): { before: number; after: number } {
-  const most = Math.max(0, ...points.map(([, open]) => open));
+  const max = Math.max(0, ...points.map(([, open]) => open));
   const passed = points.find(([, open]) => open >= connections);
-  const top = points.find(([, open]) => open >= most * REACHED);
+  const top = points.find(([, open]) => open >= max * REACHED);
   const rate = (open: number, seconds: number): number => (seconds > 0 ? open / seconds : Number.NaN);
   if (!passed || !top) return { before: Number.NaN, after: Number.NaN };
   return { before: rate(passed[1], passed[0]), after: rate(top[1] - passed[1], top[0] - passed[0]) };
@@ -96,12 +96,12 @@ export class Series {
   private every = 1;
   private seen = 0;
 
-  constructor(private readonly most: number) {}
+  constructor(private readonly max: number) {}
 
   add(x: number, y: number): void {
     if (this.seen++ % this.every !== 0) return;
     this.points.push([x, y]);
-    if (this.points.length < this.most) return;
+    if (this.points.length < this.max) return;
     for (let i = 1; i < this.points.length; i++) this.points.splice(i, 1);
     this.every *= 2;
   }

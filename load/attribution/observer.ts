@@ -11,7 +11,7 @@ import type { Tally } from "../generator/messages.js";
 import { type Curve, findFlat, ratesAround } from "./curve.js";
 import type { Plateau } from "./plateau.js";
 
-const LOOK_EVERY_MS = 1000;
+const POLL_EVERY_MS = 1000;
 
 /** What the run itself counts, at one moment. */
 export interface Moment {
@@ -65,8 +65,8 @@ export class Observer {
 
   /** To be called as often as one likes while connections are being opened. */
   sample(moment: Moment, curve: Curve): void {
-    if (performance.now() - this.#lookedMs < LOOK_EVERY_MS) return;
-    this.#look(moment, curve.flat);
+    if (performance.now() - this.#lookedMs < POLL_EVERY_MS) return;
+    this.#sample(moment, curve.flat);
     this.hint = "";
     if (!curve.flat || moment.open >= this.run.target) return;
     if (!this.#asking) void this.#ask();
@@ -79,12 +79,12 @@ export class Observer {
     // The curve is thinned out: its last point need not be the end.
     const flat = findFlat([...curve.points, [curve.seconds, moment.open]], this.run.target);
     if (!flat) return null;
-    this.#look(moment, curve.flat);
+    this.#sample(moment, curve.flat);
     await this.#ask();
     return { ...flat, causes: attribute(this.#view(moment, curve), this.#firstSeen) };
   }
 
-  #look({ open, failed }: Moment, flat: boolean): void {
+  #sample({ open, failed }: Moment, flat: boolean): void {
     const now = this.#kernel();
     this.#lookedMs = performance.now();
     if (flat) {

@@ -7,7 +7,7 @@ import { type EncodedHistogram, Histogram } from "./histogram.js";
 import type { Push } from "./protocol.js";
 
 const PATIENCE = 0.01;
-const MOST_PATIENCE_MS = 10;
+const MAX_PATIENCE_MS = 10;
 
 export interface BroadcastTally {
   delivered: number;
@@ -41,7 +41,7 @@ export class Broadcasts {
     if (this.underWaySinceMs === 0) return 0;
     const ageMs = monotonicMs() - this.underWaySinceMs;
     this.underWaySinceMs = 0;
-    return Math.min(MOST_PATIENCE_MS, ageMs * PATIENCE);
+    return Math.min(MAX_PATIENCE_MS, ageMs * PATIENCE);
   }
 
   /** True when the newest broadcast has been received so often. */

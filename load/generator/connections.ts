@@ -10,7 +10,7 @@ import { Dialer } from "./dialer.js";
 import { clientFrame, closeCode, closeFrame, FrameDecoder, type FrameSink, OPCODE } from "./frames.js";
 import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED } from "./handshake.js";
 import { type Identities, identitiesOf } from "./identities.js";
-import type { Duty } from "./messages.js";
+import type { GeneratorConfig } from "./messages.js";
 import { HEARTBEAT_TEXT, type Message, MessageReader, type Subscribed } from "./protocol.js";
 
 export const STATE = { free: 0, connecting: 1, upgrading: 2, subscribing: 3, open: 4, closing: 5 } as const;
@@ -48,7 +48,7 @@ export class Connections implements FrameSink {
   held = 0;
 
   constructor(
-    duty: Duty,
+    config: GeneratorConfig,
     private readonly slots: number,
     private readonly events: ConnectionEvents,
     identities?: Identities,
@@ -59,8 +59,8 @@ export class Connections implements FrameSink {
     this.numbers = new Uint32Array(slots);
     this.paused = new Uint8Array(slots);
     this.sinceMs = new Float64Array(slots);
-    this.identities = identities ?? identitiesOf(duty);
-    this.dialer = new Dialer(duty);
+    this.identities = identities ?? identitiesOf(config);
+    this.dialer = new Dialer(config);
   }
 
   /** Begins connection `number`. */

@@ -2,16 +2,16 @@
  * Makes sockets that are connecting to the target, each from the next of the source addresses. Runs in generators.
  */
 import * as libc from "../../sysctl/kernel/libc.js";
-import type { Duty } from "./messages.js";
+import type { GeneratorConfig } from "./messages.js";
 
 export class Dialer {
   private readonly target: Buffer;
   private readonly sources: readonly Buffer[];
   private begun = 0;
 
-  constructor(private readonly duty: Duty) {
-    this.target = libc.socketAddress(duty.address, duty.port);
-    this.sources = duty.sources.map((address) => libc.socketAddress(address, 0));
+  constructor(private readonly config: GeneratorConfig) {
+    this.target = libc.socketAddress(config.address, config.port);
+    this.sources = config.sources.map((address) => libc.socketAddress(address, 0));
   }
 
   /** A descriptor below `slots`, its connection under way; or a negated error number. */
@@ -25,7 +25,7 @@ export class Dialer {
   }
 
   private connect(fd: number): number {
-    const { portRange } = this.duty;
+    const { portRange } = this.config;
     if (portRange) libc.setPortRange(fd, portRange[0], portRange[1]);
     if (this.sources.length > 0) {
       const bound = libc.bindSource(fd, this.sources[this.begun++ % this.sources.length]!);

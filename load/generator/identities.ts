@@ -3,7 +3,7 @@
  * scenarios. Runs in generators.
  */
 import { type KeyPool, UpgradeRequest } from "./handshake.js";
-import type { Duty } from "./messages.js";
+import type { GeneratorConfig } from "./messages.js";
 import { TopicPattern } from "./topics.js";
 
 /** Who a connection is, where one differs from the next: its request and its topic. */
@@ -13,10 +13,10 @@ export interface Identities {
   topic(number: number): string;
 }
 
-export function identitiesOf(duty: Duty): Identities {
-  const request = new UpgradeRequest(duty.host, duty.path, duty.numberAt);
-  const topics = new TopicPattern(duty.topic, duty.ofAll);
-  if (!topics.isOwn) return { request: (pool, key) => request.withKey(pool, key), topic: () => duty.topic };
+export function identitiesOf(config: GeneratorConfig): Identities {
+  const request = new UpgradeRequest(config.host, config.path, config.numberAt);
+  const topics = new TopicPattern(config.topic, config.ofAll);
+  if (!topics.isOwn) return { request: (pool, key) => request.withKey(pool, key), topic: () => config.topic };
   return {
     request(pool, key, number) {
       request.setNumber(topics.padded(number));

@@ -6,19 +6,19 @@
 
 import { Poller, type Readiness } from "../../sysctl/kernel/epoll.js";
 import { EPOLLET } from "../../sysctl/kernel/libc.js";
-import { Returning } from "../reconnects/reconnects.js";
+import { Reconnects } from "../reconnects/reconnects.js";
 import { Account } from "./account.js";
 import { monotonicMs } from "./clock.js";
 import type { ConnectionEvents } from "./connections.js";
 import { Connections, ENDED } from "./connections.js";
 import { Heartbeats } from "./heartbeats.js";
 import { Numbers } from "./identities.js";
-import type { Duty, Order, Report, Subject } from "./messages.js";
+import type { Command, GeneratorConfig, Report, Subject } from "./messages.js";
 import type { Message, Subscribed } from "./protocol.js";
 import { Ramp } from "./ramp.js";
 
 /** Counts and time-outs are looked at this often, less while nothing happens; what somebody waits for is told at once. */
-const LOOK_EVERY_MS = 500;
+const POLL_EVERY_MS = 500;
 const CALM_LOOK_EVERY_MS = 2000;
 /** Close frames sent and not answered, at most: a million at once would fill the gateway's queues. */
 const CLOSING_LIMIT = 128;
@@ -42,7 +42,7 @@ class Generator implements ConnectionEvents, Readiness {
   private readonly ramp: Ramp;
   private readonly heartbeats: Heartbeats;
   /** In a scenario, who comes back. */
-  private readonly returning: Returning | undefined;
+  private readonly reconnects: Reconnects | undefined;
   private readonly numbers: Numbers;
   /** Descriptors whose peers have ended; a descriptor that is in use again by then only finds nothing to read. */
   private readonly endings: number[] = [];
@@ -54,32 +54,32 @@ class Generator implements ConnectionEvents, Readiness {
   private closing = 0;
   private closeTimeoutMs = 0;
 
-  constructor(private readonly duty: Duty) {
-    const slots = duty.connections + OWN_DESCRIPTORS;
-    this.numbers = new Numbers(duty.first);
-    this.account = new Account(slots, duty.run, duty.broadcastMessages);
-    this.returning =
-      duty.returning &&
-      new Returning(
-        duty,
-        duty.returning,
+  constructor(private readonly config: GeneratorConfig) {
+    const slots = config.connections + OWN_DESCRIPTORS;
+    this.numbers = new Numbers(config.first);
+    this.account = new Account(slots, config.run, config.broadcastMessages);
+    this.reconnects =
+      config.reconnects &&
+      new Reconnects(
+        config,
+        config.reconnects,
         () => this.connections,
         () => this.poller.wake(),
       );
-    this.connections = new Connections(duty, slots, this, this.returning?.identities);
-    this.ramp = new Ramp(duty.connections, (attempt) => this.begin(attempt));
+    this.connections = new Connections(config, slots, this, this.reconnects?.identities);
+    this.ramp = new Ramp(config.connections, (attempt) => this.begin(attempt));
     this.heartbeats = new Heartbeats(this.connections, () => this.poller.wake());
-    this.look();
+    this.sample();
   }
 
   private begin(attempt: number): void {
-    this.connections.start(attempt, this.returning ? this.returning.fresh() : this.numbers.take());
+    this.connections.start(attempt, this.reconnects ? this.reconnects.fresh() : this.numbers.take());
   }
 
-  obey(order: Exclude<Order, { kind: "duty" }>): void {
-    switch (order.kind) {
+  handle(command: Exclude<Command, { kind: "duty" }>): void {
+    switch (command.kind) {
       case "ramp":
-        this.ramp.begin(order.ratePerSecond, order.inFlight, monotonicMs());
+        this.ramp.begin(command.ratePerSecond, command.inFlight, monotonicMs());
         break;
       case "halt":
         this.ramp.halt();
@@ -87,25 +87,25 @@ class Generator implements ConnectionEvents, Readiness {
         this.report();
         break;
       case "heartbeats":
-        this.heartbeats.begin(order.perConnection, order.overMs, this.account.counts.open);
+        this.heartbeats.begin(command.perConnection, command.overMs, this.account.counts.open);
         break;
       case "collect":
         this.report();
-        say(this.collect(order.subject));
+        say(this.collect(command.subject));
         break;
       case "step":
-        this.returning?.obey(order.step);
+        this.reconnects?.handle(command.step);
         break;
       case "close":
         this.ramp.halt();
         this.heartbeats.stop();
-        this.returning?.stop();
-        this.closeTimeoutMs = order.withinMs;
+        this.reconnects?.stop();
+        this.closeTimeoutMs = command.withinMs;
         this.closeCursor = 0;
         break;
     }
     this.poller.wake();
-    this.look();
+    this.sample();
   }
 
   // What the poller asks for.
@@ -117,11 +117,11 @@ class Generator implements ConnectionEvents, Readiness {
 
   turn(): boolean {
     this.ramp.turn(monotonicMs());
-    this.returning?.turn();
+    this.reconnects?.turn();
     this.closeSome();
     for (const fd of this.endings.splice(0, ENDINGS_PER_TURN)) this.connections.ready(fd, ENDED);
     if (this.urgent) this.report();
-    const expecting = this.ramp.expecting || this.heartbeats.expecting || this.returning?.expecting === true;
+    const expecting = this.ramp.expecting || this.heartbeats.expecting || this.reconnects?.expecting === true;
     return expecting || this.closing > 0 || this.endings.length > 0;
   }
 
@@ -137,8 +137,8 @@ class Generator implements ConnectionEvents, Readiness {
 
   opened(fd: number, tookMs: number, answer: Subscribed): void {
     this.account.opened(fd, tookMs, answer);
-    if (this.returning?.opened(this.connections.numberOf(fd), answer)) {
-      if (this.returning.settled) this.urgent = true;
+    if (this.reconnects?.opened(this.connections.numberOf(fd), answer)) {
+      if (this.reconnects.settled) this.urgent = true;
       return;
     }
     this.ramp.opened();
@@ -147,7 +147,7 @@ class Generator implements ConnectionEvents, Readiness {
 
   failed(attempt: number, reason: string, number: number): void {
     const retryAfterMs = reason.startsWith("http_") ? this.connections.retryAfterMs : 0;
-    if (this.returning?.failed(number, reason, retryAfterMs)) return;
+    if (this.reconnects?.failed(number, reason, retryAfterMs)) return;
     this.account.failed(reason);
     this.numbers.giveBack(number);
     this.ramp.failed(attempt, reason, monotonicMs());
@@ -155,16 +155,16 @@ class Generator implements ConnectionEvents, Readiness {
   }
 
   lost(reason: string, number: number): void {
-    if (this.returning) {
+    if (this.reconnects) {
       this.account.counts.open--;
-      this.returning.ended(number, reason);
+      this.reconnects.ended(number, reason);
     } else this.account.lost(reason);
   }
 
   ended(number: number): void {
-    if (this.returning && this.closeCursor < 0) {
+    if (this.reconnects && this.closeCursor < 0) {
       this.account.counts.open--;
-      this.returning.left(number);
+      this.reconnects.left(number);
       return;
     }
     this.closing--;
@@ -178,8 +178,8 @@ class Generator implements ConnectionEvents, Readiness {
   }
 
   message(fd: number, message: Message): void {
-    if (this.returning?.message(this.connections.numberOf(fd), message)) {
-      if (this.account.counts.owing > 0 && this.returning.settled) this.urgent = true;
+    if (this.reconnects?.message(this.connections.numberOf(fd), message)) {
+      if (this.account.counts.owing > 0 && this.reconnects.settled) this.urgent = true;
       return;
     }
     this.account.message(fd, message);
@@ -204,20 +204,20 @@ class Generator implements ConnectionEvents, Readiness {
     if (this.closeCursor >= this.connections.top && this.connections.held === 0) this.urgent = true;
   }
 
-  private readonly look = (): void => {
+  private readonly sample = (): void => {
     clearTimeout(this.nextLook);
     if (this.closeCursor >= 0) this.connections.sweep(this.closeTimeoutMs);
-    else if (this.ramp.inFlight > 0 || this.returning?.expecting) this.connections.sweep(this.duty.connectTimeoutMs);
-    const active = this.ramp.active || this.closeCursor >= 0 || this.returning?.settled === false;
+    else if (this.ramp.inFlight > 0 || this.reconnects?.expecting) this.connections.sweep(this.config.connectTimeoutMs);
+    const active = this.ramp.active || this.closeCursor >= 0 || this.reconnects?.settled === false;
     if (active) this.poller.wake();
-    this.nextLook = setTimeout(this.look, this.report() || active ? LOOK_EVERY_MS : CALM_LOOK_EVERY_MS);
+    this.nextLook = setTimeout(this.sample, this.report() || active ? POLL_EVERY_MS : CALM_LOOK_EVERY_MS);
   };
 
   private collect(subject: Subject): Report {
     if (typeof subject === "string" || "broadcast" in subject) return this.account.collect(subject);
     const none = { histogram: [], delivered: 0, duplicates: 0, lastAtMs: 0 };
-    return this.returning
-      ? { kind: "collected", subject, ...none, part: this.returning.part() }
+    return this.reconnects
+      ? { kind: "collected", subject, ...none, part: this.reconnects.part() }
       : { kind: "collected", subject, ...none };
   }
 
@@ -231,7 +231,7 @@ class Generator implements ConnectionEvents, Readiness {
     counts.retries = this.ramp.retries;
     counts.abandoned = this.ramp.abandoned;
     counts.heartbeatsSent = this.heartbeats.sent;
-    if (this.returning) Object.assign(counts, this.returning.counts());
+    if (this.reconnects) Object.assign(counts, this.reconnects.counts());
     const text = JSON.stringify(counts);
     if (text === this.reported) return false;
     this.reported = text;
@@ -244,9 +244,9 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal
 // The coordinator is gone or done: nothing is left to do, and exit() would wait for the thread of the idle wait.
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 let generator: Generator | undefined;
-process.on("message", (order: Order) => {
-  if (order.kind === "duty") generator ??= new Generator(order.duty);
-  else generator?.obey(order);
+process.on("message", (command: Command) => {
+  if (command.kind === "duty") generator ??= new Generator(command.config);
+  else generator?.handle(command);
 });
 process.title = "megagate generator";
 say({ kind: "ready" });

@@ -7,7 +7,7 @@ import type { Part, ReturnDuty, Step } from "../reconnects/steps.js";
 import type { EncodedHistogram } from "./histogram.js";
 
 /** All that a generator needs to know; given once, before anything else. */
-export interface Duty {
+export interface GeneratorConfig {
   readonly connections: number;
   /** Local addresses to connect from; empty leaves the choice to the kernel. */
   readonly sources: readonly string[];
@@ -30,11 +30,11 @@ export interface Duty {
   readonly broadcastMessages: number;
   readonly connectTimeoutMs: number;
   /** Scenarios only: connections come back, and remember where they stood. */
-  readonly returning?: ReturnDuty;
+  readonly reconnects?: ReturnDuty;
 }
 
-export type Order =
-  | { readonly kind: "duty"; readonly duty: Duty }
+export type Command =
+  | { readonly kind: "duty"; readonly config: GeneratorConfig }
   /** Begin to connect; `ratePerSecond` 0 is unbounded. */
   | { readonly kind: "ramp"; readonly ratePerSecond: number; readonly inFlight: number }
   /** Begin no more connections, and give up those that are not open. */

@@ -20,7 +20,7 @@ type AbsencePart = Pick<
   | "lastBackAtMs"
 >;
 
-export class Absences {
+export class AwayStats {
   private readonly leftAtMs: Float64Array;
   private readonly dials: Uint16Array;
   private readonly times = new Histogram();

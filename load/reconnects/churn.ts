@@ -62,7 +62,7 @@ export class Churn {
 }
 
 /** `first` is the number, in the whole run, of this generator's first connection. */
-export function choose(
+export function sampleConnections(
   connections: Connections,
   first: number,
   share: number,

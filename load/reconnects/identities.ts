@@ -4,7 +4,7 @@
  */
 import type { KeyPool } from "../generator/handshake.js";
 import type { Identities } from "../generator/identities.js";
-import type { Duty } from "../generator/messages.js";
+import type { GeneratorConfig } from "../generator/messages.js";
 import type { Positions } from "./positions.js";
 import type { ReturnDuty } from "./steps.js";
 
@@ -27,19 +27,19 @@ export class TopicIdentities implements Identities {
   private readonly topics: readonly string[];
 
   constructor(
-    duty: Pick<Duty, "host" | "path" | "topic">,
-    private readonly returning: ReturnDuty,
+    config: Pick<GeneratorConfig, "host" | "path" | "topic">,
+    private readonly reconnects: ReturnDuty,
     private readonly positions: Positions,
   ) {
-    const { topics } = returning;
-    this.topics = Array.from({ length: topics }, (_, i) => topicName(duty.topic, i, topics));
-    this.pathBytes = this.bytes.write(`GET ${duty.path.split("?", 1)[0]!}?topics=`, "latin1");
-    const head = `Host: ${duty.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13`;
+    const { topics } = reconnects;
+    this.topics = Array.from({ length: topics }, (_, i) => topicName(config.topic, i, topics));
+    this.pathBytes = this.bytes.write(`GET ${config.path.split("?", 1)[0]!}?topics=`, "latin1");
+    const head = `Host: ${config.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13`;
     this.tail = Buffer.from(` HTTP/1.1\r\n${head}\r\nSec-WebSocket-Key: ${"=".repeat(KEY_BYTES)}\r\n\r\n`, "latin1");
   }
 
   topicIndex(number: number): number {
-    return Math.floor((this.returning.first + number) / this.returning.socketsPerTopic);
+    return Math.floor((this.reconnects.first + number) / this.reconnects.socketsPerTopic);
   }
 
   topic(number: number): string {

@@ -5,7 +5,7 @@
 import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
 
 /** Later ones are counted with the last. */
-const MOST_SECONDS = 60;
+const MAX_SECONDS = 60;
 
 export class Latencies {
   private readonly seconds: Histogram[] = [];
@@ -31,7 +31,7 @@ export class Latencies {
   record(number: number, publishedAtMs: number, nowMs: number): void {
     // What was published earlier belongs to the window before.
     if (this.touched[number] === this.index || publishedAtMs < this.atMs) return;
-    const second = Math.min(MOST_SECONDS - 1, Math.floor((publishedAtMs - this.atMs) / 1000));
+    const second = Math.min(MAX_SECONDS - 1, Math.floor((publishedAtMs - this.atMs) / 1000));
     while (this.seconds.length <= second) this.seconds.push(new Histogram());
     this.seconds[second]!.recordMs(nowMs - publishedAtMs);
   }

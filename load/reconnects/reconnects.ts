@@ -8,26 +8,26 @@
  */
 import { monotonicMs } from "../generator/clock.js";
 import type { Connections } from "../generator/connections.js";
-import type { Duty } from "../generator/messages.js";
+import type { GeneratorConfig } from "../generator/messages.js";
 import type { Message, Subscribed } from "../generator/protocol.js";
-import { Absences } from "./absences.js";
+import { AwayStats } from "./absences.js";
 import { pauseMs, STABLE_MS } from "./backoff.js";
-import { Churn, choose } from "./churn.js";
+import { Churn, sampleConnections } from "./churn.js";
 import { TopicIdentities } from "./identities.js";
 import { Latencies } from "./latencies.js";
 import { Positions } from "./positions.js";
-import { Due } from "./redial-queue.js";
+import { RedialQueue } from "./redial-queue.js";
 import type { Part, Position, ReturnDuty, Step } from "./steps.js";
-import { Alarm } from "./wakeup.js";
+import { Wakeup } from "./wakeup.js";
 
 /** Attempts begun in one turn, before pushes get theirs: each makes the kernel's whole TCP handshake. */
 const BATCH = 32;
 const PHASE = { fresh: 0, open: 1, waiting: 2, dialling: 3, gone: 4 } as const;
 
-export class Returning {
+export class Reconnects {
   private readonly positions: Positions;
-  private readonly absences: Absences;
-  private readonly due: Due;
+  private readonly awayStats: AwayStats;
+  private readonly redialQueue: RedialQueue;
   private readonly phases: Uint8Array;
   private readonly attempts: Uint8Array;
   private readonly openedAtMs: Float64Array;
@@ -40,7 +40,7 @@ export class Returning {
   private readonly churn: Churn;
   readonly identities: TopicIdentities;
   private heads: readonly (Position | null)[] = [];
-  private readonly alarm: Alarm;
+  private readonly wakeup: Wakeup;
   private stopped = false;
   private gone = 0;
   private dialling = 0;
@@ -48,25 +48,25 @@ export class Returning {
   private lastCaughtUpAtMs = 0;
 
   constructor(
-    duty: Duty,
-    private readonly returning: ReturnDuty,
+    config: GeneratorConfig,
+    private readonly reconnects: ReturnDuty,
     private readonly connections: () => Connections,
     wake: () => void,
   ) {
-    const n = duty.connections;
-    this.alarm = new Alarm(wake);
+    const n = config.connections;
+    this.wakeup = new Wakeup(wake);
     this.positions = new Positions(n);
-    this.due = new Due(n);
+    this.redialQueue = new RedialQueue(n);
     this.phases = new Uint8Array(n);
     this.attempts = new Uint8Array(n);
-    this.absences = new Absences(n);
+    this.awayStats = new AwayStats(n);
     this.openedAtMs = new Float64Array(n);
     this.orderedMs = new Float64Array(n).fill(Number.NaN);
     this.toldMs = new Float32Array(n);
     this.latencies = new Latencies(n);
     this.unused = Array.from({ length: n }, (_, i) => n - 1 - i);
     this.churn = new Churn(connections, wake);
-    this.identities = new TopicIdentities(duty, returning, this.positions);
+    this.identities = new TopicIdentities(config, reconnects, this.positions);
   }
 
   /** The number of a connection that is opened for the first time. */
@@ -74,20 +74,22 @@ export class Returning {
     return this.unused.pop()!;
   }
 
-  obey(step: Step): void {
+  handle(step: Step): void {
     switch (step.kind) {
       case "window":
         this.latencies.window(step.index, step.atMs);
-        this.absences.window(step.atMs);
+        this.awayStats.window(step.atMs);
         break;
       case "cut":
-        choose(this.connections(), this.returning.first, step.share, (fd) => this.connections().cut(fd));
+        sampleConnections(this.connections(), this.reconnects.first, step.share, (fd) => this.connections().cut(fd));
         break;
       case "churn":
         this.churn.begin(step.perSecond, step.forMs);
         break;
       case "pause":
-        choose(this.connections(), this.returning.first, step.share, (fd, number) => this.pause(fd, number));
+        sampleConnections(this.connections(), this.reconnects.first, step.share, (fd, number) =>
+          this.pause(fd, number),
+        );
         break;
       case "resume":
         this.resume();
@@ -114,8 +116,8 @@ export class Returning {
   stop(): void {
     this.stopped = true;
     this.churn.stop();
-    this.due.clear();
-    this.alarm.clear();
+    this.redialQueue.clear();
+    this.wakeup.clear();
     this.resume();
   }
 
@@ -132,7 +134,7 @@ export class Returning {
       return false;
     }
     this.dialling--;
-    this.absences.back(number, nowMs);
+    this.awayStats.back(number, nowMs);
     this.latencies.touch(number);
     if (this.positions.rejoined(number, answer)) this.lastCaughtUpAtMs = nowMs;
     return true;
@@ -145,7 +147,7 @@ export class Returning {
       return false;
     }
     this.dialling--;
-    this.absences.refused(reason);
+    this.awayStats.refused(reason);
     this.away(number, reason, retryAfterMs);
     return true;
   }
@@ -153,7 +155,7 @@ export class Returning {
   /** An open connection is no more; "left" when it asked to close. */
   ended(number: number, reason: string): void {
     const nowMs = monotonicMs();
-    this.absences.left(number, reason, nowMs);
+    this.awayStats.left(number, reason, nowMs);
     this.positions.left(number);
     this.latencies.touch(number);
     if (nowMs - this.openedAtMs[number]! >= STABLE_MS) this.attempts[number] = 0;
@@ -165,7 +167,7 @@ export class Returning {
     const attempts = this.attempts[number]!;
     const [orderedMs, toldMs] = [this.orderedMs[number]!, this.toldMs[number]!];
     const absence = { attempts, reason, orderedMs, toldMs, retryAfterMs };
-    const afterMs = this.stopped ? null : pauseMs(this.returning.policy, this.returning.naiveMs, absence);
+    const afterMs = this.stopped ? null : pauseMs(this.reconnects.policy, this.reconnects.naiveMs, absence);
     this.orderedMs[number] = Number.NaN;
     this.attempts[number] = Math.min(attempts + 1, 255);
     if (afterMs === null) {
@@ -174,8 +176,8 @@ export class Returning {
       return;
     }
     this.phases[number] = PHASE.waiting;
-    this.due.set(number, monotonicMs() + afterMs);
-    this.alarm.atLatest(this.due.nextMs);
+    this.redialQueue.set(number, monotonicMs() + afterMs);
+    this.wakeup.atLatest(this.redialQueue.nextMs);
   }
 
   /** A message to an open connection; false when it is none that a scenario expects. */
@@ -205,14 +207,14 @@ export class Returning {
 
   /** Dials for those who are due. */
   turn(): void {
-    if (this.due.waiting === 0) return;
-    this.due.take(monotonicMs(), BATCH, (number) => {
+    if (this.redialQueue.waiting === 0) return;
+    this.redialQueue.take(monotonicMs(), BATCH, (number) => {
       this.phases[number] = PHASE.dialling;
       this.dialling++;
-      this.absences.dialled(number);
+      this.awayStats.dialled(number);
       this.connections().start(0, number);
     });
-    this.alarm.atLatest(this.due.nextMs);
+    this.wakeup.atLatest(this.redialQueue.nextMs);
   }
 
   /** Answers are awaited. */
@@ -222,11 +224,11 @@ export class Returning {
 
   /** Connections that are to come back, and open ones that have not got what they missed. */
   counts(): { away: number; owing: number } {
-    return { away: this.due.waiting + this.dialling + this.churn.closing, owing: this.positions.owing };
+    return { away: this.redialQueue.waiting + this.dialling + this.churn.closing, owing: this.positions.owing };
   }
 
   get settled(): boolean {
-    return this.due.waiting === 0 && !this.expecting && this.positions.owing === 0;
+    return this.redialQueue.waiting === 0 && !this.expecting && this.positions.owing === 0;
   }
 
   left(number: number): void {
@@ -241,7 +243,7 @@ export class Returning {
     return {
       ...{ delivered, duplicates, gaps, lost, dropped, replaced, voided, resets },
       ...this.positions.behind((number) => this.phases[number] === PHASE.open && this.headOf(number)),
-      ...this.absences.part(),
+      ...this.awayStats.part(),
       gone: this.gone,
       mostToldMs: this.mostToldMs,
       paused: this.paused,

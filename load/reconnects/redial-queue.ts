@@ -2,7 +2,7 @@
  * Who is due when: a list for each millisecond in which somebody is, so that a turn costs what it hands out, however many
  * wait. Pure; runs in generators.
  */
-export class Due {
+export class RedialQueue {
   /** When each is due; Infinity for those who do not wait. */
   private readonly atMs: Float64Array;
   private readonly lists = new Map<number, number[]>();
@@ -26,9 +26,9 @@ export class Due {
   }
 
   /** Hands out at most `most` that are due, and forgets them. */
-  take(nowMs: number, most: number, each: (number: number) => void): void {
+  take(nowMs: number, max: number, each: (number: number) => void): void {
     const taken: number[] = [];
-    while (this.waiting > 0 && this.nextMs <= nowMs && taken.length < most) {
+    while (this.waiting > 0 && this.nextMs <= nowMs && taken.length < max) {
       const list = this.lists.get(this.nextMs);
       const number = list?.pop();
       if (number === undefined) this.lists.delete(this.nextMs++);

@@ -86,7 +86,7 @@ export type SumOfParts = Omit<Part, "awayTimes" | "latencies">;
 /** Adds up all but the histograms. */
 export function addParts(parts: readonly Part[]): SumOfParts {
   const sum = (key: keyof Part): number => parts.reduce((all, part) => all + (part[key] as number), 0);
-  const most = (key: "mostAttempts" | "mostToldMs" | "longestAwayMs" | "lastBackAtMs" | "lastCaughtUpAtMs"): number =>
+  const max = (key: "mostAttempts" | "mostToldMs" | "longestAwayMs" | "lastBackAtMs" | "lastCaughtUpAtMs"): number =>
     Math.max(0, ...parts.map((part) => part[key]));
   const seconds = Math.max(0, ...parts.map((part) => part.returnsBySecond.length));
   return {
@@ -105,14 +105,14 @@ export function addParts(parts: readonly Part[]): SumOfParts {
     returns: sum("returns"),
     gone: sum("gone"),
     refusals: addTallies(parts.map((part) => part.refusals)),
-    mostAttempts: most("mostAttempts"),
-    mostToldMs: most("mostToldMs"),
-    longestAwayMs: most("longestAwayMs"),
+    mostAttempts: max("mostAttempts"),
+    mostToldMs: max("mostToldMs"),
+    longestAwayMs: max("longestAwayMs"),
     returnsBySecond: Array.from({ length: seconds }, (_, i) =>
       parts.reduce((all, part) => all + (part.returnsBySecond[i] ?? 0), 0),
     ),
-    lastBackAtMs: most("lastBackAtMs"),
-    lastCaughtUpAtMs: most("lastCaughtUpAtMs"),
+    lastBackAtMs: max("lastBackAtMs"),
+    lastCaughtUpAtMs: max("lastCaughtUpAtMs"),
     paused: sum("paused"),
   };
 }

@@ -4,7 +4,7 @@ import { monotonicMs } from "../generator/clock.js";
 /** How late a client may dial: those who are due in between begin together. */
 const LATE_MS = 10;
 
-export class Alarm {
+export class Wakeup {
   private timer: NodeJS.Timeout | undefined;
   private atMs = Number.POSITIVE_INFINITY;
 

@@ -11,7 +11,15 @@ import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "../evi
 import { tallied } from "../generator/messages.js";
 import type { ReturnDuty } from "../reconnects/steps.js";
 import { Fleet } from "./generators.js";
-import { broadcast, compareCounts, holdConnections, merged, type Scene, STALL_MS, type Stage } from "./phases.js";
+import {
+  broadcast,
+  compareCounts,
+  holdConnections,
+  merged,
+  type PhaseContext,
+  type RunContext,
+  STALL_MS,
+} from "./phases.js";
 import { Progress } from "./progress.js";
 import { Watch } from "./stop.js";
 
@@ -25,7 +33,7 @@ export type MeasuredEvidence = Omit<
   "schema" | "startedAt" | "url" | "host" | "plan" | "memory" | "verdict" | "reasons" | "remarks"
 >;
 
-export class Run implements Stage {
+export class Run implements PhaseContext {
   readonly fleet: Fleet;
   readonly watch: Watch;
   readonly complaints: string[] = [];
@@ -44,7 +52,7 @@ export class Run implements Stage {
   private phase = "start";
 
   constructor(
-    readonly scene: Scene,
+    readonly scene: RunContext,
     private readonly observer: Observer,
   ) {
     const { config, plan, target } = scene;
@@ -54,9 +62,9 @@ export class Run implements Stage {
     const same = { portRange: plan.portRange, address, port, host, path, numberAt, topic, ofAll, broadcastMessages };
     let first = 0;
     const duties = plan.shares.map((share, i) => {
-      const duty = { ...share, ...same, run: this.run, first, connectTimeoutMs, ...returningFrom(scene, i) };
+      const config = { ...share, ...same, run: this.run, first, connectTimeoutMs, ...returningFrom(scene, i) };
       first += share.connections;
-      return duty;
+      return config;
     });
     this.fleet = new Fleet(duties);
     const bounds = { memoryFloorBytes: config.memoryFloor, timeLimitSeconds: config.timeLimitSeconds };
@@ -92,7 +100,7 @@ export class Run implements Stage {
       let busy = 0;
       for (let i = 0; i < next; i++) if (this.fleet.of(i).pending > 0) busy++;
       for (; busy < plan.lanes && next < this.fleet.size; busy++) {
-        this.fleet.order(next++, { kind: "ramp", ratePerSecond, inFlight });
+        this.fleet.command(next++, { kind: "ramp", ratePerSecond, inFlight });
       }
       return busy === 0;
     };
@@ -224,7 +232,7 @@ export class Run implements Stage {
 }
 
 /** Of generator `index`: connections are numbered through all generators. */
-function returningFrom({ plan, returning }: Scene, index: number): { returning?: ReturnDuty } {
+function returningFrom({ plan, reconnects: reconnects }: RunContext, index: number): { reconnects?: ReturnDuty } {
   const first = plan.shares.slice(0, index).reduce((sum, share) => sum + share.connections, 0);
-  return returning ? { returning: { ...returning, first } } : {};
+  return reconnects ? { reconnects: { ...reconnects, first } } : {};
 }

@@ -6,10 +6,10 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import {
   addCounts,
+  type Command,
   type Counts,
-  type Duty,
+  type GeneratorConfig,
   noCounts,
-  type Order,
   type Report,
   type Subject,
 } from "../generator/messages.js";
@@ -30,8 +30,8 @@ export class Fleet {
   /** Why generators that should be alive are not. */
   readonly deaths: string[] = [];
 
-  constructor(private readonly duties: readonly Duty[]) {
-    this.counts = duties.map((duty) => ({ ...noCounts(), pending: duty.connections }));
+  constructor(private readonly duties: readonly GeneratorConfig[]) {
+    this.counts = duties.map((config) => ({ ...noCounts(), pending: config.connections }));
   }
 
   get size(): number {
@@ -45,7 +45,7 @@ export class Fleet {
   /** Forks all and waits until each is ready. */
   async start(): Promise<void> {
     const file = new URL("../generator/main.js", import.meta.url);
-    const ready = this.duties.map(async (duty, i) => {
+    const ready = this.duties.map(async (config, i) => {
       const child = fork(file, [], {
         execArgv: NODE_FLAGS,
         env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
@@ -56,19 +56,19 @@ export class Fleet {
       const signal = AbortSignal.timeout(READY_WITHIN_MS);
       await Promise.race([once(child, "message", { signal }), once(child, "exit", { signal })]);
       child.on("message", (report: Report) => this.hear(i, report));
-      this.order(i, { kind: "duty", duty });
+      this.command(i, { kind: "duty", config: config });
     });
     await Promise.all(ready);
   }
 
-  order(i: number, order: Order): void {
+  command(i: number, command: Command): void {
     const child = this.children[i];
     // One that ended just now says so by its exit.
-    if (child?.connected) child.send(order, () => undefined);
+    if (child?.connected) child.send(command, () => undefined);
   }
 
-  orderAll(order: Order): void {
-    for (let i = 0; i < this.children.length; i++) this.order(i, order);
+  orderAll(command: Command): void {
+    for (let i = 0; i < this.children.length; i++) this.command(i, command);
   }
 
   of(i: number): Readonly<Counts> {

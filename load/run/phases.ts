@@ -22,7 +22,7 @@ export const STALL_MS = 30_000;
 const COUNT_WITHIN_MS = 15_000;
 const COUNT_AGAIN_MS = 500;
 
-export interface Scene {
+export interface RunContext {
   readonly config: LoadConfig;
   readonly target: Target;
   readonly plan: Plan;
@@ -32,12 +32,12 @@ export interface Scene {
   /** Connections that the gateway held before the run. */
   readonly held: number;
   /** In a scenario, how connections come back. */
-  readonly returning?: Omit<ReturnDuty, "first">;
+  readonly reconnects?: Omit<ReturnDuty, "first">;
 }
 
 /** What a phase works with. */
-export interface Stage {
-  readonly scene: Scene;
+export interface PhaseContext {
+  readonly scene: RunContext;
   readonly fleet: Fleet;
   readonly watch: Watch;
   /** What did not hold, in words; phases add to it. */
@@ -51,7 +51,7 @@ export interface Percentiles {
 }
 
 /** Heartbeats flow for as long as the hold lasts; then their last answers are awaited. */
-export async function holdConnections({ scene, fleet, watch }: Stage): Promise<{ asked: number } & Percentiles> {
+export async function holdConnections({ scene, fleet, watch }: PhaseContext): Promise<{ asked: number } & Percentiles> {
   const { holdSeconds, heartbeatsPerConnection } = scene.config;
   const startedMs = performance.now();
   const overMs = holdSeconds * 1000;
@@ -64,7 +64,7 @@ export async function holdConnections({ scene, fleet, watch }: Stage): Promise<{
 }
 
 /** What the gateway says it holds, once it agrees with what is open here, or at the end of the patience with it. */
-export async function compareCounts({ scene, fleet, watch, complaints }: Stage): Promise<GatewayCount | null> {
+export async function compareCounts({ scene, fleet, watch, complaints }: PhaseContext): Promise<GatewayCount | null> {
   const { admin, held } = scene;
   if (!admin) return null;
   const deadlineMs = performance.now() + COUNT_WITHIN_MS;
@@ -86,7 +86,7 @@ export async function compareCounts({ scene, fleet, watch, complaints }: Stage):
 }
 
 /** Publishes broadcast `n` and waits until everybody has it, or nobody more gets it. Null when it was not published. */
-export async function broadcast(stage: Stage, n: number): Promise<BroadcastEvidence | null> {
+export async function broadcast(stage: PhaseContext, n: number): Promise<BroadcastEvidence | null> {
   const { scene, fleet, watch, complaints } = stage;
   const { broadcastBytes: bytes, broadcastMessages: messages, connections } = scene.config;
   const topics = new TopicPattern(scene.config.topic, connections);
@@ -133,7 +133,7 @@ function settled(promise: Promise<void> | undefined): { isOver: boolean; error?:
 }
 
 /** The lines of a broadcast: so many messages to each of its topics, stamped when they are made. */
-function* publications({ scene, run }: Stage, topics: TopicPattern, n: number): Generator<string> {
+function* publications({ scene, run }: PhaseContext, topics: TopicPattern, n: number): Generator<string> {
   const { connections, broadcastBytes, broadcastMessages } = scene.config;
   for (let i = 0; i < (topics.isOwn ? connections : 1); i++) {
     for (let message = 0; message < broadcastMessages; message++) {

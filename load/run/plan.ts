@@ -25,7 +25,7 @@ const GROUP_BYTES_PER_GENERATOR = 16e6;
 /** uWebSockets' listen backlog, and how much of the summed queues is filled at most. */
 const LISTEN_BACKLOG = 512;
 const BACKLOG_SHARE = 0.5;
-const MOST_IN_FLIGHT = 8192;
+const MAX_IN_FLIGHT = 8192;
 /** Generators that connect at the same time: more are not faster (1, 2, 4 and 11 measured), only later to answer. */
 const LANES_PER_CORE = 1;
 /** Headroom above what is known to be needed. */
@@ -82,19 +82,19 @@ export function makePlan(request: PlanRequest): Plan {
 
 /** Half of what the gateway's listen queues hold together: more, and handshakes wait for retransmitted packets. */
 function autoInFlight(request: PlanRequest): number {
-  return Math.min(MOST_IN_FLIGHT, LISTEN_BACKLOG * BACKLOG_SHARE * (request.gateway?.workers ?? 1));
+  return Math.min(MAX_IN_FLIGHT, LISTEN_BACKLOG * BACKLOG_SHARE * (request.gateway?.workers ?? 1));
 }
 
 function countGenerators({ connections, generators, host, force }: PlanRequest): number {
   const each = host.nofileHard - GENERATOR_OWN_DESCRIPTORS;
-  const least = Math.ceil(connections / Math.max(1, each));
-  const chosen = Math.min(connections, generators || Math.max(least, host.cores));
-  if (each < 1 || (chosen < least && !force)) {
+  const min = Math.ceil(connections / Math.max(1, each));
+  const chosen = Math.min(connections, generators || Math.max(min, host.cores));
+  if (each < 1 || (chosen < min && !force)) {
     refuse({
       resource: "descriptors (hard nofile of one process)",
       there: host.nofileHard,
       needed: Math.ceil(connections / chosen) + GENERATOR_OWN_DESCRIPTORS,
-      remedy: `use --generators ${least} or more, or raise the limit: ulimit -Hn`,
+      remedy: `use --generators ${min} or more, or raise the limit: ulimit -Hn`,
     });
   }
   return chosen;

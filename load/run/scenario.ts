@@ -2,10 +2,10 @@
 
 import type { ReturnDuty } from "../reconnects/steps.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";
-import type { Stage } from "./phases.js";
+import type { PhaseContext } from "./phases.js";
 
 /** A run whose connections are open. */
-export interface Opened extends Stage {
+export interface Opened extends PhaseContext {
   readonly stopped: boolean;
   readonly open: number;
   /** Connections a second in the ramp. */
@@ -15,9 +15,9 @@ export interface Opened extends Stage {
 }
 
 export interface Scenario {
-  readonly returning: Omit<ReturnDuty, "first">;
+  readonly reconnects: Omit<ReturnDuty, "first">;
   /** Before anything is forked: throws GatewayError for what cannot be done to this gateway. */
   check(adminUrl: string, colocated: boolean): Promise<void>;
   /** Adds what did not hold to the run's complaints. */
-  play(run: Opened): Promise<ScenarioEvidence>;
+  runScenario(run: Opened): Promise<ScenarioEvidence>;
 }

@@ -6,7 +6,7 @@ import { Wishes } from "../../src/signals.js";
 import type { Host } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
-const LOOK_EVERY_MS = 25;
+const POLL_EVERY_MS = 25;
 const SAMPLE_EVERY_MS = 250;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
@@ -49,7 +49,7 @@ export class Watch {
     let movedMs = performance.now();
     while (!condition()) {
       if (this.stop || performance.now() - movedMs > stalledMs) return false;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
       const now = progress();
       if (now === last) continue;
       last = now;
@@ -62,7 +62,7 @@ export class Watch {
   async grace(condition: () => boolean, boundMs: number): Promise<void> {
     const deadlineMs = performance.now() + boundMs;
     while (!condition() && !this.hurry && performance.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
     }
   }
 

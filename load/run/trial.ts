@@ -15,7 +15,7 @@ import type { LoadConfig } from "../options.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";
 import { Run } from "./coordinator.js";
 import { MemoryAccount } from "./memory.js";
-import type { Scene } from "./phases.js";
+import type { RunContext } from "./phases.js";
 import { makePlan } from "./plan.js";
 import type { Scenario } from "./scenario.js";
 import { Admin, findTarget, type GatewayProcess, type Processes, probe } from "./target.js";
@@ -34,7 +34,7 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
     memory.takeBase();
     await run.rampUp();
     if (!run.stopped) memory.takeFull(run.fleet.pids, run.open);
-    if (scenario && !run.stopped) found = await scenario.play(run);
+    if (scenario && !run.stopped) found = await scenario.runScenario(run);
     // Its own count is held against all; who stays away for good is none of them.
     if (!found || found.returns.gone === 0) await run.hold();
     await run.broadcastAll();
@@ -70,7 +70,7 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
 }
 
 /** What watches the ramp: the kernel here, and the gateway by its admin address. */
-function observe({ config, plan, target, host, admin }: Scene, facts: HostFacts): Observer {
+function observe({ config, plan, target, host, admin }: RunContext, facts: HostFacts): Observer {
   const circumstances = {
     target: config.connections,
     colocated: target.colocated,
@@ -97,7 +97,7 @@ function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): bool
 }
 
 interface Survey {
-  readonly scene: Scene;
+  readonly scene: RunContext;
   readonly facts: HostFacts;
   /** Its processes that are here. */
   readonly gateway: readonly GatewayProcess[];
@@ -138,7 +138,7 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
   });
   const known = !(seen instanceof Error);
   await scenario?.check(config.adminUrl, target.colocated);
-  const returning = scenario && { returning: scenario.returning };
+  const reconnects = scenario && { reconnects: scenario.reconnects };
   return {
     scene: {
       config,
@@ -147,7 +147,7 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
       host,
       admin: known ? admin : null,
       held: known ? seen.connections : 0,
-      ...returning,
+      ...reconnects,
     },
     facts,
     gateway: here,

@@ -39,9 +39,9 @@ export async function askRoll(adminUrl: string, method: "GET" | "POST"): Promise
 }
 
 /** Connections of the fullest worker, and at how many a worker takes no more. */
-export async function fullest(adminUrl: string): Promise<{ most: number; cap: number }> {
+export async function fullest(adminUrl: string): Promise<{ max: number; cap: number }> {
   const { workers, cap } = (await (await ask(adminUrl, "/drain")).json()) as { workers: number[]; cap: number };
-  return { most: Math.max(0, ...workers), cap };
+  return { max: Math.max(0, ...workers), cap };
 }
 
 /**
@@ -123,7 +123,7 @@ export class Readiness {
 
   constructor(private readonly adminUrl: string) {
     this.timer = setInterval(() => {
-      if (!this.asking) void this.look();
+      if (!this.asking) void this.sample();
     }, READY_EVERY_MS);
   }
 
@@ -131,7 +131,7 @@ export class Readiness {
     clearInterval(this.timer);
   }
 
-  private async look(): Promise<void> {
+  private async sample(): Promise<void> {
     this.asking = true;
     const ready = await ask(this.adminUrl, "/readyz").then(
       async (answer) => {

@@ -10,7 +10,7 @@ import type { Admin } from "../run/target.js";
 
 const TICK_MS = 5;
 /** Unanswered requests at most: beyond it the hub is away, and what would be published now is left out and counted. */
-const MOST_UNANSWERED = 1000;
+const MAX_UNANSWERED = 1000;
 const DRAIN_MS = 15_000;
 const DRAIN_LOOK_MS = 20;
 
@@ -44,7 +44,7 @@ export class Publisher {
     const due = Math.floor(((monotonicMs() - this.beganMs) / 1000) * this.stream.ratePerSecond);
     while (this.begun < due) {
       const n = ++this.begun;
-      if (this.unanswered < MOST_UNANSWERED) void this.publish(n);
+      if (this.unanswered < MAX_UNANSWERED) void this.publish(n);
       else count(this.failures, "left out: too many unanswered");
     }
   }

@@ -70,9 +70,9 @@ function returns({ returns: r }: ScenarioEvidence): Row[] {
 const seconds = (n: number | null): string => (n === null ? "—" : `${n.toFixed(2)} s`);
 
 /** The curve's beginning; the evidence has all of it. */
-const MOST_SECONDS = 12;
+const MAX_SECONDS = 12;
 const shortly = (bySecond: readonly number[]): string =>
-  bySecond.slice(0, MOST_SECONDS).map(grouped).join(" ") + (bySecond.length > MOST_SECONDS ? " …" : "");
+  bySecond.slice(0, MAX_SECONDS).map(grouped).join(" ") + (bySecond.length > MAX_SECONDS ? " …" : "");
 
 function pushes({ messages: m, publications: p, topics }: ScenarioEvidence): string {
   const told = [
@@ -95,7 +95,7 @@ function latencyBySecond({ latency: { during } }: ScenarioEvidence): Row[] {
   const times = during.p99BySecondMs;
   if (times.length < 2) return [];
   return [
-    ["p99 by second", times.slice(0, MOST_SECONDS).map(time).join(", ") + (times.length > MOST_SECONDS ? " …" : "")],
+    ["p99 by second", times.slice(0, MAX_SECONDS).map(time).join(", ") + (times.length > MAX_SECONDS ? " …" : "")],
   ];
 }
 

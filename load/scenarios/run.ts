@@ -10,8 +10,8 @@ import type { Opened, Scenario } from "../run/scenario.js";
 import type { ScenarioEvidence } from "./evidence.js";
 import { confirmedWorkers, grown } from "./gateway.js";
 import { type ScenarioConfig, shareOf } from "./options.js";
-import { Course, type Window } from "./scenario-run.js";
-import { ACTS, type Acted } from "./scenarios.js";
+import { ScenarioRun, type Window } from "./scenario-run.js";
+import { type Acted, SCENARIOS } from "./scenarios.js";
 import { growthOf, judgeScenario } from "./verdict.js";
 
 const PUBLISH_BYTES = 100;
@@ -25,7 +25,7 @@ export function scenarioOf(config: ScenarioConfig): Scenario {
   const { scenario, reconnect, reconnectSeconds, socketsPerTopic, connections } = config;
   const topics = topicCount(connections, socketsPerTopic);
   return {
-    returning: { policy: reconnect, naiveMs: reconnectSeconds * 1000, topics, socketsPerTopic },
+    reconnects: { policy: reconnect, naiveMs: reconnectSeconds * 1000, topics, socketsPerTopic },
     // Better now than after a ramp of minutes.
     check: async (adminUrl, colocated) => {
       refuseTooLong(config);
@@ -33,7 +33,7 @@ export function scenarioOf(config: ScenarioConfig): Scenario {
       if (!colocated) throw notHere(config.target);
       await confirmedWorkers(adminUrl);
     },
-    play: (run) => play(run, config),
+    runScenario: (run) => runScenario(run, config),
   };
 }
 
@@ -54,27 +54,27 @@ function notHere(target: string): GatewayError {
   );
 }
 
-async function play(run: Opened, config: ScenarioConfig): Promise<ScenarioEvidence> {
+async function runScenario(run: Opened, config: ScenarioConfig): Promise<ScenarioEvidence> {
   const name = config.scenario as Exclude<ScenarioConfig["scenario"], "steady">;
   const bytes = config.publishBytes || (name === "slow" ? SLOW_PUBLISH_BYTES : PUBLISH_BYTES);
   run.enter("baseline");
-  const course = await Course.begin(run, config, bytes);
+  const scenarioRun = await ScenarioRun.begin(run, config, bytes);
   try {
-    await course.pass(WARM_UP_SECONDS);
-    course.window();
-    await course.pass(config.baselineSeconds);
-    const before = await course.look();
-    const bytesBefore = await course.gatewayBytes();
-    const acted = await ACTS[name](course);
-    const after = await course.finish();
-    const found = await evidenceOf(course, { before, bytesBefore, acted, after });
+    await scenarioRun.pass(WARM_UP_SECONDS);
+    scenarioRun.window();
+    await scenarioRun.pass(config.baselineSeconds);
+    const before = await scenarioRun.sample();
+    const bytesBefore = await scenarioRun.gatewayBytes();
+    const acted = await SCENARIOS[name](scenarioRun);
+    const after = await scenarioRun.finish();
+    const found = await evidenceOf(scenarioRun, { before, bytesBefore, acted, after });
     const factor = config.settleFactor || (name === "storm" ? STORM_FACTOR : DRILL_FACTOR);
     run.complaints.push(
       ...judgeScenario(found, { ...config, settleFactor: factor, growthPerHour: shareOf(config.growthPerHour) }),
     );
     return found;
   } catch (error) {
-    course.abandon();
+    scenarioRun.abandon();
     throw error;
   }
 }
@@ -86,11 +86,11 @@ interface Found {
   readonly after: Window;
 }
 
-async function evidenceOf(course: Course, found: Found): Promise<ScenarioEvidence> {
-  const { config, publisher } = course;
+async function evidenceOf(scenarioRun: ScenarioRun, found: Found): Promise<ScenarioEvidence> {
+  const { config, publisher } = scenarioRun;
   const { before, bytesBefore, acted, after } = found;
   const { sum } = after;
-  const { kernel, counters, notReadyMs } = await course.conclude();
+  const { kernel, counters, notReadyMs } = await scenarioRun.conclude();
   const paused = acted.paused ?? 0;
   const bytesDuring = acted.bytesDuring ?? null;
   return {
@@ -100,15 +100,15 @@ async function evidenceOf(course: Course, found: Found): Promise<ScenarioEvidenc
     topics: publisher.heads.length,
     publications: {
       perSecond: config.publishRate,
-      bytes: course.publishBytes,
+      bytes: scenarioRun.publishBytes,
       published: publisher.published,
       failed: publisher.failures,
     },
     killedWorkers: acted.killed ?? 0,
     rolled: acted.rolled ?? null,
-    workers: await workersNow(course),
+    workers: await workersNow(scenarioRun),
     paused,
-    returns: returnsOf(course, found),
+    returns: returnsOf(scenarioRun, found),
     messages: {
       ...{ delivered: sum.delivered, duplicates: sum.duplicates, gaps: sum.gaps, lost: sum.lost },
       ...{ behindConnections: sum.behind, behindMessages: sum.behindMessages },
@@ -116,16 +116,16 @@ async function evidenceOf(course: Course, found: Found): Promise<ScenarioEvidenc
     },
     latency: { before: before.latency, during: acted.during.latency },
     kernel: {
-      listenOverflows: kernel.listenOverflows - course.kernelBefore.listenOverflows,
-      listenDrops: kernel.listenDrops - course.kernelBefore.listenDrops,
-      requestQueueDrops: kernel.requestQueueDrops - course.kernelBefore.requestQueueDrops,
-      synRetransmits: kernel.synRetransmits - course.kernelBefore.synRetransmits,
+      listenOverflows: kernel.listenOverflows - scenarioRun.kernelBefore.listenOverflows,
+      listenDrops: kernel.listenDrops - scenarioRun.kernelBefore.listenDrops,
+      requestQueueDrops: kernel.requestQueueDrops - scenarioRun.kernelBefore.requestQueueDrops,
+      synRetransmits: kernel.synRetransmits - scenarioRun.kernelBefore.synRetransmits,
     },
     gateway: {
       notReadySeconds: rounded(notReadyMs / 1000),
-      restarts: counters.restarts - course.countersBefore.restarts,
-      refused: grown(course.countersBefore.refused, counters.refused),
-      unsent: grown(course.countersBefore.unsent, counters.unsent),
+      restarts: counters.restarts - scenarioRun.countersBefore.restarts,
+      refused: grown(scenarioRun.countersBefore.refused, counters.refused),
+      unsent: grown(scenarioRun.countersBefore.unsent, counters.unsent),
       bytesBefore,
       bytesDuring,
       bytesPerPaused:
@@ -138,12 +138,12 @@ async function evidenceOf(course: Course, found: Found): Promise<ScenarioEvidenc
   };
 }
 
-async function workersNow({ admin }: Course): Promise<number> {
+async function workersNow({ admin }: ScenarioRun): Promise<number> {
   return (await admin.processes()).processes.filter(({ role }) => role === "worker").length;
 }
 
-function returnsOf(course: Course, { acted, after }: Found): ScenarioEvidence["returns"] {
-  const { config, run, countersBefore } = course;
+function returnsOf(scenarioRun: ScenarioRun, { acted, after }: Found): ScenarioEvidence["returns"] {
+  const { config, run, countersBefore } = scenarioRun;
   const { sum, away } = after;
   const firstPauseSeconds = firstPauseMs(config.reconnect, config.reconnectSeconds * 1000, sum.mostToldMs) / 1000;
   const acceptPerSecond = countersBefore.acceptPerSecond ?? run.acceptPerSecond;

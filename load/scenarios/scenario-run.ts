@@ -18,7 +18,7 @@ import { Publisher } from "./publisher.js";
 /** Longer than the greatest pause between two attempts. */
 const STALL_MS = 75_000;
 const ARRIVE_MS = 15_000;
-const LOOK_MS = 100;
+const POLL_MS = 100;
 const NOTICE_MS = 10_000;
 /** The gateway's workers tell their counts once a second. */
 const COUNTERS_AGE_MS = 1500;
@@ -31,7 +31,7 @@ export interface Window {
   readonly away: Histogram;
 }
 
-export class Course {
+export class ScenarioRun {
   readonly publisher: Publisher;
   readonly kernelBefore: Snapshot;
   private readonly files = new KernelFiles();
@@ -45,7 +45,7 @@ export class Course {
     readonly countersBefore: GatewayCounters,
     readonly publishBytes: number,
   ) {
-    const { topics } = run.scene.returning!;
+    const { topics } = run.scene.reconnects!;
     this.kernelBefore = takeSnapshot(this.files);
     this.readiness = new Readiness(admin.url);
     this.publisher = new Publisher(admin, {
@@ -57,11 +57,11 @@ export class Course {
     });
   }
 
-  static async begin(run: Opened, config: ScenarioConfig, publishBytes: number): Promise<Course> {
+  static async begin(run: Opened, config: ScenarioConfig, publishBytes: number): Promise<ScenarioRun> {
     const admin = run.scene.admin!;
-    const course = new Course(run, config, admin, await readCounters(admin.url), publishBytes);
-    course.window();
-    return course;
+    const scenarioRun = new ScenarioRun(run, config, admin, await readCounters(admin.url), publishBytes);
+    scenarioRun.window();
+    return scenarioRun;
   }
 
   step(step: Step): void {
@@ -76,7 +76,7 @@ export class Course {
   }
 
   /** What was found so far, with what belongs to the present window. */
-  async look(): Promise<Window> {
+  async sample(): Promise<Window> {
     const collected = await this.run.fleet.collect({ window: this.index });
     const parts = collected.flatMap(({ part }): Part[] => (part ? [part] : []));
     const seconds = Math.max(0, ...parts.map((part) => part.latencies.length));
@@ -95,15 +95,15 @@ export class Course {
   async noticed(): Promise<void> {
     const deadlineMs = performance.now() + NOTICE_MS;
     while (!this.run.stopped && performance.now() < deadlineMs) {
-      const { sum } = await this.look();
+      const { sum } = await this.sample();
       if (sum.departures > 0) return;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }
 
   /** Waits until everybody is back and has what was missed, or nobody more comes. */
   async settled(): Promise<void> {
-    await this.look();
+    await this.sample();
     const waiting = (): number => this.waiting;
     await this.run.watch.until(() => waiting() === 0, STALL_MS, waiting);
   }
@@ -118,14 +118,14 @@ export class Course {
   async finish(): Promise<Window> {
     await this.publisher.stop();
     this.step({ kind: "heads", heads: this.publisher.heads });
-    let window = await this.look();
+    let window = await this.sample();
     const waiting = (): number => window.sum.behindMessages + this.waiting;
     for (let movedMs = performance.now(); waiting() > 0 && !this.run.stopped; ) {
       // A pause between two attempts is no standstill.
       if (performance.now() - movedMs > (this.waiting > 0 ? STALL_MS : ARRIVE_MS)) break;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const before = waiting();
-      window = await this.look();
+      window = await this.sample();
       if (waiting() !== before) movedMs = performance.now();
     }
     return window;

@@ -128,14 +128,14 @@ function gatewayFaults(found: ScenarioEvidence, bars: Bars): string[] {
 }
 
 /** An hour's growth is not foretold from less. */
-const LEAST_SOAK_HOURS = 1 / 12;
+const MIN_SOAK_HOURS = 1 / 12;
 
 /** Bytes an hour by the least-squares line through the samples, the first quarter left out; null for too few of them. */
 export function growthOf(samples: readonly Sample[]): number | null {
   const late = samples.slice(Math.floor(samples.length / 4));
   const points = late.flatMap((s) => (s.gatewayBytes === null ? [] : [[s.atSeconds / 3600, s.gatewayBytes] as const]));
   const hours = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);
-  if (points.length < 4 || hours < LEAST_SOAK_HOURS) return null;
+  if (points.length < 4 || hours < MIN_SOAK_HOURS) return null;
   const mean = (k: 0 | 1): number => points.reduce((sum, point) => sum + point[k], 0) / points.length;
   const [x, y] = [mean(0), mean(1)];
   const up = points.reduce((sum, [px, py]) => sum + (px - x) * (py - y), 0);

@@ -2,7 +2,7 @@
  * What bounds a server, and how many servers a demand takes. Pure. A bound is a need that grows with the connections of
  * one server, and what there is for it; what a kernel setting can raise is no bound here (`megagate tune` raises it).
  */
-import { MOST_WORKERS } from "../../src/config/capacity.js";
+import { MAX_WORKERS } from "../../src/config/capacity.js";
 import { CPU_SHARE, HUB_SHARE, MEMORY_SHARE, NIC_SHARE } from "./demand.js";
 import { type Figures, figuresOf, type Given } from "./sums.js";
 
@@ -20,7 +20,7 @@ export interface Bound {
 }
 
 /** No server is asked for more. */
-const MOST_CONNECTIONS = 1_000_000_000;
+const MAX_CONNECTIONS = 1_000_000_000;
 
 export function boundsOf(given: Given, figures: Figures): Bound[] {
   const bounds = boundedOf(given).map((resource) => {
@@ -60,7 +60,7 @@ function needOf(resource: Resource, { machine }: Given, figures: Figures): Pick<
     case "nic":
       return { unit: "Gbit/s", there: machine.nicGbit * NIC_SHARE, needed: figures.network.outGbit };
     case "workers":
-      return { unit: "processes", there: MOST_WORKERS, needed: figures.processes.workers };
+      return { unit: "processes", there: MAX_WORKERS, needed: figures.processes.workers };
     case "tasks":
       return { unit: "tasks", there: machine.tasks ?? Number.POSITIVE_INFINITY, needed: figures.processes.tasks };
   }
@@ -68,8 +68,8 @@ function needOf(resource: Resource, { machine }: Given, figures: Figures): Pick<
 
 /** The greatest n that is allowed, where everything below an allowed one is; 0 when none is, null when all are. */
 function greatest(allowed: (n: number) => boolean): number | null {
-  if (allowed(MOST_CONNECTIONS)) return null;
-  return smallest(1, MOST_CONNECTIONS, (n) => !allowed(n)) - 1;
+  if (allowed(MAX_CONNECTIONS)) return null;
+  return smallest(1, MAX_CONNECTIONS, (n) => !allowed(n)) - 1;
 }
 
 function smallest(low: number, high: number, holds: (n: number) => boolean): number {

@@ -22,8 +22,8 @@ export interface Row {
   /** What a run of one's own says, and the range in which that can be true. */
   readonly own?: {
     readonly of: (run: Measured) => number | null | undefined;
-    readonly least: number;
-    readonly most: number;
+    readonly min: number;
+    readonly max: number;
   };
 }
 
@@ -44,7 +44,7 @@ export const CONSTANTS = {
     unit: "bytes",
     means: "gateway memory of a connection with its first subscription",
     source: "730 to 788 measured at a million and 979 at 200,000 (load/results/), rounded up",
-    own: { of: (run) => run.memory?.userBytesPerConnection, least: 400, most: 10_000 },
+    own: { of: (run) => run.memory?.userBytesPerConnection, min: 400, max: 10_000 },
   },
   kernelPerServerEnd: {
     value: Math.round(KERNEL_BYTES_PER_SERVER_SOCKET * SLAB_GROWTH),
@@ -52,28 +52,28 @@ export const CONSTANTS = {
     means: "kernel memory of the gateway's end of a connection",
     source:
       "4,040 of slab objects (KERNEL.md §2), by what Slab grew at a million (2026-11-23-million-with-history.json)",
-    own: { of: (run) => endOf(run, KERNEL_BYTES_PER_SERVER_SOCKET), least: 2500, most: 20_000 },
+    own: { of: (run) => endOf(run, KERNEL_BYTES_PER_SERVER_SOCKET), min: 2500, max: 20_000 },
   },
   kernelPerClientEnd: {
     value: Math.round(KERNEL_BYTES_PER_CLIENT_SOCKET * SLAB_GROWTH),
     unit: "bytes",
     means: "kernel memory of a client's end, where clients are here",
     source: "4,290 of slab objects (KERNEL.md §2), by the same",
-    own: { of: (run) => endOf(run, KERNEL_BYTES_PER_CLIENT_SOCKET), least: 2500, most: 20_000 },
+    own: { of: (run) => endOf(run, KERNEL_BYTES_PER_CLIENT_SOCKET), min: 2500, max: 20_000 },
   },
   generatorPerConnection: {
     value: 650,
     unit: "bytes",
     means: "generator memory of a connection, where clients are here",
     source: "646 to 649 measured at a million (load/results/)",
-    own: { of: (run) => run.memory?.generatorBytesPerConnection, least: 50, most: 10_000 },
+    own: { of: (run) => run.memory?.generatorBytesPerConnection, min: 50, max: 10_000 },
   },
   perProcess: {
     value: BYTES_PER_WORKER,
     unit: "bytes",
     means: "private memory of an idle gateway process",
     source: "670 to 686 MB of 55 processes (load/results/)",
-    own: { of: perProcess, least: 2e6, most: 200e6 },
+    own: { of: perProcess, min: 2e6, max: 200e6 },
   },
   perFurtherSubscription: {
     value: 200,
@@ -122,14 +122,14 @@ export const CONSTANTS = {
     unit: "µs",
     means: "gateway and its kernel, one push of 100 bytes to one connection",
     source: `${BY_ROLE}; 6.2 at 15,000 (DESIGN.md §6)`,
-    own: { of: (run) => scaled(slowestDelivery(run), SERVER_PART_OF_DELIVERY), least: 1, most: 500 },
+    own: { of: (run) => scaled(slowestDelivery(run), SERVER_PART_OF_DELIVERY), min: 1, max: 500 },
   },
   deliveryBothEnds: {
     value: 15.8,
     unit: "µs",
     means: "the same with the receiving client on the same cores",
     source: BY_ROLE,
-    own: { of: slowestDelivery, least: 2, most: 1000 },
+    own: { of: slowestDelivery, min: 2, max: 1000 },
   },
   deliveryPerKilobyte: {
     value: 1,
@@ -148,14 +148,14 @@ export const CONSTANTS = {
     unit: "µs",
     means: "gateway and its kernel: accept, upgrade, subscribe, answer",
     source: `${BY_ROLE}: 32 at 200,000`,
-    own: { of: (run) => scaled(connectBothEnds(run), SERVER_PART_OF_CONNECT), least: 2, most: 5000 },
+    own: { of: (run) => scaled(connectBothEnds(run), SERVER_PART_OF_CONNECT), min: 2, max: 5000 },
   },
   connectBothEnds: {
     value: 73,
     unit: "µs",
     means: "the same with the connecting client on the same cores",
     source: BY_ROLE,
-    own: { of: connectBothEnds, least: 4, most: 10_000 },
+    own: { of: connectBothEnds, min: 4, max: 10_000 },
   },
   goodbye: {
     value: 36,

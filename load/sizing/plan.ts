@@ -91,16 +91,16 @@ function refuseContradictions({ demand, servers, spare, machine }: PlanRequest):
     );
   }
   if (demand.topics > demand.connections * demand.subscriptions) {
-    const most = demand.connections * demand.subscriptions;
+    const max = demand.connections * demand.subscriptions;
     faults.push(
-      `--topics ${demand.topics}: ${demand.connections} connections with ${demand.subscriptions} each cannot want more than ${most}`,
+      `--topics ${demand.topics}: ${demand.connections} connections with ${demand.subscriptions} each cannot want more than ${max}`,
     );
   }
   if (servers > 0 && spare >= servers)
     faults.push(`--spare-servers ${spare}: of --servers ${servers}, one must be left`);
   if (demand.clientsHere && servers !== 1)
     faults.push("--clients-here: clients share one machine, so --servers must be 1");
-  if (machine.nofile < LEAST_NOFILE) {
+  if (machine.nofile < MIN_NOFILE) {
     faults.push(
       `a descriptor limit of ${machine.nofile} is too low for a worker: raise it (ulimit -Hn), or name the server's with --nofile`,
     );
@@ -109,7 +109,7 @@ function refuseContradictions({ demand, servers, spare, machine }: PlanRequest):
 }
 
 /** What every Linux gives a process without asking; fewer would be thousands of workers. */
-const LEAST_NOFILE = 1024;
+const MIN_NOFILE = 1024;
 
 function fleetOf(given: Given, servers: number): Fleet {
   const { connections } = given.demand;

@@ -6,7 +6,7 @@ import { CONSTANTS, type ConstantName, type Constants, type Row } from "./consta
 import type { Measured } from "./measured.js";
 
 /** Fewer connections say little: fixed costs are shared by too few. */
-const LEAST_OPEN = 10_000;
+const MIN_OPEN = 10_000;
 
 export interface Origin {
   readonly name: ConstantName;
@@ -30,11 +30,11 @@ function originOf(name: ConstantName, row: Row, run: Measured | undefined): Orig
   const shipped = { name, value, unit, means, from: "shipped", source } as const;
   if (run === undefined || row.own === undefined) return shipped;
   const because = (why: string): Origin => ({ ...shipped, source: `${source} (${why})` });
-  if (run.open < LEAST_OPEN)
-    return because(`the evidence is of fewer than ${LEAST_OPEN.toLocaleString("en-US")} connections`);
+  if (run.open < MIN_OPEN)
+    return because(`the evidence is of fewer than ${MIN_OPEN.toLocaleString("en-US")} connections`);
   const own = row.own.of(run);
   if (own === null || own === undefined) return because("the evidence does not say");
-  if (own < row.own.least || own > row.own.most)
+  if (own < row.own.min || own > row.own.max)
     return because(`the evidence's ${Number(own.toPrecision(4))} is not plausible`);
   return {
     ...shipped,

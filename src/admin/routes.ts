@@ -30,7 +30,7 @@ export interface Shown {
   acceptRate(): number;
 }
 
-export function looks({ hub, acceptor, fleet, config, workerCap, ...shown }: Shown): Routes {
+export function inspectRoutes({ hub, acceptor, fleet, config, workerCap, ...shown }: Shown): Routes {
   const turns = new Turns();
   const connections = (): number => fleet.total("connections");
   return {

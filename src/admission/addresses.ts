@@ -29,7 +29,7 @@ export class Addresses {
   readonly #changed = new Set<string>();
 
   constructor(
-    private readonly most: number,
+    private readonly max: number,
     /** Whether there are others, and a hub that adds up. */
     readonly areReported = false,
   ) {}
@@ -37,7 +37,7 @@ export class Addresses {
   /** Counts one more; undefined when the address is at its limit. */
   enter(address: string): Held | undefined {
     const held = this.#held.get(address) ?? { address, count: 0 };
-    if (held.count >= this.most || this.#atLimit.has(address)) return undefined;
+    if (held.count >= this.max || this.#atLimit.has(address)) return undefined;
     if (held.count === 0) this.#held.set(address, held);
     held.count += 1;
     if (this.areReported) this.#changed.add(address);
@@ -57,10 +57,10 @@ export class Addresses {
   }
 
   /** The next `most` counts that the hub does not know. */
-  report(most: number): [address: string, count: number][] {
+  report(max: number): [address: string, count: number][] {
     const counts: [string, number][] = [];
     for (const address of this.#changed) {
-      if (counts.length === most) break;
+      if (counts.length === max) break;
       counts.push([address, this.#held.get(address)?.count ?? 0]);
       this.#changed.delete(address);
     }

@@ -17,15 +17,15 @@ const PRIOR_PER_CORE = RETURN_RATE_PER_CORE * SAFETY;
 /** Share of a sample in the new estimate: four seconds of storm decide. */
 const WEIGHT = 0.3;
 /** A single second moves the estimate at most so far: a pause of the machine is no measurement. */
-const MOST_CHANGE = 4;
-const LEAST_RATE = 100;
+const MAX_CHANGE = 4;
+const MIN_RATE = 100;
 /** Below it the workers were not the bottleneck. */
 const BUSY_ENOUGH = 0.5;
 /** Handshakes that wait must be worth so many seconds of work, or the clients were the bottleneck. */
 const WAITING_SECONDS = 0.05;
 
-const LEAST_WINDOW_MS = 1000;
-const MOST_RETRY_SECONDS = 60;
+const MIN_WINDOW_MS = 1000;
+const MAX_RETRY_SECONDS = 60;
 
 /** What all workers together counted since they started, and what waits now. */
 export interface Totals {
@@ -65,8 +65,8 @@ export class Budget {
     if (handshakes <= 0 || busy < BUSY_ENOUGH * seconds * this.workers) return;
     if (totals.waiting * seconds < WAITING_SECONDS * handshakes) return;
     const sample = (handshakes / busy) * this.workers;
-    const believed = Math.min(Math.max(sample, this.#rate / MOST_CHANGE), this.#rate * MOST_CHANGE);
-    this.#rate = Math.max(LEAST_RATE, this.#rate + WEIGHT * (believed - this.#rate));
+    const believed = Math.min(Math.max(sample, this.#rate / MAX_CHANGE), this.#rate * MAX_CHANGE);
+    this.#rate = Math.max(MIN_RATE, this.#rate + WEIGHT * (believed - this.#rate));
   }
 }
 
@@ -76,13 +76,13 @@ export function priorRate(cores: number): number {
 }
 
 /** How many handshakes may wait so that the last of them is answered within `waitSeconds`. Never fewer than a burst. */
-export function mostWaiting(rate: number, waitSeconds: number): number {
+export function maxWaiting(rate: number, waitSeconds: number): number {
   return Math.max(64, Math.ceil(rate * waitSeconds));
 }
 
 /** Milliseconds within which `connections` clients can come back without waiting. */
 export function returnWindowMs(connections: number, rate: number): number {
-  return Math.max(LEAST_WINDOW_MS, Math.ceil((connections / rate) * SAFETY * 1000));
+  return Math.max(MIN_WINDOW_MS, Math.ceil((connections / rate) * SAFETY * 1000));
 }
 
 /** Connections a second that may be sent away, because so many can come back beside whoever else comes. */
@@ -97,7 +97,7 @@ export function retryAfterSeconds(clients: number, rate: number, random: number)
 
 /** Whole seconds within a window, for `Retry-After`: never at once, and within a minute. */
 export function spreadSeconds(windowMs: number, random: number): number {
-  return 1 + Math.floor(random * Math.min(MOST_RETRY_SECONDS, Math.ceil(windowMs / 1000)));
+  return 1 + Math.floor(random * Math.min(MAX_RETRY_SECONDS, Math.ceil(windowMs / 1000)));
 }
 
 /** Whether a rate or window differs enough from what the workers know to tell them. */

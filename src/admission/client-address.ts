@@ -41,11 +41,11 @@ const entriesOf = (list: string): string[] => (list.trim() === "" ? [] : list.sp
 
 function networkOf(entry: string): { address: string; bits: number } | undefined {
   const [address = "", mask, more] = entry.split("/");
-  const most = { 4: 32, 6: 128 }[isIP(address)];
-  if (most === undefined || more !== undefined) return undefined;
-  if (mask === undefined) return { address, bits: most };
+  const max = { 4: 32, 6: 128 }[isIP(address)];
+  if (max === undefined || more !== undefined) return undefined;
+  if (mask === undefined) return { address, bits: max };
   const bits = /^\d{1,3}$/.test(mask) ? Number(mask) : Number.NaN;
-  return bits <= most ? { address, bits } : undefined;
+  return bits <= max ? { address, bits } : undefined;
 }
 
 /**

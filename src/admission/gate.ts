@@ -5,7 +5,7 @@
  *
  * With a fixed rate it is a leaky bucket instead, of one second: what comes faster is refused, busy or not.
  */
-import { mostWaiting } from "./budget.js";
+import { maxWaiting } from "./budget.js";
 
 /** Share of a second in which the event loop did not sleep, from which a worker counts as busy. */
 const BUSY = 0.9;
@@ -17,7 +17,7 @@ const WITH_TICKET = 2;
 
 export class Gate {
   #share: number;
-  #most = 0;
+  #max = 0;
   #busy = false;
   /** Handshakes that were in flight while the worker had time for them: their clients are slow, they do not wait for us. */
   #stalled = 0;
@@ -39,7 +39,7 @@ export class Gate {
   /** This worker's part of the budget, handshakes a second. */
   setShare(share: number): void {
     this.#share = share;
-    this.#most = this.isFixed ? Math.max(1, share * BURST_SECONDS) : mostWaiting(share, this.waitSeconds);
+    this.#max = this.isFixed ? Math.max(1, share * BURST_SECONDS) : maxWaiting(share, this.waitSeconds);
   }
 
   get share(): number {
@@ -50,7 +50,7 @@ export class Gate {
   tick(inFlight: number, busyShare: number, nowMs: number): void {
     this.#busy = busyShare >= BUSY;
     this.#stalled = this.#busy ? Math.min(this.#stalled, inFlight) : inFlight;
-    if (this.#busy && this.waiting(inFlight) > this.#most / 2) this.#stormUntilMs = nowMs + LINGER_MS;
+    if (this.#busy && this.waiting(inFlight) > this.#max / 2) this.#stormUntilMs = nowMs + LINGER_MS;
     if (nowMs > this.#stormUntilMs) this.#refused = 0;
   }
 
@@ -61,13 +61,13 @@ export class Gate {
 
   /** Whether the one that has its turn now would have to be refused, were it not for its ticket. */
   isCrowded(inFlight: number): boolean {
-    return this.isFixed ? this.#leaked() + 1 > this.#most : this.waiting(inFlight) > this.#most;
+    return this.isFixed ? this.#leaked() + 1 > this.#max : this.waiting(inFlight) > this.#max;
   }
 
   /** In a crowd: whether even those with a ticket are too many. */
   isCrushed(inFlight: number): boolean {
     const level = this.isFixed ? this.#level : this.waiting(inFlight);
-    return level > WITH_TICKET * this.#most;
+    return level > WITH_TICKET * this.#max;
   }
 
   /** One more was let in. */

@@ -16,10 +16,10 @@ const CAP_ERRORS: Readonly<Record<CapReason, ErrorName>> = {
 };
 
 /** No place is free: one becomes free when somebody leaves, which nobody can foresee. */
-const FULL_SECONDS = { least: 5, spread: 10 };
+const FULL_SECONDS = { min: 5, spread: 10 };
 
 export function refuseFull(reason: CapReason, random: number): Refusal {
-  const seconds = FULL_SECONDS.least + Math.floor(random * FULL_SECONDS.spread);
+  const seconds = FULL_SECONDS.min + Math.floor(random * FULL_SECONDS.spread);
   return later(reason, CAP_ERRORS[reason], seconds);
 }
 
@@ -27,7 +27,7 @@ export const refuseDraining = (seconds: number): Refusal => later("draining", "d
 export const refuseStorm = (seconds: number): Refusal => later("storm", "storm", seconds);
 
 export function refuseAddress(random: number): Refusal {
-  const seconds = FULL_SECONDS.least + Math.floor(random * FULL_SECONDS.spread);
+  const seconds = FULL_SECONDS.min + Math.floor(random * FULL_SECONDS.spread);
   return later("address_limit", "addressLimit", seconds);
 }
 

@@ -6,9 +6,9 @@
 import { monotonicMs } from "../clock.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { followReply, resetEvent, type Wish } from "../protocol/messages.js";
+import { followReply, resetEvent, type SubscribeRequest } from "../protocol/messages.js";
 import type { SharedMessage } from "../protocol/shared-message.js";
-import { PORTION_BYTES } from "../protocol/shared-message.js";
+import { MAX_CHUNK_BYTES } from "../protocol/shared-message.js";
 import type { Place } from "../topics/journal.js";
 import type { Remembered } from "../topics/memory.js";
 import { MAX_AHEAD, placeOf, type Topic } from "../topics/topics.js";
@@ -33,10 +33,10 @@ const NO_STATE = Buffer.from("[]");
 const KEPT = 64;
 const snapshots = new Map<Topic, Snapshot>();
 
-export const reqtypeOf = ({ action }: Wish): string => (action === undefined ? "Subscribe" : "Query");
+export const reqtypeOf = ({ action }: SubscribeRequest): string => (action === undefined ? "Subscribe" : "Query");
 
 /** The client has seen more of this epoch than this worker: another worker was faster. What cannot be true is not waited for. */
-export const isAhead = ({ since }: Wish, topic: Topic): boolean =>
+export const isAhead = ({ since }: SubscribeRequest, topic: Topic): boolean =>
   since?.epoch === topic.epoch && since.offset > topic.offset && since.offset - topic.offset <= MAX_AHEAD;
 
 /** The answer to a request, and what its receiver is to be sent after it. */
@@ -49,31 +49,31 @@ export interface FollowAnswer {
 }
 
 /** Made when it can be sent: an answer that waited would pin a snapshot, and the client's position might be forgotten. */
-export function answerTo(topic: Topic, wish: Wish): FollowAnswer {
-  const { since } = wish;
+export function answerTo(topic: Topic, request: SubscribeRequest): FollowAnswer {
+  const { since } = request;
   const isOurs = since !== undefined && since.epoch === topic.epoch;
   const missed = isOurs ? topic.memory.since(since.offset, topic.offset, monotonicMs()) : undefined;
   if (since && missed) {
     const place = placeOf(topic);
-    const message = followReply({ name: topic.name, ...place, state: NO_STATE }, wish, true);
+    const message = followReply({ name: topic.name, ...place, state: NO_STATE }, request, true);
     return { message, from: { ...place, ...since }, missed };
   }
-  const { message, place } = stateOf(topic, wish);
+  const { message, place } = stateOf(topic, request);
   return { message, from: place, missed };
 }
 
 /** Counted once an answer is sent, for it may be made twice. */
-export function countRecovery({ since }: Wish, { missed }: FollowAnswer): void {
+export function countRecovery({ since }: SubscribeRequest, { missed }: FollowAnswer): void {
   if (since) counters[missed ? SLOT.recoveries : SLOT.recoveriesFailed]! += 1;
 }
 
-function stateOf(topic: Topic, wish: Wish): Answer {
+function stateOf(topic: Topic, request: SubscribeRequest): Answer {
   const { name } = topic;
   const { place, json, answers } = snapshotOf(topic);
   const told = { name, ...place, state: json };
-  if (wish.id !== undefined) return { message: followReply(told, wish, false), place };
-  const kind = wish.action ?? "";
-  const message = answers.get(kind) ?? followReply(told, wish, false);
+  if (request.id !== undefined) return { message: followReply(told, request, false), place };
+  const kind = request.action ?? "";
+  const message = answers.get(kind) ?? followReply(told, request, false);
   answers.set(kind, message);
   return { message, place };
 }
@@ -98,5 +98,5 @@ function snapshotOf(topic: Topic): Snapshot {
 function isGood({ place, json, atMs }: Snapshot, { epoch, offset, memory }: Topic, nowMs: number): boolean {
   if (place.epoch !== epoch) return false;
   if (place.offset === offset) return true;
-  return json.length > PORTION_BYTES && nowMs - atMs < SNAPSHOT_MS && memory.reaches(place.offset, offset, nowMs);
+  return json.length > MAX_CHUNK_BYTES && nowMs - atMs < SNAPSHOT_MS && memory.reaches(place.offset, offset, nowMs);
 }

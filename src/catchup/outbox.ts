@@ -6,9 +6,9 @@
  */
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import type { Wish } from "../protocol/messages.js";
+import type { SubscribeRequest } from "../protocol/messages.js";
 import type { SharedMessage } from "../protocol/shared-message.js";
-import { PORTION_BYTES } from "../protocol/shared-message.js";
+import { MAX_CHUNK_BYTES } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
 
 /** Heap of a waiting request besides its id: object, position and texts (measured: 150 to 220). */
@@ -18,7 +18,7 @@ export class Outbox {
   /** The message that is being sent in fragments: the next piece, and those after it. */
   #sending: { next: Buffer; rest: Iterator<Buffer>; bytes: number } | undefined;
   readonly #replies: Uint8Array[] = [];
-  readonly #requests: { readonly wish: Wish; readonly bytes: number }[] = [];
+  readonly #requests: { readonly request: SubscribeRequest; readonly bytes: number }[] = [];
   #replyBytes = 0;
   #requestBytes = 0;
 
@@ -44,35 +44,35 @@ export class Outbox {
     return { messages: this.#requests.length + (sending ? 1 : 0), bytes: sending?.bytes ?? 0 };
   }
 
-  ask(wish: Wish): void {
-    const idBytes = typeof wish.id === "string" ? 2 * wish.id.length : 0;
-    const bytes = idBytes + (this.waitsFor(wish.topic) ? REQUEST_BYTES : 0);
-    this.#requests.push({ wish, bytes });
+  ask(request: SubscribeRequest): void {
+    const idBytes = typeof request.id === "string" ? 2 * request.id.length : 0;
+    const bytes = idBytes + (this.waitsFor(request.topic) ? REQUEST_BYTES : 0);
+    this.#requests.push({ request: request, bytes });
     this.#requestBytes += bytes;
   }
 
   waitsFor(topic: string): boolean {
-    return this.#requests.some(({ wish }) => wish.topic === topic);
+    return this.#requests.some(({ request: request }) => request.topic === topic);
   }
 
   /** The request whose turn it is. */
-  nextRequest(): Wish | undefined {
+  nextRequest(): SubscribeRequest | undefined {
     const request = this.#requests.shift();
     this.#requestBytes -= request?.bytes ?? 0;
-    return request?.wish;
+    return request?.request;
   }
 
   /** Removes and returns the topic's requests, in order; an answer that is on its way cannot be stopped. */
-  cancel(topic: string): Wish[] {
-    const cancelled: Wish[] = [];
+  cancel(topic: string): SubscribeRequest[] {
+    const cancelled: SubscribeRequest[] = [];
     for (let left = this.#requests.length; left > 0; left--) {
       const request = this.#requests.shift()!;
-      if (request.wish.topic !== topic) {
+      if (request.request.topic !== topic) {
         this.#requests.push(request);
         continue;
       }
       this.#requestBytes -= request.bytes;
-      cancelled.push(request.wish);
+      cancelled.push(request.request);
     }
     return cancelled;
   }
@@ -83,7 +83,7 @@ export class Outbox {
   }
 
   /** Sends one fragment or one reply. Returns its bytes; 0 when none is left. */
-  portion(): number {
+  chunk(): number {
     if (this.#sending) return this.#fragment(this.#sending);
     const reply = this.#replies.shift();
     if (!reply) return 0;
@@ -100,8 +100,8 @@ export class Outbox {
 
   /** Sends a small message at once; begins a large one, which goes on with `portion`. Returns the bytes that were sent. */
   share(message: SharedMessage): number {
-    if (message.length <= PORTION_BYTES) return this.send(message.whole);
-    const rest = message.pieces(PORTION_BYTES);
+    if (message.length <= MAX_CHUNK_BYTES) return this.send(message.whole);
+    const rest = message.pieces(MAX_CHUNK_BYTES);
     const head = rest.next().value as Buffer;
     this.#sending = { next: rest.next().value as Buffer, rest, bytes: message.length };
     this.socket.sendFirstFragment(head, false);

@@ -8,15 +8,15 @@
 import { monotonicMs } from "../clock.js";
 import { SLOT, type UnsentReason } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import type { Wish } from "../protocol/messages.js";
-import { PORTION_BYTES, SharedMessage } from "../protocol/shared-message.js";
+import type { SubscribeRequest } from "../protocol/messages.js";
+import { MAX_CHUNK_BYTES, SharedMessage } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
 import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
 import { placeOf, type Topic } from "../topics/topics.js";
 import { answerTo, countRecovery } from "./answers.js";
 import { Outbox } from "./outbox.js";
 import { Places, type PlacesOfOne } from "./positions.js";
-import { type Account, account, behind, isBehind, stepsFrom } from "./steps.js";
+import { behind, countUndelivered, isBehind, stepsFrom, type Undelivered } from "./steps.js";
 
 /** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */
 const TURN_BYTES = 65_536;
@@ -32,14 +32,14 @@ interface Parked {
   recovering: string | undefined;
 }
 
-export interface ParkingSurroundings {
+export interface ParkingDeps {
   find(topic: string): Topic | undefined;
   /** The last parked socket of the topic is gone or live again. */
   emptied(topic: string): void;
   /** The socket asks for more than it reads, or missed what nobody remembers: it is to be cut in the next turn. */
-  tooSlow(socket: Socket): void;
+  scheduleDisconnect(socket: Socket): void;
   /** A request whose topic is not here any more now that its turn has come. */
-  askAgain(socket: Socket, wish: Wish): void;
+  askAgain(socket: Socket, request: SubscribeRequest): void;
 }
 
 export class Parking {
@@ -48,10 +48,10 @@ export class Parking {
   #ready = new Set<Socket>();
 
   constructor(
-    private readonly around: ParkingSurroundings,
+    private readonly deps: ParkingDeps,
     private readonly maxBufferedBytes: number,
   ) {
-    this.#places = new Places((topic) => around.emptied(topic));
+    this.#places = new Places((topic) => deps.emptied(topic));
   }
 
   has(socket: Socket): boolean {
@@ -68,11 +68,11 @@ export class Parking {
   }
 
   /** The request is answered when its turn comes; the topic is followed from now on, so that it stays here. */
-  ask(socket: Socket, topic: Topic, wish: Wish): void {
+  ask(socket: Socket, topic: Topic, request: SubscribeRequest): void {
     const parked = this.#parked.get(socket) ?? this.#enter(socket);
     if (!parked.places.has(topic.name)) this.#places.follow(parked.places, topic.name, placeOf(topic));
-    parked.outbox.ask(wish);
-    if (parked.outbox.requestBytes > this.maxBufferedBytes) this.around.tooSlow(socket);
+    parked.outbox.ask(request);
+    if (parked.outbox.requestBytes > this.maxBufferedBytes) this.deps.scheduleDisconnect(socket);
     this.#schedule(socket);
   }
 
@@ -113,7 +113,7 @@ export class Parking {
     counters[SLOT.parked]! += 1;
     const names = socket.getTopics();
     for (const name of names) {
-      const topic = this.around.find(name);
+      const topic = this.deps.find(name);
       if (topic) this.#places.follow(parked.places, name, placeOf(topic));
     }
     for (const name of names) socket.unsubscribe(name);
@@ -128,7 +128,7 @@ export class Parking {
       return;
     }
     outbox.reply(bytes);
-    if (outbox.replyBytes > this.maxBufferedBytes) this.around.tooSlow(socket);
+    if (outbox.replyBytes > this.maxBufferedBytes) this.deps.scheduleDisconnect(socket);
   }
 
   #hasRoom(socket: Socket): boolean {
@@ -136,7 +136,7 @@ export class Parking {
   }
 
   /** Removes and returns the requests of a topic that are not answered yet. */
-  cancel(socket: Socket, topic: string): readonly Wish[] {
+  cancel(socket: Socket, topic: string): readonly SubscribeRequest[] {
     return this.#parked.get(socket)?.outbox.cancel(topic) ?? [];
   }
 
@@ -153,14 +153,14 @@ export class Parking {
     const parked = this.#parked.get(socket);
     if (!parked) return;
     for (const name of parked.places.keys()) this.#accountFor(parked, name, reason);
-    if (reason === "disconnect") account("answer", parked.outbox.owed);
+    if (reason === "disconnect") countUndelivered("answer", parked.outbox.owed);
     this.#remove(socket, parked);
   }
 
   #accountFor({ places, slowSinceMs }: Parked, name: string, reason: UnsentReason): void {
     const place = places.get(name);
-    const topic = this.around.find(name);
-    if (slowSinceMs !== undefined && place && topic) account(reason, behind(topic, place));
+    const topic = this.deps.find(name);
+    if (slowSinceMs !== undefined && place && topic) countUndelivered(reason, behind(topic, place));
   }
 
   #remove(socket: Socket, parked: Parked): void {
@@ -172,10 +172,10 @@ export class Parking {
   }
 
   /** What a parked socket has not got yet, over all its topics. */
-  unsent(socket: Socket): Account {
+  unsent(socket: Socket): Undelivered {
     const sum = { messages: 0, bytes: 0 };
     for (const [name, place] of this.topicsOf(socket) ?? []) {
-      const topic = this.around.find(name);
+      const topic = this.deps.find(name);
       if (!topic) continue;
       const { messages, bytes } = behind(topic, place);
       sum.messages += messages;
@@ -239,16 +239,16 @@ export class Parking {
         this.#schedule(socket);
         return;
       }
-      const portion = this.#portion(socket, parked);
-      if (portion === undefined) {
-        this.around.tooSlow(socket);
+      const chunk = this.#chunk(socket, parked);
+      if (chunk === undefined) {
+        this.deps.scheduleDisconnect(socket);
         return;
       }
-      if (portion === 0) {
+      if (chunk === 0) {
         this.#leave(socket, parked);
         return;
       }
-      sent += portion;
+      sent += chunk;
       parked.stalledMs = 0;
     }
     // Full: `drain` comes when it has been read, and a reader that never reads is found by `stalled`.
@@ -258,17 +258,17 @@ export class Parking {
    * What is on its way, then pushes that were promised, answers, and other missed pushes. Returns bytes; 0 when nothing is
    * left, undefined when it must go.
    */
-  #portion(socket: Socket, parked: Parked): number | undefined {
+  #chunk(socket: Socket, parked: Parked): number | undefined {
     const { outbox, places, recovering } = parked;
-    const waiting = outbox.portion();
+    const waiting = outbox.chunk();
     if (waiting > 0) return waiting;
     if (recovering !== undefined) {
       const topic = this.#behind(recovering, places.get(recovering));
       if (topic) return this.#catchUp(socket, parked, topic);
       parked.recovering = undefined;
     }
-    const wish = outbox.nextRequest();
-    if (wish) return this.#answer(socket, parked, wish);
+    const request = outbox.nextRequest();
+    if (request) return this.#answer(socket, parked, request);
     for (const [name, place] of places) {
       const topic = this.#behind(name, place);
       if (topic) return this.#catchUp(socket, parked, topic);
@@ -278,18 +278,18 @@ export class Parking {
 
   /** The topic, if it has something for a socket at that place. */
   #behind(name: string, place: Place | undefined): Topic | undefined {
-    const topic = this.around.find(name);
+    const topic = this.deps.find(name);
     return topic && place && isBehind(topic, place) ? topic : undefined;
   }
 
-  #answer(socket: Socket, parked: Parked, wish: Wish): number | undefined {
-    const topic = this.around.find(wish.topic);
+  #answer(socket: Socket, parked: Parked, request: SubscribeRequest): number | undefined {
+    const topic = this.deps.find(request.topic);
     if (!topic) {
-      this.around.askAgain(socket, wish);
-      return this.#portion(socket, parked);
+      this.deps.askAgain(socket, request);
+      return this.#chunk(socket, parked);
     }
-    const answer = answerTo(topic, wish);
-    countRecovery(wish, answer);
+    const answer = answerTo(topic, request);
+    countRecovery(request, answer);
     parked.places.set(topic.name, answer.from);
     if (answer.missed) parked.recovering = topic.name;
     return parked.outbox.share(answer.message);
@@ -303,10 +303,10 @@ export class Parking {
     let sent = 0;
     for (const { message, isPush, place, unsent } of steps) {
       parked.places.set(topic.name, place);
-      if (unsent) account(unsent.reason, unsent);
+      if (unsent) countUndelivered(unsent.reason, unsent);
       if (isPush) counters[SLOT.pushes]! += 1;
       sent += message instanceof SharedMessage ? outbox.share(message) : outbox.send(message);
-      if (sent >= PORTION_BYTES || !this.#hasRoom(socket)) break;
+      if (sent >= MAX_CHUNK_BYTES || !this.#hasRoom(socket)) break;
     }
     return sent;
   }

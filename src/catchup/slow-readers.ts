@@ -10,7 +10,7 @@ import type { Socket } from "../protocol/socket.js";
 import type { Journal } from "../topics/journal.js";
 import type { Topic } from "../topics/topics.js";
 import type { Parking } from "./parking.js";
-import { account, mustGo } from "./steps.js";
+import { countUndelivered, mustGo } from "./steps.js";
 
 const CUT_KEPT = 100;
 /** Looked at once a second; a look that comes later counts for so much. */
@@ -41,8 +41,8 @@ export class SlowReaders {
   dropped(socket: Socket, message: Uint8Array): void {
     const lost = this.journal.from(message);
     if (!lost) {
-      account("answer", { messages: 1, bytes: message.length });
-      this.tooSlow(socket);
+      countUndelivered("answer", { messages: 1, bytes: message.length });
+      this.scheduleDisconnect(socket);
       return;
     }
     this.parking.overflowed(socket, lost);
@@ -61,7 +61,7 @@ export class SlowReaders {
       if (stalledMs < Math.max(this.graceMs, MIN_STALL_MS)) continue;
       this.parking.markSlow(socket, nowMs - stalledMs);
       // An answer that is on its way holds a snapshot, which no policy of a topic can make smaller.
-      if (isOwed) this.tooSlow(socket);
+      if (isOwed) this.scheduleDisconnect(socket);
     }
     for (const { socket } of this.parking.slow()) this.#judge(socket, nowMs);
   }
@@ -72,19 +72,19 @@ export class SlowReaders {
       const topic = this.find(name);
       // The answer that comes next takes the place of what is missing.
       if (topic && !this.parking.waitsFor(socket, name) && mustGo(topic, place, grace)) {
-        this.tooSlow(socket);
+        this.scheduleDisconnect(socket);
         return;
       }
     }
   }
 
   /** Whether a reader of the topic may be slow, at least for a while. */
-  bears(topic: string): boolean {
+  toleratesSlowReaders(topic: string): boolean {
     return this.graceMs > 0 || (this.find(topic)?.slowReaders ?? "disconnect") !== "disconnect";
   }
 
   /** It is cut in the next turn. */
-  tooSlow(socket: Socket): void {
+  scheduleDisconnect(socket: Socket): void {
     if (this.#toCut.size === 0) setImmediate(() => this.#cutAll());
     this.#toCut.add(socket);
   }
@@ -104,14 +104,14 @@ export class SlowReaders {
   }
 
   /** The worst `most` by bytes: those that are connected, and the last that were cut. */
-  worst(most: number): SlowReader[] {
+  worst(max: number): SlowReader[] {
     const parked = [...this.parking.slow()].map(({ socket, sinceMs }) => ({
       socket,
       sinceMs,
       ...this.parking.unsent(socket),
     }));
-    const chosen = parked.sort((a, b) => b.bytes - a.bytes).slice(0, most);
-    return worstFirst([...chosen.map(({ socket, sinceMs }) => this.#describe(socket, sinceMs)), ...this.#lately], most);
+    const chosen = parked.sort((a, b) => b.bytes - a.bytes).slice(0, max);
+    return worstFirst([...chosen.map(({ socket, sinceMs }) => this.#describe(socket, sinceMs)), ...this.#lately], max);
   }
 
   #describe(socket: Socket, sinceMs: number): SlowReader {

@@ -13,7 +13,7 @@ import { encodeAfter } from "../topics/publication.js";
 import { placeOf, type Topic } from "../topics/topics.js";
 import { resetOf } from "./answers.js";
 
-export interface Account {
+export interface Undelivered {
   readonly messages: number;
   readonly bytes: number;
 }
@@ -24,16 +24,16 @@ export interface Step {
   readonly message: Uint8Array | SharedMessage;
   readonly isPush: boolean;
   /** What it is sent instead of. */
-  readonly unsent?: Account & { readonly reason: UnsentReason };
+  readonly unsent?: Undelivered & { readonly reason: UnsentReason };
 }
 
 /** What was delivered on this worker between two places. */
-const between = (from: Place, to: Place): Account => ({
+const between = (from: Place, to: Place): Undelivered => ({
   messages: to.messages - from.messages,
   bytes: to.bytes - from.bytes,
 });
 
-export const behind = (topic: Topic, from: Place): Account => between(from, placeOf(topic));
+export const behind = (topic: Topic, from: Place): Undelivered => between(from, placeOf(topic));
 
 export const isBehind = (topic: Topic, { epoch, offset }: Place): boolean =>
   epoch !== topic.epoch || offset !== topic.offset;
@@ -105,7 +105,7 @@ function* newest(topic: Topic, from: Place, missed: readonly Remembered[]): Gene
 }
 
 /** A reader that came with a position of its own stands behind what was counted here: its account begins at the present. */
-function passed(topic: Topic, place: Place, offset: number, { messages, bytes }: Account): Place {
+function passed(topic: Topic, place: Place, offset: number, { messages, bytes }: Undelivered): Place {
   const { delivered, epoch } = topic;
   return {
     epoch,
@@ -115,7 +115,7 @@ function passed(topic: Topic, place: Place, offset: number, { messages, bytes }:
   };
 }
 
-export function account(reason: UnsentReason, { messages, bytes }: Account): void {
+export function countUndelivered(reason: UnsentReason, { messages, bytes }: Undelivered): void {
   counters[SLOT[`unsent_${reason}`]]! += messages;
   counters[SLOT[`unsentBytes_${reason}`]]! += bytes;
 }

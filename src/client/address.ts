@@ -3,7 +3,7 @@
  * of `addressUrl`. In a storm that answer is a slot: an address with a ticket in it, and how long to wait before it is
  * used. The slot is kept over that wait, and used once.
  */
-import type { Clock, Fetch, FetchResponse } from "./surroundings.js";
+import type { Clock, Fetch, FetchResponse } from "./environment.js";
 
 export interface AddressSettings {
   readonly clock: Clock;

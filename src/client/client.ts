@@ -4,7 +4,6 @@
  * (drawn in events.ts): which connection there is, and when the next one is tried.
  */
 import { Address, NoAddress, type Slot } from "./address.js";
-import { Alarm } from "./alarm.js";
 import { adviceOf, Backoff, type Delay } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { type Counts, noCounts } from "./counts.js";
@@ -15,14 +14,15 @@ import { parseMessage } from "./protocol.js";
 import { type ClientOptions, type Settings, settingsOf } from "./settings.js";
 import type { SubscribeOptions, Subscription } from "./subscription.js";
 import { addressBytes, MAX_ADDRESS_BYTES } from "./url-topics.js";
+import { Wakeup } from "./wakeup.js";
 
 export type { Counts } from "./counts.js";
+export type { Clock, Fetch, FetchResponse, Page, WebSocketConstructor, WebSocketLike } from "./environment.js";
 export type { ClientEvents, ClientState } from "./events.js";
 export type { ListenerErrors, ListenerFault } from "./listener-errors.js";
 export type { Position } from "./protocol.js";
 export type { ClientOptions } from "./settings.js";
 export type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
-export type { Clock, Fetch, FetchResponse, Page, WebSocketConstructor, WebSocketLike } from "./surroundings.js";
 
 /** The gateway's "ask again in a few seconds" is between one and three. */
 const ASK_AGAIN_MS = 1000;
@@ -41,7 +41,7 @@ export class MegagateClient {
   readonly #feeds: Feeds;
   readonly #address: Address;
   /** The next step: connecting gives up, open asks again, waiting connects. */
-  readonly #step: Alarm;
+  readonly #step: Wakeup;
   readonly #backoff: Backoff;
   readonly #page: PageWatch;
   #state: ClientState = "idle";
@@ -58,7 +58,7 @@ export class MegagateClient {
     this.#settings = settingsOf(options);
     const { onListenerError } = this.#settings;
     this.#events = new Events(onListenerError);
-    this.#step = new Alarm(this.#settings.clock);
+    this.#step = new Wakeup(this.#settings.clock);
     this.#backoff = new Backoff(this.#settings);
     this.#address = new Address(this.#settings);
     this.#feeds = new Feeds(this.counts, {

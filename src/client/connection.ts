@@ -2,9 +2,10 @@
  * One WebSocket, from its construction to its end: told apart from the next one, so that nothing of an old socket can
  * reach the client later. It ends exactly once: by the peer's close, by a silence, or because the client lets go of it.
  */
+
+import type { WebSocketLike } from "./environment.js";
 import { Heartbeat, type HeartbeatSettings } from "./heartbeat.js";
 import { HEARTBEAT } from "./protocol.js";
-import type { WebSocketLike } from "./surroundings.js";
 
 /** What the client hears of its connection. */
 export interface ConnectionListener {

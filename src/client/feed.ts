@@ -23,7 +23,7 @@ import { KeyedState } from "./state.js";
 import type { SubscribeOptions, Subscription, TopicState } from "./subscription.js";
 
 /** What the client lends to its feeds. */
-export interface FeedSurroundings {
+export interface FeedDeps {
   readonly counts: Counts;
   readonly onListenerError: ListenerErrors;
   now(): number;
@@ -55,9 +55,9 @@ export class Feed {
 
   constructor(
     readonly topic: string,
-    private readonly around: FeedSurroundings,
+    private readonly deps: FeedDeps,
   ) {
-    this.#audience = new Audience(topic, around.onListenerError);
+    this.#audience = new Audience(topic, deps.onListenerError);
   }
 
   get position(): Position | undefined {
@@ -69,7 +69,7 @@ export class Feed {
   }
 
   follow(options: SubscribeOptions): Subscription {
-    const subscription = this.#audience.add(this, options, () => this.around.emptied(this));
+    const subscription = this.#audience.add(this, options, () => this.deps.emptied(this));
     if (options.snapshot) this.#state.want();
     // Later, so that the caller holds the subscription when its first event comes.
     queueMicrotask(() => {
@@ -106,12 +106,12 @@ export class Feed {
     // A listener may have closed the last subscription meanwhile.
     if (this.#audience.isEmpty) return;
     const isWhole = request.reqtype === "Query" || "since" in request || this.#queryless;
-    this.#await(this.around.ask(request, this), request, isWhole);
+    this.#await(this.deps.ask(request, this), request, isWhole);
   }
 
   #await(id: number, request: Request, isWhole: boolean): void {
     this.#recovering = true;
-    this.#askedMs = this.around.now();
+    this.#askedMs = this.deps.now();
     this.#request = { id, request, isWhole };
   }
 
@@ -156,7 +156,7 @@ export class Feed {
     this.#owed = 0;
     if (from) {
       const because = from.epoch === epoch ? "missed" : "renumbered";
-      this.around.counts.resets += 1;
+      this.deps.counts.resets += 1;
       this.#audience.reset({ topic: this.topic, because, from, to }, { topic: this.topic, ...to, entries });
     }
     this.#start(entries);
@@ -169,7 +169,7 @@ export class Feed {
   }
 
   pushed(push: PushMessage): void {
-    const { counts } = this.around;
+    const { counts } = this.deps;
     const position = this.#position;
     if (!this.#joined || !position) counts.strays += 1;
     else if (push.offset <= position.offset) counts.duplicates += 1;
@@ -178,10 +178,10 @@ export class Feed {
   }
 
   #accept({ topic, offset, key, data }: PushMessage, epoch: string): void {
-    this.around.counts.pushes += 1;
+    this.deps.counts.pushes += 1;
     this.#position = { epoch, offset };
     this.#fruitless = 0;
-    if (this.#isOwed()) this.#askedMs = this.around.now();
+    if (this.#isOwed()) this.#askedMs = this.deps.now();
     this.#state.apply(key, data);
     this.#audience.push({ topic, epoch, offset, key, data });
     this.#completeState();
@@ -194,7 +194,7 @@ export class Feed {
 
   #gap(from: number, to: number): void {
     if (this.#recovering) return;
-    this.around.counts.gaps += 1;
+    this.deps.counts.gaps += 1;
     this.#fruitless += 1;
     if (this.#fruitless === 1) this.ask();
     else this.#later();
@@ -204,7 +204,7 @@ export class Feed {
   /** No tight loop with a gateway that cannot answer now, or whose answers do not help. */
   #later(): void {
     this.#recovering = true;
-    this.around.askLater(this);
+    this.deps.askLater(this);
   }
 
   reset(reset: ResetMessage): void {
@@ -222,7 +222,7 @@ export class Feed {
       this.#later();
     } else {
       this.#audience.refuse({ topic: this.topic, code, error });
-      this.around.emptied(this, refusal);
+      this.deps.emptied(this, refusal);
     }
   }
 
@@ -241,7 +241,7 @@ export class Feed {
   /** Whether an answer, or what an answer promised, has been outstanding for this long. */
   isOverdue(limitMs: number): boolean {
     const waits = this.#request !== undefined || this.#isOwed();
-    return waits && this.around.now() - this.#askedMs > limitMs;
+    return waits && this.deps.now() - this.#askedMs > limitMs;
   }
 
   #isOwed(): boolean {

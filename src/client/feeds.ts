@@ -5,7 +5,7 @@
  * a connection asks for (url-topics.ts) has an id like a message's, which its answer does not carry.
  */
 import type { Counts } from "./counts.js";
-import { Feed, type FeedSurroundings } from "./feed.js";
+import { Feed, type FeedDeps } from "./feed.js";
 import type { ListenerErrors } from "./listener-errors.js";
 import type { AnswerMessage, RefusalMessage, ServerMessage } from "./protocol.js";
 import type { SubscribeOptions, Subscription } from "./subscription.js";
@@ -18,7 +18,7 @@ interface Refusal {
 }
 
 /** What the client lends to its topics. */
-interface Surroundings {
+interface FeedsDeps {
   readonly topicsInUrl: boolean;
   readonly onListenerError: ListenerErrors;
   now(): number;
@@ -37,28 +37,28 @@ export class Feeds {
   readonly #asked = new Map<number, Feed>();
   readonly #askAgain = new Set<Feed>();
   readonly #urlTopics: UrlTopics<Feed>;
-  readonly #lent: FeedSurroundings;
+  readonly #lent: FeedDeps;
   #isConnected = false;
   #lastId = 0;
 
   constructor(
     private readonly counts: Counts,
-    private readonly around: Surroundings,
+    private readonly deps: FeedsDeps,
   ) {
-    this.#urlTopics = new UrlTopics(around.topicsInUrl);
+    this.#urlTopics = new UrlTopics(deps.topicsInUrl);
     this.#lent = {
       counts,
-      onListenerError: around.onListenerError,
-      now: () => around.now(),
+      onListenerError: deps.onListenerError,
+      now: () => deps.now(),
       ask: (request, feed) => {
         const id = ++this.#lastId;
         this.#asked.set(id, feed);
-        around.send(JSON.stringify({ ...request, id }));
+        deps.send(JSON.stringify({ ...request, id }));
         return id;
       },
       askLater: (feed) => {
         this.#askAgain.add(feed);
-        around.later();
+        deps.later();
       },
       emptied: (feed, refusal) => this.#emptied(feed, refusal),
     };
@@ -127,7 +127,7 @@ export class Feeds {
     const id = refusal.id ?? this.#urlTopics.answered(refusal.urlTopic);
     const feed = id === undefined ? undefined : this.#asked.get(id);
     if (id !== undefined) this.#asked.delete(id);
-    if (!feed) this.around.refused({ code, error });
+    if (!feed) this.deps.refused({ code, error });
     else if (this.#feeds.get(feed.topic) === feed) feed.refused({ ...refusal, id });
   }
 
@@ -135,12 +135,12 @@ export class Feeds {
     const { topic } = feed;
     this.#feeds.delete(topic);
     this.#askAgain.delete(feed);
-    if (refusal) this.around.refused({ code: refusal.code, error: refusal.error, topic });
+    if (refusal) this.deps.refused({ code: refusal.code, error: refusal.error, topic });
     else if (this.#isConnected && ![...this.#asked.values()].includes(feed)) this.#unsubscribe(topic);
   }
 
   #unsubscribe(topic: string): void {
-    this.around.send(JSON.stringify({ reqtype: "Unsubscribe", topic }));
+    this.deps.send(JSON.stringify({ reqtype: "Unsubscribe", topic }));
   }
 
   askAgain(): void {

@@ -4,8 +4,9 @@
  * The interval is shortened at random by up to a quarter: a broadcast makes a million clients idle at the same instant. A
  * gateway with many clients may ask for a longer one.
  */
-import { Alarm } from "./alarm.js";
-import type { Clock } from "./surroundings.js";
+
+import type { Clock } from "./environment.js";
+import { Wakeup } from "./wakeup.js";
 
 export interface HeartbeatSettings {
   readonly clock: Clock;
@@ -17,7 +18,7 @@ export interface HeartbeatSettings {
 }
 
 /** How often it looks for requests without an answer, however long the interval is. */
-const LOOK_MS = 25_000;
+const POLL_MS = 25_000;
 
 interface Patient {
   sendHeartbeat(): void;
@@ -27,7 +28,7 @@ interface Patient {
 }
 
 export class Heartbeat {
-  readonly #alarm: Alarm;
+  readonly #wakeup: Wakeup;
   #heardMs = 0;
   #everyMs: number;
 
@@ -35,7 +36,7 @@ export class Heartbeat {
     private readonly settings: HeartbeatSettings,
     private readonly patient: Patient,
   ) {
-    this.#alarm = new Alarm(settings.clock);
+    this.#wakeup = new Wakeup(settings.clock);
     this.#everyMs = settings.heartbeatMs;
   }
 
@@ -58,7 +59,7 @@ export class Heartbeat {
   check(): void {
     this.patient.sendHeartbeat();
     const askedMs = this.settings.clock.now();
-    this.#alarm.set(this.settings.answerTimeoutMs, () => {
+    this.#wakeup.set(this.settings.answerTimeoutMs, () => {
       if (this.#heardMs < askedMs) this.patient.died("no answer to a heartbeat");
       else this.#waitForIdle();
     });
@@ -72,7 +73,7 @@ export class Heartbeat {
   /** `dueMs` was drawn for the silence that began at `sinceMs`. */
   #waitUntil(dueMs: number, sinceMs: number): void {
     const { clock } = this.settings;
-    this.#alarm.set(Math.min(Math.max(dueMs - clock.now(), 0), LOOK_MS), () => {
+    this.#wakeup.set(Math.min(Math.max(dueMs - clock.now(), 0), POLL_MS), () => {
       if (this.patient.isOverdue()) this.patient.died("no answer to a request");
       else if (this.#heardMs !== sinceMs) this.#waitForIdle();
       else if (clock.now() >= dueMs) this.check();
@@ -81,6 +82,6 @@ export class Heartbeat {
   }
 
   stop(): void {
-    this.#alarm.clear();
+    this.#wakeup.clear();
   }
 }

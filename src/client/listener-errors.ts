@@ -3,7 +3,7 @@
  * and goes no further. Thrown on, it would end a Node process, or keep other listeners and the feed from what they are
  * owed. An async listener's rejection is the same mistake.
  */
-import { reportError } from "./surroundings.js";
+import { reportError } from "./environment.js";
 
 /** Which listener threw. */
 export interface ListenerFault {

@@ -2,7 +2,7 @@
  * What a browser's page says about the connection: it became visible or came online, so look at once; it went offline,
  * so try rarely. In Node there is no page and this does nothing.
  */
-import type { Page } from "./surroundings.js";
+import type { Page } from "./environment.js";
 
 interface Listener {
   /** The page became visible. */

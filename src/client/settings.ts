@@ -4,9 +4,6 @@
  */
 import type { AddressSettings } from "./address.js";
 import type { BackoffSettings } from "./backoff.js";
-import type { HeartbeatSettings } from "./heartbeat.js";
-import { type ListenerErrors, reportListenerError } from "./listener-errors.js";
-import { SUBPROTOCOL } from "./protocol.js";
 import {
   CLOCK,
   type Clock,
@@ -16,7 +13,10 @@ import {
   globalWebSocket,
   type Page,
   type WebSocketConstructor,
-} from "./surroundings.js";
+} from "./environment.js";
+import type { HeartbeatSettings } from "./heartbeat.js";
+import { type ListenerErrors, reportListenerError } from "./listener-errors.js";
+import { SUBPROTOCOL } from "./protocol.js";
 
 export interface ClientOptions {
   /** Where to connect; a function is asked before each attempt, for an address or a token that changes. */

@@ -14,14 +14,14 @@ interface Follower {
 }
 
 /** The gateway's default is 32 for a connection. */
-const MOST_TOPICS = 16;
+const MAX_TOPICS = 16;
 /**
  * uWebSockets answers 505 to a request line that comes in two TCP segments; even on a link with the least MTU of IPv6, 1,280
  * bytes, an address of so many bytes fits into one.
  */
 export const MAX_ADDRESS_BYTES = 1200;
 const PARAMETER = "topics=";
-const MOST_FAILURES = 6;
+const MAX_FAILURES = 6;
 
 export class UrlTopics<F extends Follower> {
   /** Named in the address of this attempt and not answered yet, by the id that their request has. */
@@ -49,7 +49,7 @@ export class UrlTopics<F extends Follower> {
     // A comma for each name, and before the first the `?` or `&`.
     let room = MAX_ADDRESS_BYTES - addressBytes(address) - PARAMETER.length;
     for (const follower of followers) {
-      if (names.length === MOST_TOPICS) break;
+      if (names.length === MAX_TOPICS) break;
       const name = urlTopic(follower.topic, follower.position);
       if (name === undefined || name.length >= room) continue;
       room -= name.length + 1;
@@ -86,7 +86,7 @@ export class UrlTopics<F extends Follower> {
     if (attempt.answered) {
       this.#failures = 0;
     } else if (attempt.named) {
-      this.#failures = Math.min(this.#failures + 1, MOST_FAILURES);
+      this.#failures = Math.min(this.#failures + 1, MAX_FAILURES);
       this.#without = 2 ** this.#failures - 1;
     } else if (wasOpen) {
       this.#without = Math.max(this.#without - 1, 0);

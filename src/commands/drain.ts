@@ -52,8 +52,8 @@ function tooShort(
   const notice = stopNoticeSeconds > 0 ? ` after --stop-notice-seconds ${stopNoticeSeconds}` : "";
   if (window === 0)
     return `--stop-seconds ${stopSeconds} is too short: ${why}${notice}. Start the gateway with --stop-seconds ${needs}`;
-  const least = needs + stopNoticeSeconds;
-  return `a window of ${window} s is too short: ${why}${notice}. A window of ${least} s would do, with --stop-seconds ${needs}`;
+  const min = needs + stopNoticeSeconds;
+  return `a window of ${window} s is too short: ${why}${notice}. A window of ${min} s would do, with --stop-seconds ${needs}`;
 }
 
 const whole3 = (n: number): string => Math.round(n).toLocaleString("en-US");

@@ -7,7 +7,7 @@ import { GatewayError } from "../errors.js";
 import type { RollState } from "../supervision/control-channel.js";
 import { ask } from "./admin-client.js";
 
-const LOOK_MS = 250;
+const POLL_MS = 250;
 /** The hub process may die meanwhile and come back: the roll does not depend on it. */
 const AWAY_MS = 30_000;
 
@@ -22,22 +22,22 @@ export async function restartWorkers(adminUrl: string, write: (line: string) => 
     const line = `${roll.replaced} of ${roll.of} replaced; ${roll.detail}`;
     if (line !== shown) write(`${((performance.now() - startMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
     shown = line;
-    await sleep(LOOK_MS);
-    roll = await look(adminUrl);
+    await sleep(POLL_MS);
+    roll = await poll(adminUrl);
   }
   if (roll.state !== "done")
     throw new GatewayError("failed", `${roll.replaced} of ${roll.of} replaced: ${roll.detail}`);
   write(`${roll.of} workers replaced in ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`);
 }
 
-async function look(adminUrl: string): Promise<RollState> {
+async function poll(adminUrl: string): Promise<RollState> {
   const endMs = performance.now() + AWAY_MS;
   for (;;) {
     try {
       return (await ask(adminUrl, ROLL)) as RollState;
     } catch (error) {
       if (performance.now() >= endMs) throw error;
-      await sleep(LOOK_MS);
+      await sleep(POLL_MS);
     }
   }
 }

@@ -42,10 +42,10 @@ export async function serve({ config, machine, notices }: Start): Promise<number
 /** How many there will be room for, and which limit decides it: the caps of the workers, then the machine. */
 function sayWhatFits(config: ServeConfig, plan: Plan, first: FirstCeiling | undefined, log: Log): void {
   const { workers, nofile, cap } = plan;
-  const most = cap.connections;
-  log("info", "starting", { version: VERSION, workers, nofile, mostConnections: most, limit: cap.limit });
-  if (most < config.connections) {
-    log("warn", `room for ${most} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
+  const max = cap.connections;
+  log("info", "starting", { version: VERSION, workers, nofile, mostConnections: max, limit: cap.limit });
+  if (max < config.connections) {
+    log("warn", `room for ${max} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
   }
   if (!config.adminHost.startsWith("127.")) {
     const who = config.adminHost === "0.0.0.0" ? "whoever reaches this machine" : "whoever reaches that address";

@@ -62,8 +62,8 @@ export function capOf(workers: number, nofile: number, shared: SharedLimits): Ca
 const OVERFLOW = 512;
 
 /** How many those are for a worker of cap `cap` that could hold `most`: the reserve is there in any case. */
-export function overflowRoom(cap: number, most: number): number {
-  return DESCRIPTOR_RESERVE + Math.max(0, Math.min(OVERFLOW, most - cap));
+export function overflowRoom(cap: number, max: number): number {
+  return DESCRIPTOR_RESERVE + Math.max(0, Math.min(OVERFLOW, max - cap));
 }
 
 /**
@@ -112,7 +112,7 @@ export function memoryOfLoad(connections: number, generators: number, colocated:
 
 /** A topic of one user with one keyed publication in the hub, bytes: 1,170 measured, and its place in the log's images. */
 const TOPIC_BYTES_PER_CONNECTION = 1280;
-const LEAST_TOPIC_MEMORY_BYTES = 268_435_456;
+const MIN_TOPIC_MEMORY_BYTES = 268_435_456;
 
 /** --topic-memory-bytes, or where that is 0 room for one topic of its own for each of --connections. */
 export function topicMemoryBytes({
@@ -122,7 +122,7 @@ export function topicMemoryBytes({
   topicMemoryBytes: number;
   connections: number;
 }): number {
-  return asked || Math.max(LEAST_TOPIC_MEMORY_BYTES, connections * TOPIC_BYTES_PER_CONNECTION);
+  return asked || Math.max(MIN_TOPIC_MEMORY_BYTES, connections * TOPIC_BYTES_PER_CONNECTION);
 }
 
 /** A file of the log is left for the other beyond this, or beyond twice its images where these are larger, bytes. */
@@ -136,7 +136,7 @@ export const logBytes = (imageBytes: number): number =>
   Math.max(LOG_SWITCH_BYTES, 2 * imageBytes) + LOG_SWITCH_BYTES / 4 + imageBytes;
 
 /** The most workers of one gateway: `--workers` goes no further. */
-export const MOST_WORKERS = 4096;
+export const MAX_WORKERS = 4096;
 /** Connections a second that a gateway takes back for each core, until it has measured it: half of what was seen on two (README). */
 export const RETURN_RATE_PER_CORE = 5_000;
 /** Goodbyes a second on two cores shared with the clients: 200,000 took 5.6 s (measured). */
@@ -148,6 +148,6 @@ export const STALLED_QUEUE_BYTES = 29_000;
 
 /** Splits `total` into `parts` whole numbers that differ by one at most and add up exactly. */
 export function spread(total: number, parts: number): number[] {
-  const least = Math.floor(total / parts);
-  return Array.from({ length: parts }, (_, i) => least + (i < total % parts ? 1 : 0));
+  const min = Math.floor(total / parts);
+  return Array.from({ length: parts }, (_, i) => min + (i < total % parts ? 1 : 0));
 }

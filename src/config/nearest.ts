@@ -38,10 +38,10 @@ function distance(a: string, b: string): number {
     const row = [i];
     for (let j = 1; j <= b.length; j += 1) {
       const change = a[i - 1] === b[j - 1] ? 0 : 1;
-      let least = Math.min(before[j]! + 1, row[j - 1]! + 1, before[j - 1]! + change);
+      let min = Math.min(before[j]! + 1, row[j - 1]! + 1, before[j - 1]! + change);
       const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      if (isSwap) least = Math.min(least, older[j - 2]! + 1);
-      row.push(least);
+      if (isSwap) min = Math.min(min, older[j - 2]! + 1);
+      row.push(min);
     }
     [older, before] = [before, row];
   }

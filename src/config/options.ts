@@ -4,7 +4,7 @@
  */
 import { isProxyList } from "../admission/client-address.js";
 import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
-import { MOST_WORKERS } from "./capacity.js";
+import { MAX_WORKERS } from "./capacity.js";
 import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
@@ -74,7 +74,7 @@ export const SERVE_OPTIONS = {
   workers: whole({
     default: 0,
     min: 0,
-    max: MOST_WORKERS,
+    max: MAX_WORKERS,
     unit: "processes",
     explanation: "Worker processes; 0 computes them from the connections, the cores and the descriptor limit",
   }),

@@ -9,7 +9,7 @@ import { goodbye } from "../protocol/messages.js";
 /** Why sockets are closed though nobody did anything wrong: the gateway stops, or their worker is replaced. */
 export type LeaveReason = Extract<CloseReason, "drain" | "restart">;
 
-export interface Farewell {
+export interface DrainOptions {
   readonly reason: LeaveReason;
   /** Workers that leave at the same moment and share the pace. */
   readonly among: number;
@@ -20,24 +20,24 @@ export interface Farewell {
 }
 
 /** The sessions, as a farewell needs them. */
-export interface Leavers {
+export interface DrainTarget {
   readonly size: number;
   /** Says the message to `most` of them and closes them. */
-  sendAway(most: number, message: Buffer, reason: LeaveReason): void;
+  drain(max: number, message: Buffer, reason: LeaveReason): void;
 }
 
 /** At most so many in one turn of the loop, so that handshakes and pongs are still answered in between. */
 const SLICE = 256;
 const GAP_MS = 50;
-const LEAST_WINDOW_MS = 1000;
+const MIN_WINDOW_MS = 1000;
 
 /** The window that clients get to come back in, for `connections` that come back together; milliseconds. */
 export const windowMsOf = (connections: number, perSecond: number): number =>
-  Math.max(LEAST_WINDOW_MS, Math.ceil((connections / perSecond) * 1000));
+  Math.max(MIN_WINDOW_MS, Math.ceil((connections / perSecond) * 1000));
 
 /** Resolves with the window that was told, when everybody has been. */
-export async function sayFarewell(leavers: Leavers, farewell: Farewell): Promise<number> {
-  const { reason, among, perSecond, withinMs } = farewell;
+export async function drainClients(leavers: DrainTarget, drain: DrainOptions): Promise<number> {
+  const { reason, among, perSecond, withinMs } = drain;
   const all = leavers.size * among;
   const windowMs = windowMsOf(all, perSecond);
   const message = goodbye(reason, windowMs);
@@ -47,7 +47,7 @@ export async function sayFarewell(leavers: Leavers, farewell: Farewell): Promise
     const gapMs = GAP_MS * (0.5 + Math.random());
     const due = leftMs <= gapMs ? leavers.size : Math.ceil((leavers.size * gapMs) / leftMs);
     for (let left = due; left > 0; left -= SLICE) {
-      leavers.sendAway(Math.min(left, SLICE), message, reason);
+      leavers.drain(Math.min(left, SLICE), message, reason);
       await new Promise(setImmediate);
     }
     if (leavers.size > 0) await new Promise((resolve) => setTimeout(resolve, gapMs));

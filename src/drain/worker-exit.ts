@@ -11,7 +11,7 @@ const HANDSHAKES_MS = 1000;
 const BLIND_MS = 300;
 /** A client that does not answer the close frame is not waited for longer. */
 const ANSWERS_MS = 2000;
-const LOOK_MS = 10;
+const POLL_MS = 10;
 
 /** Descriptors of this process, or 0 where the kernel does not say (before Linux 6.2). Listing them would cost memory. */
 export const openDescriptors = (): number => statSync("/proc/self/fd").size;
@@ -28,5 +28,5 @@ export async function untilClientsAreGone(own: number): Promise<void> {
 
 async function until(holds: () => boolean, withinMs: number): Promise<void> {
   const endMs = performance.now() + withinMs;
-  while (!holds() && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  while (!holds() && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 }

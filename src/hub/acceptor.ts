@@ -12,7 +12,7 @@ import { AddressBook } from "./address-limits.js";
 import type { Hub } from "./hub.js";
 import type { Peer } from "./topic-table.js";
 import { encode, type Follow, FrameReader, type Hello, type ToHub, type ToWorker, WIRE_VERSION } from "./wire.js";
-import { Census } from "./worker-queries.js";
+import { WorkerQueries } from "./worker-queries.js";
 
 const ROOM_MS = 5000;
 /** Answers to requests for topics may take this part of a worker's queue; the rest is for publications. */
@@ -100,7 +100,7 @@ export class Acceptor {
   readonly #peers = new Set<WorkerPeer>();
   /** Peers with frames that wait for the log. */
   #corked: WorkerPeer[] = [];
-  readonly #census = new Census();
+  readonly #queries = new WorkerQueries();
   /** Undefined where addresses are not limited. */
   readonly #addresses: AddressBook<WorkerPeer> | undefined;
   overflows = 0;
@@ -146,9 +146,9 @@ export class Acceptor {
   }
 
   #fullest(): number {
-    let most = 0;
-    for (const { socket } of this.#peers) most = Math.max(most, socket.writableLength);
-    return most;
+    let max = 0;
+    for (const { socket } of this.#peers) max = Math.max(max, socket.writableLength);
+    return max;
   }
 
   /** Bytes that wait towards each worker. */
@@ -158,23 +158,23 @@ export class Acceptor {
 
   /** How many sockets follow a topic, over the workers that want it. */
   async subscribers(topic: string): Promise<number> {
-    const replies = await this.#census.ask({ topic }, this.hub.followers(topic));
+    const replies = await this.#queries.ask({ topic }, this.hub.followers(topic));
     return replies.reduce((sum, { subscribers = 0 }) => sum + subscribers, 0);
   }
 
   /** The same of each of many, with one question to each worker that wants any of them. */
   async subscribersOfEach(names: readonly string[]): Promise<number[]> {
     const followers = new Set(names.flatMap((name) => [...this.hub.followers(name)]));
-    const replies = await this.#census.ask({ topics: names }, followers);
+    const replies = await this.#queries.ask({ topics: names }, followers);
     return names.map((_, i) => replies.reduce((sum, { counts }) => sum + (counts?.[i] ?? 0), 0));
   }
 
   /** The slowest readers of all workers, the worst first. */
-  async slowest(most: number): Promise<SlowReader[]> {
-    const replies = await this.#census.ask({ slowest: most }, this.#peers);
+  async slowest(max: number): Promise<SlowReader[]> {
+    const replies = await this.#queries.ask({ slowest: max }, this.#peers);
     return worstFirst(
       replies.flatMap(({ readers = [] }) => readers),
-      most,
+      max,
     );
   }
 
@@ -268,7 +268,7 @@ export class Acceptor {
         this.#compare(peer, frame.topics);
         break;
       case "reply":
-        this.#census.replied(frame);
+        this.#queries.replied(frame);
         break;
       case "addresses":
         this.#addresses?.report(peer, frame.counts);

@@ -19,7 +19,7 @@ const HEAD_BYTES = 512;
 export const stateLimit = (frameBytes: number): number => Math.floor((frameBytes * STATE_SHARE) / BYTES_A_CHARACTER);
 
 /** The newest of `history` that fit beside a state of so many characters. */
-export function fitting(
+export function newestThatFit(
   history: readonly Remembered[],
   stateCharacters: number,
   frameBytes: number,

@@ -8,7 +8,7 @@ import { GatewayError } from "../errors.js";
 import type { StateEntry } from "../topics/memory.js";
 import type { Position } from "../topics/publication.js";
 import type { TopicRules } from "../topics/rules.js";
-import { fitting, stateLimit } from "./frame-budget.js";
+import { newestThatFit, stateLimit } from "./frame-budget.js";
 import { IDEMPOTENCY_AGE_MS, nameOf, RecentIds } from "./recent-ids.js";
 import { pageOf, type StatePage } from "./state-page.js";
 import { type HubTopic, type Peer, TopicTable } from "./topic-table.js";
@@ -240,10 +240,10 @@ export class Hub {
       has?.epoch === epoch
         ? (memory?.since(has.offset, offset, this.#now()) ?? (has.offset === offset ? [] : undefined))
         : undefined;
-    if (missed && fitting(missed, 0, this.#frameBytes).length === missed.length) {
+    if (missed && newestThatFit(missed, 0, this.#frameBytes).length === missed.length) {
       return { topic: name, epoch, offset, history: toWire(missed) };
     }
-    const history = fitting(memory?.all() ?? [], memory?.stateSizeWith(undefined, "") ?? 0, this.#frameBytes);
+    const history = newestThatFit(memory?.all() ?? [], memory?.stateSizeWith(undefined, "") ?? 0, this.#frameBytes);
     return { topic: name, epoch, offset, history: toWire(history), state: memory?.state ?? [] };
   }
 

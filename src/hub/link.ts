@@ -15,7 +15,7 @@ import { encode, FrameReader, type ToHub, type ToWorker, WIRE_VERSION } from "./
 const FRAMES_A_TURN = 16;
 const STOP_MS = 3000;
 /** A hub that was restarted is looked for five times a second: every subscriber waits for it. */
-const RETRY_MS = { first: 20, most: 200 };
+const RETRY_MS = { first: 20, max: 200 };
 
 export interface LinkOptions {
   readonly path: string;
@@ -146,6 +146,6 @@ export class Link {
     if (this.#stopped) return;
     if (wasUp) this.options.onLost();
     setTimeout(() => this.#dial(), this.#retryMs);
-    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.most);
+    this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.max);
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Fleet } from "../metrics/fleet.js";
 
-export class Departures {
+export class WorkerExits {
   /** Processes that ended while their link was still being read: pid → what to strike off then. */
   readonly #pending = new Map<number, { worker: number; ended: number }>();
   constructor(

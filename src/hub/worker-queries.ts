@@ -14,7 +14,7 @@ interface Running {
   readonly done: (replies: readonly Reply[]) => void;
 }
 
-export class Census {
+export class WorkerQueries {
   #ids = 0;
   readonly #running = new Map<number, Running>();
 

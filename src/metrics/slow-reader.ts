@@ -13,5 +13,5 @@ export interface SlowReader {
 }
 
 /** The greatest first. */
-export const worstFirst = (readers: readonly SlowReader[], most: number): SlowReader[] =>
-  readers.toSorted((a, b) => b.bytes - a.bytes || b.messages - a.messages).slice(0, most);
+export const worstFirst = (readers: readonly SlowReader[], max: number): SlowReader[] =>
+  readers.toSorted((a, b) => b.bytes - a.bytes || b.messages - a.messages).slice(0, max);

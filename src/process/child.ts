@@ -4,14 +4,14 @@
  * that nothing listens without an owner.
  */
 
-import type { Farewell } from "../drain/goodbye.js";
+import type { DrainOptions } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
 import { type StartHub, type StartWorker, type ToChild, tell } from "../supervision/control-channel.js";
 
 export interface Running {
   handle(message: ToChild): void;
   /** Orderly; the process exits afterwards. Without a farewell the supervisor is gone. */
-  stop(farewell?: Farewell): Promise<void>;
+  stop(drain?: DrainOptions): Promise<void>;
 }
 
 /** A reason not to start that a user can act on, in plain words. */
@@ -32,10 +32,10 @@ export function runChild<T extends StartHub | StartWorker>(
   let stopping = false;
   let boundMs = 0;
 
-  const stop = async (farewell?: Farewell): Promise<void> => {
+  const stop = async (drain?: DrainOptions): Promise<void> => {
     if (stopping) return;
     stopping = true;
-    await running?.stop(farewell);
+    await running?.stop(drain);
     process.exit(0);
   };
   const orphaned = (): void => {
@@ -57,7 +57,7 @@ export function runChild<T extends StartHub | StartWorker>(
           process.exitCode = 1;
           process.disconnect();
         });
-    } else if (message.type === "stop") void stop(message.farewell);
+    } else if (message.type === "stop") void stop(message.drain);
     else running?.handle(message);
   });
   process.on("disconnect", orphaned);

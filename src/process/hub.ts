@@ -8,7 +8,7 @@
 import type { Server } from "node:http";
 import { adminHostnames } from "../admin/guard.js";
 import { readyAnswer, Silence } from "../admin/readiness.js";
-import { looks } from "../admin/routes.js";
+import { inspectRoutes } from "../admin/routes.js";
 import { createAdmin, type Routes } from "../admin/server.js";
 import { Budget } from "../admission/budget.js";
 import { monotonicMs } from "../clock.js";
@@ -22,7 +22,7 @@ import { newGeneration, openWal } from "../hub/wal/open.js";
 import type { Wal, WalState } from "../hub/wal/wal.js";
 import { HubWarnings } from "../hub/warnings.js";
 import { MAX_FRAME_BYTES } from "../hub/wire.js";
-import { Departures } from "../hub/worker-exits.js";
+import { WorkerExits } from "../hub/worker-exits.js";
 import { forwardedLog } from "../log.js";
 import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
 import { createRegistry, memorySamples, type Sample } from "../metrics/exposition.js";
@@ -60,10 +60,10 @@ async function start(given: StartHub): Promise<Running> {
   let onHeard: (() => void) | undefined;
   const wal = restore(hub, given, () => acceptor.release(), logState);
   hub.open = false;
-  const reopening = new Reopening(given.crew, given.isRestart, {
+  const reopening = new Reopening(given.pool, given.isRestart, {
     onOpen: (workers) => {
       hub.open = true;
-      if (given.isRestart) log("info", "the hub takes publications again", { workersLinked: workers, of: given.crew });
+      if (given.isRestart) log("info", "the hub takes publications again", { workersLinked: workers, of: given.pool });
     },
     onComplete: () => hub.allFollowed(),
   });
@@ -73,7 +73,7 @@ async function start(given: StartHub): Promise<Running> {
   const silence = new Silence();
   let ready = true;
   let stopping = false;
-  let { crew, ended, roll } = given;
+  let { pool: crew, ended, roll } = given;
   // Asked for each publication and not once a request: a stream of lines may last for days.
   const publish: HubPort["publish"] = (drafts) => {
     if (stopping) return { results: [], error: new GatewayError("draining") };
@@ -93,11 +93,11 @@ async function start(given: StartHub): Promise<Running> {
     log,
     onCounters: (worker, values) => fleet.update(worker, values),
     onLinked: (worker, pid) => fleet.joined(worker, pid),
-    onLeft: (_worker, pid) => departures.linkClosed(pid),
+    onLeft: (_worker, pid) => workerExits.linkClosed(pid),
     onRelinked: (worker) => reopening.relinked(worker),
     onWaiting: () => wal.schedule(),
   });
-  const departures = new Departures((pid) => acceptor.isLinked(pid), fleet, endedInAll(ended));
+  const workerExits = new WorkerExits((pid) => acceptor.isLinked(pid), fleet, endedInAll(ended));
   const pids = (): number[] => [process.ppid, process.pid, ...fleet.members().map(({ pid }) => pid)];
   const connections = (): number => fleet.total("connections");
   const registry = createRegistry(fleet, {
@@ -154,7 +154,7 @@ async function start(given: StartHub): Promise<Running> {
     return reasons;
   };
   const routes: Routes = {
-    ...looks({
+    ...inspectRoutes({
       hub,
       acceptor,
       fleet,
@@ -201,7 +201,7 @@ async function start(given: StartHub): Promise<Running> {
       workersListening: fleet.total("listening"),
       refusedFull: fleet.total("refused_full"),
       lagSeconds: fleet.total("loopLagMax"),
-      ended: departures.counted,
+      ended: workerExits.counted,
       rate: budget.rate,
     };
     tell({ type: "load", load });
@@ -230,7 +230,7 @@ async function start(given: StartHub): Promise<Running> {
     } else if (message.type === "roll") roll = message.roll;
     else if (message.type === "workerEnded") {
       ended = message.ended;
-      departures.processEnded(message.worker, message.pid, endedInAll(ended));
+      workerExits.processEnded(message.worker, message.pid, endedInAll(ended));
     }
   }
   function logState(state: WalState, detail: string): Promise<void> {

@@ -10,7 +10,7 @@ import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budg
 import { capOf } from "../admission/ceiling.js";
 import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
-import type { Farewell } from "../drain/goodbye.js";
+import type { DrainOptions } from "../drain/goodbye.js";
 import { tellWithinMs } from "../drain/goodbye.js";
 import { GatewayError } from "../errors.js";
 import type { WalState } from "../hub/wal/wal.js";
@@ -19,13 +19,13 @@ import { Child, FIRST_DESCRIPTOR } from "../supervision/child-process.js";
 import type { FromChild, Load, StartHub, StartWorker } from "../supervision/control-channel.js";
 import { Liveness, type NamedChild } from "../supervision/liveness.js";
 import { type OpenLogFile, openLogFiles } from "../supervision/log-files.js";
-import { type Machine, Watching } from "../supervision/machine-monitor.js";
+import { type Machine, MachineMonitor } from "../supervision/machine-monitor.js";
 import { PortClaims } from "../supervision/port-claims.js";
 import { Roller } from "../supervision/rolling-restart.js";
 import { RunDir } from "../supervision/run-dir.js";
 import type { Plan } from "../supervision/sizing.js";
 import { stopDeadline } from "../supervision/stop-deadline.js";
-import { Crew } from "../supervision/worker-pool.js";
+import { WorkerPool } from "../supervision/worker-pool.js";
 
 /** Deaths of one child before it was ever ready, at which the start is given up. */
 const START_TRIES = 4;
@@ -43,8 +43,8 @@ export interface Addresses {
 
 export class Supervisor {
   readonly #hub: Child;
-  readonly #crew: Crew;
-  readonly #watching: Watching;
+  readonly #pool: WorkerPool;
+  readonly #watching: MachineMonitor;
   readonly #liveness: Liveness;
   readonly #roller: Roller;
   readonly #runDir: RunDir;
@@ -81,7 +81,7 @@ export class Supervisor {
     const rate = config.acceptRate || priorRate(machine.cpus);
     this.#budget = { rate, windowMs: returnWindowMs(0, rate) };
     this.#runDir = new RunDir(config.runDir);
-    this.#watching = new Watching(machine, log, (news) => this.#hub.tell(news));
+    this.#watching = new MachineMonitor(machine, log, (news) => this.#hub.tell(news));
     this.#hub = this.#createHub();
     this.#liveness = new Liveness({
       log,
@@ -97,13 +97,13 @@ export class Supervisor {
       stopping: () => this.#stopping !== undefined,
       tell: (roll) => this.#hub.tell({ type: "roll", roll }),
     });
-    this.#crew = new Crew({
+    this.#pool = new WorkerPool({
       log,
       startMessage: (place) => this.#startWorker(place),
       heard: (message) => this.#heard(message),
       diedEarly: (name, deaths) => this.#diedEarly(name, deaths),
       changed: (size) => this.#hub.tell({ type: "crew", size }),
-      ended: (worker, pid) => this.#hub.tell({ type: "workerEnded", worker, pid, ended: this.#crew.ended }),
+      ended: (worker, pid) => this.#hub.tell({ type: "workerEnded", worker, pid, ended: this.#pool.ended }),
     });
   }
 
@@ -118,8 +118,8 @@ export class Supervisor {
       this.#noDisk = "the disk was full when the gateway started";
     this.#hub.start();
     await this.#until(() => this.#hub.ready);
-    for (let i = 0; i < this.plan.workers; i++) this.#crew.hire();
-    await this.#until(() => this.#crew.workers.every(({ child }) => child.ready));
+    for (let i = 0; i < this.plan.workers; i++) this.#pool.spawn();
+    await this.#until(() => this.#pool.workers.every(({ child }) => child.ready));
     this.#onFatal = undefined;
     this.#started = true;
     return { port: this.#port, adminPort: this.#adminPort };
@@ -151,7 +151,11 @@ export class Supervisor {
   }
 
   #children(): NamedChild[] {
-    const workers = this.#crew.workers.map(({ place, child }) => ({ name: `worker ${place}`, worker: place, child }));
+    const workers = this.#pool.workers.map(({ slot: place, child }) => ({
+      name: `worker ${place}`,
+      worker: place,
+      child,
+    }));
     return [{ name: "hub", child: this.#hub }, ...workers];
   }
 
@@ -193,7 +197,7 @@ export class Supervisor {
 
   #startHub(): StartHub {
     const { workers, ceiling } = this.plan;
-    const { ended } = this.#crew;
+    const { ended } = this.#pool;
     return {
       type: "startHub",
       // As they are in use: a restarted hub keeps the port that the first one was given, and tells clients theirs.
@@ -203,7 +207,7 @@ export class Supervisor {
       workers,
       cap: this.plan.cap,
       workerCap: capOf(ceiling, workers, 0),
-      crew: this.#crew.workers.length,
+      pool: this.#pool.workers.length,
       ended,
       roll: this.#roller.state,
       isRestart: this.#hub.restarts > 0,
@@ -214,7 +218,7 @@ export class Supervisor {
   }
 
   #startWorker(index: number): StartWorker {
-    const { workers, ceiling, nofile, most } = this.plan;
+    const { workers, ceiling, nofile, max: max } = this.plan;
     const cap = capOf(ceiling, workers, index);
     return {
       type: "startWorker",
@@ -225,12 +229,12 @@ export class Supervisor {
       port: this.#port,
       workers,
       cap,
-      overflow: overflowRoom(cap, most),
+      overflow: overflowRoom(cap, max),
       capReason: ceiling.reason,
       nofile,
       ...this.#budget,
       ticketKey: this.#ticketKey,
-      farewell: this.#farewellOfAll(),
+      drain: this.#drainOfAll(),
     };
   }
 
@@ -243,10 +247,10 @@ export class Supervisor {
     const windowMs = returnWindowMs(load.connections, rate);
     if (!isNews(this.#budget.rate, rate) && !isNews(this.#budget.windowMs, windowMs)) return;
     this.#budget = { rate, windowMs };
-    for (const { child } of this.#crew.workers) child.tell({ type: "budget", rate, windowMs });
+    for (const { child } of this.#pool.workers) child.tell({ type: "budget", rate, windowMs });
   }
 
-  #farewellOfAll(): Farewell {
+  #drainOfAll(): DrainOptions {
     const withinMs = tellWithinMs(this.config.stopSeconds);
     const perSecond = returnRate(this.#budget.rate);
     return { reason: "drain", among: this.plan.workers, perSecond, withinMs };
@@ -255,7 +259,7 @@ export class Supervisor {
   /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
   restartWorkers(why: string): void {
     const refusal = this.#stopping ? "the gateway is stopping" : this.#started ? undefined : "the gateway is starting";
-    this.#roller.roll(this.#crew, why, refusal);
+    this.#roller.roll(this.#pool, why, refusal);
   }
 
   /** Everybody is told to go, then workers and hub end, all by one deadline (stop-deadline.ts); asked twice, it is the same stop. */
@@ -272,7 +276,7 @@ export class Supervisor {
       this.#notice = setTimeout(resolve, leftMs(deadline.noticeEndMs));
     });
     this.#liveness.stop();
-    const late = await this.#crew.stop(leftMs(deadline.workersEndMs), this.#farewellOfAll());
+    const late = await this.#pool.stop(leftMs(deadline.workersEndMs), this.#drainOfAll());
     if (late > 0)
       this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
     const isCut = await this.#hub.stop(leftMs(deadline.endMs));
@@ -295,7 +299,7 @@ export class Supervisor {
     // It would keep this process.
     clearTimeout(this.#notice);
     this.#liveness.stop();
-    this.#crew.kill();
+    this.#pool.kill();
     this.#hub.kill();
     this.#ports.release();
     this.#runDir.clean();

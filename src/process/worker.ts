@@ -8,11 +8,11 @@
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
 import { returnRate } from "../admission/budget.js";
-import { Outlook } from "../admission/reconnect-window.js";
+import { ReconnectWindow } from "../admission/reconnect-window.js";
 import { monotonicMs } from "../clock.js";
 import { topicMemoryBytes } from "../config/capacity.js";
 import { advisedHeartbeatMs } from "../config/idle.js";
-import { type Farewell, sayFarewell } from "../drain/goodbye.js";
+import { type DrainOptions, drainClients } from "../drain/goodbye.js";
 import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "../drain/worker-exit.js";
 import { Link } from "../hub/link.js";
 import {
@@ -58,9 +58,9 @@ async function start(given: StartWorker): Promise<Running> {
       compare: (names) => link.send({ type: "compare", topics: names }),
       publish: (topic, message) => push(app, topic, message),
       subscribers: (topic) => app.numSubscribers(topic) + sessions.parking.count(topic),
-      ready: (topic, waiting, timedOut) => sessions.following.arrived(topic, waiting, timedOut),
+      ready: (topic, waiting, timedOut) => sessions.following.ready(topic, waiting, timedOut),
       reset: (topic) => sessions.following.reset(topic, (message) => push(app, topic.name, message)),
-      failed: (topic, waiting, why) => sessions.following.gaveUp(topic, waiting, why),
+      failed: (topic, waiting, why) => sessions.following.failed(topic, waiting, why),
     },
     rules,
     {
@@ -96,15 +96,15 @@ async function start(given: StartWorker): Promise<Running> {
   const { link, welcomed } = dial(given, topics, admission, reply);
   await welcomed;
   if (!listener.open(given.port)) throw new CannotStart(`cannot listen on ${config.host}:${given.port}`);
-  const outlook = new Outlook();
+  const reconnectWindow = new ReconnectWindow();
   const heartbeatMs = advisedHeartbeatMs(config.idleTimeoutSeconds);
   const ticking = everySecond(admission, () => {
     count(link, topics, listener, sessions);
-    foretell({ outlook, admission, sessions, heartbeatMs });
+    announceReconnectWindow({ reconnectWindow: reconnectWindow, admission, sessions, heartbeatMs });
   });
   const ownDescriptors = openDescriptors();
   const reporting = reportAddresses(link, admission);
-  let orphaned = given.farewell;
+  let orphaned = given.drain;
   // Before the banner: who reads it may ask /readyz at once, and the hub knows only what it was told that listens.
   count(link, topics, listener, sessions);
   tell({ type: "ready" });
@@ -117,11 +117,11 @@ async function start(given: StartWorker): Promise<Running> {
         orphaned = { ...orphaned, perSecond: returnRate(message.rate) };
       }
     },
-    async stop(farewell: Farewell = orphaned): Promise<void> {
+    async stop(drain: DrainOptions = orphaned): Promise<void> {
       listener.stop();
       await untilNoHandshake(() => counters[SLOT.handshakes]!);
       server.draining = true;
-      const windowMs = await sayFarewell(sessions, farewell);
+      const windowMs = await drainClients(sessions, drain);
       tell({ type: "farewell", windowMs });
       await untilClientsAreGone(ownDescriptors);
       clearInterval(ticking);
@@ -246,17 +246,23 @@ function everySecond(admission: Admission, act: () => void): NodeJS.Timeout {
   }, EVERY_MS);
 }
 
-interface Foretelling {
-  readonly outlook: Outlook;
+interface ReconnectAnnouncement {
+  readonly reconnectWindow: ReconnectWindow;
   readonly admission: Admission;
   readonly sessions: Sessions;
   readonly heartbeatMs: number | undefined;
 }
 
 /** Clients learn early how to come back if this process dies without a word; where they are many, how seldom to ask too. */
-function foretell({ outlook, admission, sessions, heartbeatMs }: Foretelling): void {
-  const isNews = outlook.look(admission.windowMs, monotonicMs());
-  sessions.greeting = outlook.windowMs === undefined ? undefined : retryEvent(outlook.windowMs, heartbeatMs);
+function announceReconnectWindow({
+  reconnectWindow: reconnectWindow,
+  admission,
+  sessions,
+  heartbeatMs,
+}: ReconnectAnnouncement): void {
+  const isNews = reconnectWindow.update(admission.windowMs, monotonicMs());
+  sessions.greeting =
+    reconnectWindow.windowMs === undefined ? undefined : retryEvent(reconnectWindow.windowMs, heartbeatMs);
   if (isNews && sessions.greeting) void sessions.tellAll(sessions.greeting);
 }
 

@@ -14,7 +14,7 @@ export const SUBPROTOCOL = "megagate.v1";
 export type RequestId = string | number | undefined;
 
 /** A wish to follow a topic, by Subscribe, by Query, or named in the URL. */
-export interface Wish {
+export interface SubscribeRequest {
   readonly topic: string;
   readonly id?: RequestId;
   /** The client has everything up to here. */
@@ -25,7 +25,7 @@ export interface Wish {
 
 export type Command =
   | { readonly type: "heartbeat"; readonly id: RequestId }
-  | { readonly type: "subscribe"; readonly wish: Wish }
+  | { readonly type: "subscribe"; readonly request: SubscribeRequest }
   | { readonly type: "unsubscribe"; readonly topic: string; readonly id: RequestId };
 
 /** A refused request, with what the client needs to match the answer. */
@@ -51,10 +51,10 @@ export function parseCommand(text: string): Command {
     case "Subscribe":
       return {
         type: "subscribe",
-        wish: { topic: topicOf(request.topic, reqtype, id), id, since: sinceOf(request.since, id) },
+        request: { topic: topicOf(request.topic, reqtype, id), id, since: sinceOf(request.since, id) },
       };
     case "Query":
-      return { type: "subscribe", wish: queryOf(request.action, id) };
+      return { type: "subscribe", request: queryOf(request.action, id) };
     case "Unsubscribe":
       return { type: "unsubscribe", topic: topicOf(request.topic, reqtype, id), id };
     default: {
@@ -90,7 +90,7 @@ function topicOf(topic: unknown, reqtype: string, id: RequestId): string {
 }
 
 /** `{"action":"allexts"}` asks for the topic `exts`. */
-function queryOf(action: unknown, id: RequestId): Wish {
+function queryOf(action: unknown, id: RequestId): SubscribeRequest {
   const topic = typeof action === "string" && action.startsWith("all") ? action.slice(3) : undefined;
   if (!isTopic(topic)) throw new BadRequest("badTopic", `action must be "all" and a topic: ${TOPIC_RULE}`, "Query", id);
   return { topic, id, action: `all${topic}` };
@@ -112,7 +112,7 @@ function sinceOf(since: unknown, id: RequestId): Position | undefined {
 const isEpoch = (epoch: unknown): epoch is string => typeof epoch === "string" && /^[\w.-]{1,64}$/.test(epoch);
 
 /** One entry of `?topics=`: `exts`, or `exts@EPOCH:57` with the position that the client has. */
-export function parseUrlTopic(text: string): Wish | undefined {
+export function parseUrlTopic(text: string): SubscribeRequest | undefined {
   const [topic, position, more] = text.split("@");
   if (!isTopic(topic) || more !== undefined) return undefined;
   if (position === undefined) return { topic };
@@ -140,23 +140,29 @@ export const heartbeatReply = (id: RequestId): Buffer =>
   id === undefined ? HEARTBEAT_REPLY : reply({ reqtype: "Heartbeat", id, code: 0 });
 
 /** What a follower is told of a topic: its position and state; the state is empty where the missed pushes follow instead. */
-export interface Told extends Position {
+export interface TopicSnapshot extends Position {
   readonly name: string;
   /** JSON of the keyed state, shared. */
   readonly state: Buffer;
 }
 
 /** The answer to Subscribe (also from the URL) or Query. `recovered`: everything after `since` follows as pushes. */
-export function followReply(told: Told, wish: Pick<Wish, "id" | "action">, recovered: boolean): SharedMessage {
-  const id = wish.id === undefined ? "" : `"id":${JSON.stringify(wish.id)},`;
+export function followReply(
+  told: TopicSnapshot,
+  request: Pick<SubscribeRequest, "id" | "action">,
+  recovered: boolean,
+): SharedMessage {
+  const id = request.id === undefined ? "" : `"id":${JSON.stringify(request.id)},`;
   const head =
-    wish.action === undefined ? `"reqtype":"Subscribe",${id}` : `"reqtype":"Query","action":"${wish.action}",${id}`;
-  const flag = wish.action === undefined ? `"recovered":${recovered},` : "";
+    request.action === undefined
+      ? `"reqtype":"Subscribe",${id}`
+      : `"reqtype":"Query","action":"${request.action}",${id}`;
+  const flag = request.action === undefined ? `"recovered":${recovered},` : "";
   return new SharedMessage(Buffer.from(`{${head}"code":0,${position(told)},${flag}"data":`), told.state);
 }
 
 /** Numbering began anew, or more was missed than is remembered: this is what holds now. */
-export function resetEvent(told: Told): SharedMessage {
+export function resetEvent(told: TopicSnapshot): SharedMessage {
   return new SharedMessage(Buffer.from(`{"event":"reset",${position(told)},"data":`), told.state);
 }
 
@@ -165,7 +171,8 @@ export function droppedEvent(topic: string, from: number, to: number): Buffer {
   return reply({ event: "dropped", topic, from, to });
 }
 
-const position = ({ name, epoch, offset }: Told): string => `"topic":"${name}","epoch":"${epoch}","offset":${offset}`;
+const position = ({ name, epoch, offset }: TopicSnapshot): string =>
+  `"topic":"${name}","epoch":"${epoch}","offset":${offset}`;
 
 export function unsubscribeReply(topic: string, id: RequestId): Buffer {
   return reply({ reqtype: "Unsubscribe", id, code: 0, topic });

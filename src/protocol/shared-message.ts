@@ -24,11 +24,11 @@ export class SharedMessage {
   }
 
   /** The pieces in the order of sending: the head, the body in portions, the end. */
-  *pieces(portionBytes: number): Generator<Buffer> {
+  *pieces(chunkBytes: number): Generator<Buffer> {
     yield this.head;
-    for (let at = 0; at < this.body.length; at += portionBytes) yield this.body.subarray(at, at + portionBytes);
+    for (let at = 0; at < this.body.length; at += chunkBytes) yield this.body.subarray(at, at + chunkBytes);
     yield TAIL;
   }
 }
 
-export const PORTION_BYTES = 16_384;
+export const MAX_CHUNK_BYTES = 16_384;

@@ -4,18 +4,18 @@
  */
 import type { Socket } from "../protocol/socket.js";
 
-export class Talkers {
+export class MessageRateLimit {
   #said = new Map<Socket, number>();
 
   /** `most` messages from one connection between two ticks; Infinity sets no limit. */
-  constructor(readonly most: number) {}
+  constructor(readonly max: number) {}
 
   /** Counts one message; whether it is one too many. */
-  tooMany(socket: Socket): boolean {
-    if (this.most === Infinity) return false;
+  exceeded(socket: Socket): boolean {
+    if (this.max === Infinity) return false;
     const said = (this.#said.get(socket) ?? 0) + 1;
     this.#said.set(socket, said);
-    return said > this.most;
+    return said > this.max;
   }
 
   /** Once a second. A new map: one that was emptied keeps the room of its worst second. */

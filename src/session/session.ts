@@ -21,12 +21,12 @@ import {
   heartbeatReply,
   parseCommand,
   type RequestId,
+  type SubscribeRequest,
   unsubscribeReply,
-  type Wish,
 } from "../protocol/messages.js";
 import type { Socket } from "../protocol/socket.js";
 import type { Topic, Topics } from "../topics/topics.js";
-import { Talkers } from "./rate-limit.js";
+import { MessageRateLimit } from "./rate-limit.js";
 import type { Waiter } from "./subscriptions.js";
 import { Following } from "./subscriptions.js";
 
@@ -53,7 +53,7 @@ export class Sessions {
   readonly following: Following;
   readonly parking: Parking;
   readonly slow: SlowReaders;
-  readonly #talkers: Talkers;
+  readonly #talkers: MessageRateLimit;
   readonly #textHeartbeat: Buffer;
   readonly #textAnswer: Buffer;
   /** Why our own close call is running: the native close handler runs inside it. */
@@ -63,22 +63,25 @@ export class Sessions {
     topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "removeWaiters" | "emptied" | "journal">,
     private readonly config: SessionConfig,
   ) {
-    const { maxRequestsPerSecond: most, maxTopicsPerConnection } = config;
+    const { maxRequestsPerSecond: max, maxTopicsPerConnection } = config;
     // A client that comes back asks for all of its topics at once.
-    this.#talkers = new Talkers(most === 0 ? Infinity : most + maxTopicsPerConnection);
+    this.#talkers = new MessageRateLimit(max === 0 ? Infinity : max + maxTopicsPerConnection);
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
     this.#textAnswer = Buffer.from(config.heartbeatAnswer);
     const find = (name: string): Topic | undefined => topics.find(name);
     const emptied = (name: string): void => topics.emptied(name, monotonicMs());
-    const tooSlow = (socket: Socket): void => this.slow.tooSlow(socket);
-    const askAgain = (socket: Socket, wish: Wish): void => this.following.subscribe(socket, wish);
-    this.parking = new Parking({ find, emptied, tooSlow, askAgain }, config.maxBackpressureBytes);
+    const scheduleDisconnect = (socket: Socket): void => this.slow.scheduleDisconnect(socket);
+    const askAgain = (socket: Socket, request: SubscribeRequest): void => this.following.subscribe(socket, request);
+    this.parking = new Parking(
+      { find, emptied, scheduleDisconnect: scheduleDisconnect, askAgain },
+      config.maxBackpressureBytes,
+    );
     const cut = (socket: Socket): void => this.#cut(socket);
     this.slow = new SlowReaders(this.parking, topics.journal, find, config.slowReaderGraceMs, cut);
     this.following = new Following(topics, this.parking, config, {
       open: () => this.#open,
-      hand: (socket, message) => this.#hand(socket, message),
-      refuse: (socket, error, wish) => this.#refuse(socket, error, reqtypeOf(wish), wish.id, wish.topic),
+      write: (socket, message) => this.#write(socket, message),
+      refuse: (socket, error, request) => this.#refuse(socket, error, reqtypeOf(request), request.id, request.topic),
     });
   }
 
@@ -93,10 +96,10 @@ export class Sessions {
   }
 
   /** A handshake succeeded; `topics` are those named in the URL, already checked. */
-  opened(socket: Socket, topics: readonly Wish[]): void {
+  opened(socket: Socket, topics: readonly SubscribeRequest[]): void {
     this.#open.add(socket);
     counters[SLOT.accepted]! += 1;
-    for (const wish of topics) this.following.subscribe(socket, wish);
+    for (const request of topics) this.following.subscribe(socket, request);
     if (this.greeting) this.#tell(socket, this.greeting);
   }
 
@@ -110,7 +113,7 @@ export class Sessions {
   }
 
   #tell(socket: Socket, message: Buffer): void {
-    if (!this.parking.has(socket) && socket.getBufferedAmount() === 0) this.#hand(socket, message);
+    if (!this.parking.has(socket) && socket.getBufferedAmount() === 0) this.#write(socket, message);
   }
 
   /** A message came; `bytes` is only valid during the call. */
@@ -137,8 +140,8 @@ export class Sessions {
   }
 
   #isFlood(socket: Socket): boolean {
-    if (!this.#talkers.tooMany(socket)) return false;
-    const text = `a connection may send ${this.#talkers.most} messages and pings in a second`;
+    if (!this.#talkers.exceeded(socket)) return false;
+    const text = `a connection may send ${this.#talkers.max} messages and pings in a second`;
     this.#end(socket, "tooManyRequests", "flood", text);
     return true;
   }
@@ -147,7 +150,7 @@ export class Sessions {
     try {
       const command = parseCommand(text);
       if (command.type === "heartbeat") this.#heartbeat(socket, heartbeatReply(command.id));
-      else if (command.type === "subscribe") this.following.subscribe(socket, command.wish);
+      else if (command.type === "subscribe") this.following.subscribe(socket, command.request);
       else this.#unsubscribe(socket, command.topic, command.id);
     } catch (error) {
       if (!(error instanceof BadRequest)) throw error;
@@ -177,10 +180,10 @@ export class Sessions {
 
   #send(socket: Socket, message: Uint8Array): void {
     if (this.parking.has(socket) || this.#mustPark(socket)) this.parking.reply(socket, message);
-    else this.#hand(socket, message);
+    else this.#write(socket, message);
   }
 
-  #hand(socket: Socket, message: Uint8Array): boolean {
+  #write(socket: Socket, message: Uint8Array): boolean {
     counters[SLOT.messagesOut]! += 1;
     counters[SLOT.bytesOut]! += message.length;
     return socket.send(message, false) !== 2;
@@ -189,7 +192,7 @@ export class Sessions {
   /** An answer to a reader that is too slow, of a topic that bears with slow readers. */
   #mustPark(socket: Socket): boolean {
     if (socket.getBufferedAmount() <= this.config.maxBackpressureBytes) return false;
-    if (!socket.getTopics().some((name) => this.slow.bears(name))) return false;
+    if (!socket.getTopics().some((name) => this.slow.toleratesSlowReaders(name))) return false;
     this.parking.overflowed(socket, []);
     return true;
   }
@@ -227,8 +230,8 @@ export class Sessions {
   }
 
   /** Says the message to `most` of the sockets and closes them (farewell.ts). */
-  sendAway(most: number, message: Buffer, reason: LeaveReason): void {
-    let left = most;
+  drain(max: number, message: Buffer, reason: LeaveReason): void {
+    let left = max;
     for (const socket of this.#open) {
       if (left-- === 0) break;
       socket.cork(() => {

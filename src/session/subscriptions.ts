@@ -11,8 +11,8 @@ import type { ServeConfig } from "../config/options.js";
 import { ERRORS, GatewayError } from "../errors.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import type { Wish } from "../protocol/messages.js";
-import { PORTION_BYTES } from "../protocol/shared-message.js";
+import type { SubscribeRequest } from "../protocol/messages.js";
+import { MAX_CHUNK_BYTES } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
 import { VOID_EPOCH } from "../topics/journal.js";
 import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
@@ -21,8 +21,8 @@ import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
 export interface Answering {
   open(): Iterable<Socket>;
   /** Sends; false where the buffer was full. */
-  hand(socket: Socket, message: Uint8Array): boolean;
-  refuse(socket: Socket, error: GatewayError, wish: Wish): void;
+  write(socket: Socket, message: Uint8Array): boolean;
+  refuse(socket: Socket, error: GatewayError, request: SubscribeRequest): void;
 }
 
 /** Requests of one connection that may wait, besides one for each topic that it may have. */
@@ -39,34 +39,34 @@ export class Following {
   ) {}
 
   /** Answered at once where the topic is here, else when the hub has described it. */
-  subscribe(socket: Socket, wish: Wish): void {
+  subscribe(socket: Socket, request: SubscribeRequest): void {
     const { maxTopicsPerConnection } = this.config;
-    if (!this.#mayFollow(socket, wish.topic)) {
+    if (!this.#mayFollow(socket, request.topic)) {
       const detail = `one connection may follow ${maxTopicsPerConnection} topics`;
-      this.sockets.refuse(socket, new GatewayError("tooManyTopics", detail), wish);
+      this.sockets.refuse(socket, new GatewayError("tooManyTopics", detail), request);
       return;
     }
-    const topic = this.topics.find(wish.topic);
-    const queued = this.#waiting.has(socket, wish.topic);
-    if (topic && !queued && !isAhead(wish, topic)) {
-      this.#join(socket, topic, wish);
+    const topic = this.topics.find(request.topic);
+    const queued = this.#waiting.has(socket, request.topic);
+    if (topic && !queued && !isAhead(request, topic)) {
+      this.#join(socket, topic, request);
     } else if (this.#waiting.count(socket) >= maxTopicsPerConnection + MAX_REPEATED_REQUESTS) {
       const detail = "too many requests of this connection wait for an answer; ask again in a few seconds";
-      this.sockets.refuse(socket, new GatewayError("hubUnavailable", detail), wish);
+      this.sockets.refuse(socket, new GatewayError("hubUnavailable", detail), request);
     } else {
-      const request = { wish, askedMs: monotonicMs() };
-      if (queued) this.#waiting.add(socket, wish.topic, [request]);
-      else this.#wait(socket, topic, [request]);
+      const waiting = { request, askedMs: monotonicMs() };
+      if (queued) this.#waiting.add(socket, request.topic, [waiting]);
+      else this.#wait(socket, topic, [waiting]);
     }
   }
 
   /** The first request waits for the topic, or for its offset; the others wait behind it. */
   #wait(socket: Socket, topic: Topic | undefined, requests: readonly WaitingRequest[]): void {
-    const { wish, askedMs } = requests[0]!;
-    const waiter = { socket, topic: wish.topic };
-    this.#waiting.add(socket, wish.topic, requests);
-    if (topic && wish.since) this.topics.waitFor(topic, wish.since.offset, waiter, askedMs);
-    else this.topics.wait(wish.topic, waiter, askedMs);
+    const { request: request, askedMs } = requests[0]!;
+    const waiter = { socket, topic: request.topic };
+    this.#waiting.add(socket, request.topic, requests);
+    if (topic && request.since) this.topics.waitFor(topic, request.since.offset, waiter, askedMs);
+    else this.topics.wait(request.topic, waiter, askedMs);
   }
 
   #mayFollow(socket: Socket, name: string): boolean {
@@ -80,52 +80,52 @@ export class Following {
   }
 
   /** Subscribed and answered in one tick, so that the next publication is the first that the answer does not cover. */
-  #join(socket: Socket, topic: Topic, wish: Wish): void {
+  #join(socket: Socket, topic: Topic, request: SubscribeRequest): void {
     if (this.parking.has(socket)) {
-      this.parking.ask(socket, topic, wish);
+      this.parking.ask(socket, topic, request);
       return;
     }
-    const answer = answerTo(topic, wish);
+    const answer = answerTo(topic, request);
     const { message, from, missed = [] } = answer;
     const missedBytes = missed.reduce((sum, { push }) => sum + push.length, 0);
     if (!this.#hasRoom(socket, message.length + missedBytes)) {
-      this.parking.ask(socket, topic, wish);
+      this.parking.ask(socket, topic, request);
       return;
     }
     // False: it is being cut, and must see no push of a topic of which it did not get the answer.
-    if (!this.sockets.hand(socket, message.whole)) return;
-    countRecovery(wish, answer);
+    if (!this.sockets.write(socket, message.whole)) return;
+    countRecovery(request, answer);
     // What was pending went before the answer, and may have filled the buffer.
     if (this.parking.has(socket) || !this.#hasRoom(socket, missedBytes)) {
       this.parking.follow(socket, topic.name, from, missed.length > 0);
       return;
     }
-    for (const { push } of missed) this.sockets.hand(socket, push);
+    for (const { push } of missed) this.sockets.write(socket, push);
     counters[SLOT.pushes]! += missed.length;
     socket.subscribe(topic.name);
   }
 
   #hasRoom(socket: Socket, bytes: number): boolean {
-    return bytes <= PORTION_BYTES && socket.getBufferedAmount() + bytes <= this.config.maxBackpressureBytes;
+    return bytes <= MAX_CHUNK_BYTES && socket.getBufferedAmount() + bytes <= this.config.maxBackpressureBytes;
   }
 
   /**
    * The hub described a topic, or it came to an offset: everybody who waited for it and is still here joins. `inVain`:
    * the offset did not come in time.
    */
-  arrived(topic: Topic, waiting: readonly Waiter[], inVain: boolean): void {
-    for (const { socket } of waiting) this.#answerAll(socket, topic, inVain);
+  ready(topic: Topic, waiting: readonly Waiter[], timedOut: boolean): void {
+    for (const { socket } of waiting) this.#answerAll(socket, topic, timedOut);
   }
 
   /** In their order, up to one that must wait for a later offset. */
-  #answerAll(socket: Socket, topic: Topic, inVain: boolean): void {
+  #answerAll(socket: Socket, topic: Topic, timedOut: boolean): void {
     const requests = this.#waiting.take(socket, topic.name);
-    for (const [index, { wish }] of requests.entries()) {
-      if (isAhead(wish, topic) && !inVain) {
+    for (const [index, { request: request }] of requests.entries()) {
+      if (isAhead(request, topic) && !timedOut) {
         this.#wait(socket, topic, requests.slice(index));
         return;
       }
-      this.#join(socket, topic, wish);
+      this.#join(socket, topic, request);
     }
   }
 
@@ -136,8 +136,8 @@ export class Following {
   unsubscribe(socket: Socket, name: string): boolean {
     const waiting = this.#waiting.take(socket, name);
     if (waiting.length > 0) this.topics.removeWaiters(name, (waiter) => waiter.socket === socket);
-    const unanswered = [...this.parking.cancel(socket, name), ...waiting.map(({ wish }) => wish)];
-    for (const wish of unanswered) this.sockets.refuse(socket, new GatewayError("unsubscribed"), wish);
+    const unanswered = [...this.parking.cancel(socket, name), ...waiting.map(({ request: request }) => request)];
+    for (const request of unanswered) this.sockets.refuse(socket, new GatewayError("unsubscribed"), request);
     const isFollowed = this.parking.has(socket) ? this.parking.unsubscribe(socket, name) : socket.unsubscribe(name);
     return isFollowed || unanswered.length > 0;
   }
@@ -146,7 +146,7 @@ export class Following {
   reset(topic: Topic, publish: (message: Uint8Array) => void): void {
     const { message, place } = resetOf(topic);
     // Parked sockets find out by their place. A large event must not go to all in one tick: they are parked for it.
-    if (message.length <= PORTION_BYTES) {
+    if (message.length <= MAX_CHUNK_BYTES) {
       this.topics.journal.record(topic.name, { ...place, epoch: VOID_EPOCH });
       publish(message.whole);
       return;
@@ -157,11 +157,11 @@ export class Following {
   }
 
   /** The topic cannot be had now: the hub did not describe it in time, or serves no further unpublished name. */
-  gaveUp(name: string, waiting: readonly Waiter[], why: FollowFailure): void {
+  failed(name: string, waiting: readonly Waiter[], why: FollowFailure): void {
     const kind = why === "refused" ? "namesFull" : "hubUnavailable";
     const error = new GatewayError(kind, `topic ${name}: ${ERRORS[kind].text}`);
     for (const { socket } of waiting) {
-      for (const { wish } of this.#waiting.take(socket, name)) this.sockets.refuse(socket, error, wish);
+      for (const { request: request } of this.#waiting.take(socket, name)) this.sockets.refuse(socket, error, request);
     }
   }
 
@@ -177,7 +177,7 @@ export interface Waiter {
 }
 
 export interface WaitingRequest {
-  readonly wish: Wish;
+  readonly request: SubscribeRequest;
   /** Monotonic milliseconds. */
   readonly askedMs: number;
 }

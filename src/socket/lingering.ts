@@ -11,7 +11,7 @@ const RECOUNT_MS = 1000;
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
 export class Lingering {
-  #most = 0;
+  #max = 0;
   #recountedMs = -Infinity;
   /** Descriptors that are no connection. */
   readonly #others: number;
@@ -25,15 +25,15 @@ export class Lingering {
 
   /** One more connection ended that way. */
   add(): void {
-    this.#most += 1;
+    this.#max += 1;
   }
 
   /** How many there are at most, beside `held` live ones; exact, at most a second old, where both reach `cap`. */
   count(held: number, cap: number): number {
-    if (this.#most > 0 && held + this.#most >= cap && this.nowMs() - this.#recountedMs >= RECOUNT_MS) {
+    if (this.#max > 0 && held + this.#max >= cap && this.nowMs() - this.#recountedMs >= RECOUNT_MS) {
       this.#recountedMs = this.nowMs();
-      this.#most = Math.max(0, Math.min(this.#most, this.open() - this.#others - held));
+      this.#max = Math.max(0, Math.min(this.#max, this.open() - this.#others - held));
     }
-    return this.#most;
+    return this.#max;
   }
 }

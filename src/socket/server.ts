@@ -14,7 +14,7 @@ import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { ADDRESS_PATH, HEALTH_PATH, SUBPROTOCOL, WEBSOCKET_PATH, type Wish } from "../protocol/messages.js";
+import { ADDRESS_PATH, HEALTH_PATH, SUBPROTOCOL, type SubscribeRequest, WEBSOCKET_PATH } from "../protocol/messages.js";
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
@@ -42,7 +42,7 @@ export type ServerConfig = Pick<
 export class Server {
   draining = false;
   /** Topics of the handshake that is being upgraded: `open` runs inside `res.upgrade`, so no user data is needed. */
-  #opening: readonly Wish[] = [];
+  #opening: readonly SubscribeRequest[] = [];
   /** Plain HTTP answers whose connections have not reported their end yet. */
   #answered = 0;
   readonly #proxies: TrustedProxies;

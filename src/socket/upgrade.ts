@@ -5,7 +5,7 @@
  */
 import type { Refusal } from "../admission/refusal.js";
 import { GatewayError } from "../errors.js";
-import { parseUrlTopic, SUBPROTOCOL, type Wish } from "../protocol/messages.js";
+import { parseUrlTopic, SUBPROTOCOL, type SubscribeRequest } from "../protocol/messages.js";
 import { TOPIC_RULE } from "../topics/name.js";
 
 export interface Handshake {
@@ -16,7 +16,7 @@ export interface Handshake {
 }
 
 export interface Accepted {
-  readonly topics: readonly Wish[];
+  readonly topics: readonly SubscribeRequest[];
   /** Sub-protocol to select; empty for none. */
   readonly protocol: string;
 }
@@ -24,7 +24,7 @@ export interface Accepted {
 /** Goes with every 426 (RFC 9110 §15.5.22). */
 const UPGRADE = { Upgrade: "websocket" } as const;
 
-const NO_TOPICS: readonly Wish[] = [];
+const NO_TOPICS: readonly SubscribeRequest[] = [];
 
 /** A handshake that uWebSockets recognised as one. */
 export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted | Refusal {
@@ -37,12 +37,12 @@ export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted
   const entries = topicEntries(handshake.query);
   if (!entries) return badTopic("topics: % must be followed by two hexadecimal digits, and the bytes be UTF-8");
   if (entries.length === 0) return { topics: NO_TOPICS, protocol };
-  const wishes = entries.map(parseUrlTopic);
-  const topics = [...new Map(wishes.map((wish) => [wish?.topic, wish])).values()];
+  const requests = entries.map(parseUrlTopic);
+  const topics = [...new Map(requests.map((request) => [request?.topic, request])).values()];
   if (topics.length > maxTopics) {
     return { reason: "bad_topic", error: new GatewayError("tooManyTopics", `topics: at most ${maxTopics}`) };
   }
-  if (!topics.every((wish) => wish !== undefined)) {
+  if (!topics.every((request) => request !== undefined)) {
     return badTopic(`topics: names joined by commas, each with @EPOCH:OFFSET if wanted; ${TOPIC_RULE}`);
   }
   return { topics, protocol };

@@ -4,13 +4,13 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Farewell } from "../drain/goodbye.js";
+import type { DrainOptions } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
 import type { FromChild, ToChild } from "./control-channel.js";
 
 /** Number of the first of `descriptors` in the child. */
 export const FIRST_DESCRIPTOR = 4;
-const RESTART_MS = { first: 20, most: 10_000 };
+const RESTART_MS = { first: 20, max: 10_000 };
 /** A child that lived so long starts again without delay. */
 const STABLE_MS = 30_000;
 
@@ -87,11 +87,11 @@ export class Child {
     this.options.log("error", `${this.options.name} died; restarting`, { how, pid: child.pid, afterMs: this.#delayMs });
     this.options.onDied(child.pid ?? 0, this.restarts);
     this.#timer = setTimeout(() => this.start(), this.#delayMs);
-    this.#delayMs = Math.min(this.#delayMs * 2, RESTART_MS.most);
+    this.#delayMs = Math.min(this.#delayMs * 2, RESTART_MS.max);
   }
 
   /** Asks it to stop; resolves when it has ended. True if it had to be cut at the deadline. */
-  stop(deadlineMs: number, farewell?: Farewell): Promise<boolean> {
+  stop(deadlineMs: number, drain?: DrainOptions): Promise<boolean> {
     this.#stopping = true;
     clearTimeout(this.#timer);
     const child = this.#process;
@@ -106,7 +106,7 @@ export class Child {
         clearTimeout(deadline);
         resolve(cut);
       });
-      this.tell({ type: "stop", ...(farewell && { farewell }) });
+      this.tell({ type: "stop", ...(drain && { drain: drain }) });
     });
   }
 

@@ -3,7 +3,7 @@
 import type { CapReason } from "../admission/ceiling.js";
 import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
-import type { Farewell } from "../drain/goodbye.js";
+import type { DrainOptions } from "../drain/goodbye.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { LogMessage } from "../log.js";
 import type { OpenLogFile } from "./log-files.js";
@@ -35,7 +35,7 @@ export interface StartHub {
   /** Connections that all workers may hold together, and the limit that decides it. */
   readonly cap: Cap;
   /** Worker processes that there are: one more while one is being replaced. */
-  readonly crew: number;
+  readonly pool: number;
   readonly ended: Ended;
   readonly roll: RollState;
   /** The hub before this one died: its workers dial in again, and ask for everything they follow. */
@@ -68,7 +68,7 @@ export interface StartWorker {
   /** The key of tickets, hexadecimal; all workers have the same. */
   readonly ticketKey: string;
   /** How it sends its clients away when nobody is left to say so. */
-  readonly farewell: Farewell;
+  readonly drain: DrainOptions;
 }
 
 /** How things stand: what a look at the machine is judged by. */
@@ -104,7 +104,7 @@ export type ToChild =
   | MachineNews
   | SilenceNews
   /** Orderly: a worker sends its clients away first. */
-  | { readonly type: "stop"; readonly farewell?: Farewell }
+  | { readonly type: "stop"; readonly drain?: DrainOptions }
   /** To the hub: the gateway is stopping; not ready any more. */
   | { readonly type: "notReady" }
   /** To workers: the budget has changed; the window is that of a goodbye to everybody. */

@@ -86,8 +86,8 @@ function openStateDir(dir: string, libc: LibC, log: Log): OpenLogFile[] {
 
 /** Made where it is missing; must be a folder of ours that we may write to. */
 function makeFolder(dir: string, refuse: (why: string) => never): void {
-  const link = look(lstatSync, dir);
-  const stat = look(statSync, dir);
+  const link = inspect(lstatSync, dir);
+  const stat = inspect(statSync, dir);
   if (link && !stat) refuse("is a link to nothing");
   if (stat && !stat.isDirectory()) refuse("is not a folder");
   const user = process.geteuid?.() ?? 0;
@@ -102,7 +102,7 @@ function makeFolder(dir: string, refuse: (why: string) => never): void {
 }
 
 /** Undefined where there is nothing, or no way there. */
-function look(how: typeof statSync, path: string): Stats | undefined {
+function inspect(how: typeof statSync, path: string): Stats | undefined {
   try {
     return how(path);
   } catch {

@@ -25,7 +25,7 @@ export interface Machine {
   /** Limit → the count at which it bites, with so many of our connections among what is used; unknown ones left out. */
   ceilings(open: number): Readonly<Record<string, number>>;
   /** What began to stop the gateway since the last look, and of what there has been no sign for some time. */
-  look(present: Present): {
+  sample(present: Present): {
     readonly began: readonly {
       readonly id: string;
       readonly title: string;
@@ -38,11 +38,11 @@ export interface Machine {
   readonly limitEvents: Readonly<Record<string, number>>;
 }
 
-export class Watching {
+export class MachineMonitor {
   #surveyedMs = Number.NEGATIVE_INFINITY;
   #ceilings: Readonly<Record<string, number>> = {};
   #told = "";
-  #isBlind = false;
+  #sampleFailed = false;
 
   constructor(
     private readonly machine: Machine,
@@ -61,13 +61,13 @@ export class Watching {
       this.#watch(present);
     } catch (error) {
       // Every client hangs on the supervisor: it must not end for the sake of a gauge.
-      if (!this.#isBlind) this.log("error", "this machine could not be looked at", { error: String(error) });
-      this.#isBlind = true;
+      if (!this.#sampleFailed) this.log("error", "this machine could not be looked at", { error: String(error) });
+      this.#sampleFailed = true;
     }
   }
 
   #watch(present: Present): void {
-    this.#look(present);
+    this.#sample(present);
     const nowMs = performance.now();
     // Without a worker linked, the hub does not know yet how many connections of ours are among what is used.
     if (present.workers > 0 && nowMs - this.#surveyedMs >= SURVEY_EVERY_MS) {
@@ -81,8 +81,8 @@ export class Watching {
     this.tellHub({ type: "machine", ...news });
   }
 
-  #look(present: Present): void {
-    const { began, over } = this.machine.look(present);
+  #sample(present: Present): void {
+    const { began, over } = this.machine.sample(present);
     for (const { id, title, numbers, remedy } of began) {
       const known = Object.entries(numbers).flatMap(([name, n]) => (n === null ? [] : [`${name} ${n}`]));
       const { connections } = present;

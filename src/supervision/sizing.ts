@@ -6,7 +6,7 @@ import {
   capOf,
   DESCRIPTOR_RESERVE,
   fullestWorker,
-  MOST_WORKERS,
+  MAX_WORKERS,
   WORKER_OWN_DESCRIPTORS,
   workerCap,
   workersFor,
@@ -24,7 +24,7 @@ export interface Plan {
   readonly cap: Cap;
   readonly nofile: number;
   /** The most that one worker could hold, whatever is wished. */
-  readonly most: number;
+  readonly max: number;
 }
 
 /** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
@@ -37,14 +37,14 @@ export async function makePlan(config: ServeConfig, machine: Pick<Machine, "cpus
   const { soft: nofile } = await raiseNofile(enough);
   const workers = config.workers || workersFor(config.connections, cores, nofile);
   refuseTooMany(workers, nofile, config);
-  const most = capOf(workers, nofile, sharedLimits());
-  if (most.connections < 1) {
-    throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[most.limit](nofile)}`);
+  const max = capOf(workers, nofile, sharedLimits());
+  if (max.connections < 1) {
+    throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[max.limit](nofile)}`);
   }
-  if (config.workerConnections > most.connections) {
+  if (config.workerConnections > max.connections) {
     throw new GatewayError(
       "config",
-      `--worker-connections: a worker can hold ${most.connections} connections under ${LIMITS[most.limit](nofile)}, not ${config.workerConnections}`,
+      `--worker-connections: a worker can hold ${max.connections} connections under ${LIMITS[max.limit](nofile)}, not ${config.workerConnections}`,
     );
   }
   const needsMore = fullestWorker(config.connections, workers) > workerCap(nofile);
@@ -56,11 +56,11 @@ export async function makePlan(config: ServeConfig, machine: Pick<Machine, "cpus
     );
   }
   const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
-  const each = config.workerConnections > 0 ? wish : most;
+  const each = config.workerConnections > 0 ? wish : max;
   const ceiling = ceilingOf({ ...config, workers, workerCap: each.connections }, machine.memoryBytes);
   const limit = { full: each.limit, total_limit: "max-connections", memory: "memory" } as const;
   const cap = { connections: ceiling.connections, limit: limit[ceiling.reason] };
-  return { workers, ceiling, cap, nofile, most: most.connections };
+  return { workers, ceiling, cap, nofile, max: max.connections };
 }
 
 /** Descriptors of a process of ours beside those that its work takes. */
@@ -68,10 +68,10 @@ const OWN_DESCRIPTORS = WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
 
 /** Where descriptors are so few that more workers do not make up for them: the supervisor has one open to each. */
 function refuseTooMany(workers: number, nofile: number, { connections, workers: wanted }: ServeConfig): void {
-  const most = Math.min(MOST_WORKERS, nofile - OWN_DESCRIPTORS);
-  if (workers <= most) return;
+  const max = Math.min(MAX_WORKERS, nofile - OWN_DESCRIPTORS);
+  if (workers <= max) return;
   const why = wanted > 0 ? `--workers ${workers}` : `${connections} connections, which need ${workers} workers`;
-  const room = most < 1 ? "a worker has no room for any" : `there can be ${most} workers`;
+  const room = max < 1 ? "a worker has no room for any" : `there can be ${max} workers`;
   throw new GatewayError(
     "refused",
     `no room for ${why}: under the descriptor limit of ${nofile} a process ${room}. Raise it (ulimit -n 65536, LimitNOFILE=), or ask for fewer`,

@@ -3,13 +3,13 @@
  * no other living one has; places are used again. Supervisor only.
  */
 
-import type { Farewell } from "../drain/goodbye.js";
+import type { DrainOptions } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
 import { Child } from "./child-process.js";
 import type { Ended, FromChild, StartWorker } from "./control-channel.js";
 
 export interface Worker {
-  readonly place: number;
+  readonly slot: number;
   readonly child: Child;
   readonly up: boolean;
   full: boolean;
@@ -20,25 +20,25 @@ export interface Worker {
   windowMs: number;
 }
 
-export interface CrewSurroundings {
+export interface WorkerPoolDeps {
   readonly log: Log;
-  startMessage(place: number): StartWorker;
+  startMessage(slot: number): StartWorker;
   /** What is not about the group: log lines, readiness, what makes a start impossible. */
   heard(message: FromChild): void;
   /** It died before it was ever ready, so many times in a row. */
   diedEarly(name: string, deaths: number): void;
   /** How many there are has changed. */
   changed(size: number): void;
-  ended(place: number, pid: number): void;
+  ended(slot: number, pid: number): void;
 }
 
-export class Crew {
+export class WorkerPool {
   #workers: Worker[] = [];
   #full = false;
   #restarts = 0;
   #rolled = 0;
 
-  constructor(private readonly around: CrewSurroundings) {}
+  constructor(private readonly deps: WorkerPoolDeps) {}
 
   get workers(): readonly Worker[] {
     return this.#workers;
@@ -49,13 +49,13 @@ export class Crew {
   }
 
   /** Starts one more, at the first free place. */
-  hire(onDied: () => void = () => undefined): Worker {
-    const taken = new Set(this.#workers.map(({ place }) => place));
-    let place = 0;
-    while (taken.has(place)) place++;
-    const name = `worker ${place}`;
+  spawn(onDied: () => void = () => undefined): Worker {
+    const taken = new Set(this.#workers.map(({ slot: slot }) => slot));
+    let slot = 0;
+    while (taken.has(slot)) slot++;
+    const name = `worker ${slot}`;
     const worker: Worker = {
-      place,
+      slot: slot,
       get up() {
         return this.child.ready;
       },
@@ -66,21 +66,21 @@ export class Crew {
       child: new Child({
         name,
         entry: "../process/worker.js",
-        log: this.around.log,
-        startMessage: () => this.around.startMessage(place),
+        log: this.deps.log,
+        startMessage: () => this.deps.startMessage(slot),
         onMessage: (message) => this.#heard(worker, message),
         onDied: (pid, deaths) => {
           this.#restarts += 1;
           worker.overflow = false;
           this.#setFull(worker, false);
-          this.around.ended(place, pid);
-          this.around.diedEarly(name, deaths);
+          this.deps.ended(slot, pid);
+          this.deps.diedEarly(name, deaths);
           onDied();
         },
       }),
     };
     this.#workers.push(worker);
-    this.around.changed(this.#workers.length);
+    this.deps.changed(this.#workers.length);
     worker.child.start();
     this.#review();
     return worker;
@@ -90,7 +90,7 @@ export class Crew {
     if (message.type === "full") this.#setFull(worker, message.full);
     else if (message.type === "farewell") worker.windowMs = message.windowMs;
     else if (message.type === "ready") this.#review();
-    this.around.heard(message);
+    this.deps.heard(message);
   }
 
   #setFull(worker: Worker, full: boolean): void {
@@ -99,7 +99,7 @@ export class Crew {
   }
 
   #review(): void {
-    const alone = withoutHelp(this.#workers);
+    const alone = workersThatMustOverflow(this.#workers);
     for (const worker of this.#workers.filter(({ leaving }) => !leaving)) {
       const overflow = worker.up && alone.has(worker);
       if (overflow === worker.overflow) continue;
@@ -109,39 +109,36 @@ export class Crew {
     const full = isFull(this.#workers) ?? this.#full;
     if (full === this.#full) return;
     this.#full = full;
-    this.around.log(
-      "warn",
-      full ? "every worker that is up is at its cap; new clients get 503" : "there is room again",
-    );
+    this.deps.log("warn", full ? "every worker that is up is at its cap; new clients get 503" : "there is room again");
   }
 
   /** One that never came up: it is not tried again. */
-  dismiss(worker: Worker): void {
+  remove(worker: Worker): void {
     worker.child.kill();
     this.#forget(worker);
   }
 
   /** Sends its clients away and ends it. True if it had to be cut at the deadline. */
-  async replace(worker: Worker, deadlineMs: number, farewell: Farewell): Promise<boolean> {
+  async replace(worker: Worker, deadlineMs: number, drain: DrainOptions): Promise<boolean> {
     const pid = worker.child.pid ?? 0;
     worker.leaving = true;
     this.#review();
-    const cut = await worker.child.stop(deadlineMs, farewell);
+    const cut = await worker.child.stop(deadlineMs, drain);
     this.#rolled += 1;
     this.#forget(worker);
-    this.around.ended(worker.place, pid);
+    this.deps.ended(worker.slot, pid);
     return cut;
   }
 
   #forget(worker: Worker): void {
     this.#workers = this.#workers.filter((other) => other !== worker);
-    this.around.changed(this.#workers.length);
+    this.deps.changed(this.#workers.length);
     this.#review();
   }
 
   /** Resolves with how many had to be cut at the deadline. */
-  async stop(deadlineMs: number, farewell: Farewell): Promise<number> {
-    const cut = await Promise.all(this.#workers.map(({ child }) => child.stop(deadlineMs, farewell)));
+  async stop(deadlineMs: number, drain: DrainOptions): Promise<number> {
+    const cut = await Promise.all(this.#workers.map(({ child }) => child.stop(deadlineMs, drain)));
     return cut.filter(Boolean).length;
   }
 
@@ -150,24 +147,24 @@ export class Crew {
   }
 }
 
-export interface Place {
+export interface WorkerSlot {
   /** It listens: ready, and not dead since. */
   readonly up: boolean;
   readonly full: boolean;
   readonly leaving: boolean;
 }
 
-const hasRoom = ({ up, full, leaving }: Place): boolean => up && !full && !leaving;
+const hasRoom = ({ up, full, leaving }: WorkerSlot): boolean => up && !full && !leaving;
 
 /** Those of `places` that are to listen beyond their caps once they are full. */
-export function withoutHelp<P extends Place>(places: readonly P[]): ReadonlySet<P> {
-  const roomy = places.filter(hasRoom);
-  if (roomy.length === 0) return new Set(places);
+export function workersThatMustOverflow<P extends WorkerSlot>(slots: readonly P[]): ReadonlySet<P> {
+  const roomy = slots.filter(hasRoom);
+  if (roomy.length === 0) return new Set(slots);
   return new Set(roomy.length === 1 ? roomy : []);
 }
 
 /** Whether whoever comes now is refused; undefined while there is nobody to say so. */
-export function isFull(places: readonly Place[]): boolean | undefined {
-  const serving = places.filter(({ up, leaving }) => up && !leaving);
+export function isFull(slots: readonly WorkerSlot[]): boolean | undefined {
+  const serving = slots.filter(({ up, leaving }) => up && !leaving);
   return serving.length === 0 ? undefined : !serving.some(hasRoom);
 }

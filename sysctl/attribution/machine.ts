@@ -5,13 +5,13 @@
  */
 import { totalmem } from "node:os";
 import { ceilingsOf } from "../doctor/ceilings.js";
-import { glance } from "../doctor/first-ceiling.js";
+import { machineCeiling } from "../doctor/machine-ceiling.js";
 import { survey } from "../doctor/survey.js";
 import type { Facts } from "../kernel/facts.js";
 import { KernelFiles } from "../kernel/files.js";
 import { coresOf, shareOf } from "../kernel/processors.js";
 import { type Snapshot, takeSnapshot } from "./counters.js";
-import { type Look, type Present, Watch } from "./watch.js";
+import { type LoadSample, type Look, Watch } from "./watch.js";
 
 /** Fewer entries than this may be anybody's. */
 const PROOF = 64;
@@ -20,11 +20,11 @@ export interface Machine {
   /** Processors that this process may use: a fraction where a CPU quota makes it one. */
   readonly cpus: number;
   readonly memoryBytes: number;
-  readonly first: ReturnType<typeof glance>;
+  readonly first: ReturnType<typeof machineCeiling>;
   /** Limit → the count at which it bites, with `open` connections of ours among what is used; unknown ones left out. */
   ceilings(open: number): Readonly<Record<string, number>>;
   /** Once a second. */
-  look(present: Present): Look;
+  sample(present: LoadSample): Look;
   /** Looks that found each limit at work. */
   readonly limitEvents: Readonly<Record<string, number>>;
 }
@@ -42,13 +42,13 @@ export function openMachine(connections: number, listenPorts: readonly number[],
   return {
     cpus: shareOf(processors),
     memoryBytes: Math.min(memory?.totalBytes ?? totalmem(), groupMemory?.limit ?? Number.POSITIVE_INFINITY),
-    first: glance(connections, listenPorts, root),
+    first: machineCeiling(connections, listenPorts, root),
     ceilings(open) {
       const known = ceilingsOf(withTracking(survey(root), open), { ...plan, open });
       const bounds = known.flatMap(({ limit, counts, connections: n }) => (counts && n !== null ? [[limit, n]] : []));
       return Object.fromEntries(bounds) as Record<string, number>;
     },
-    look: (present) => watch.look(present),
+    sample: (present) => watch.sample(present),
     get limitEvents() {
       return Object.fromEntries(watch.counts);
     },

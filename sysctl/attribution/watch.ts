@@ -10,7 +10,7 @@ import type { Circumstances, GatewayNumbers } from "./proofs.js";
 /** So long without a sign, and it is over: an overflowing queue is quiet between two storms of the same night. */
 const QUIET_MS = 10_000;
 /** Cores are busy and loops late for a moment in every broadcast: only what lasts is worth a line. */
-const LOOKS_OF_DOUBT = 5;
+const DOUBTFUL_SAMPLES = 5;
 /** An event loop that is so late is a part of what clients wait for. */
 const LATE_SECONDS = 0.25;
 
@@ -29,7 +29,7 @@ export const WATCHED: readonly string[] = [
 ];
 
 /** What the gateway knows of itself, at one moment. */
-export interface Present {
+export interface LoadSample {
   readonly connections: number;
   readonly workers: number;
   readonly workersListening: number;
@@ -54,7 +54,7 @@ export interface Look {
 interface Episode {
   readonly sinceMs: number;
   lastMs: number;
-  looks: number;
+  samples: number;
   told: boolean;
 }
 
@@ -73,7 +73,7 @@ export class Watch {
     this.#before = kernel();
   }
 
-  look(present: Present, nowMs = performance.now()): Look {
+  sample(present: LoadSample, nowMs = performance.now()): Look {
     const now = this.kernel();
     const grown = difference(now, this.#before);
     this.#before = now;
@@ -84,11 +84,11 @@ export class Watch {
 
   /** True when it is to be told: at once if it is sure, else when it lasts. */
   #sees({ id, certainty }: Cause, nowMs: number): boolean {
-    const episode = this.#episodes.get(id) ?? { sinceMs: nowMs, lastMs: nowMs, looks: 0, told: false };
+    const episode = this.#episodes.get(id) ?? { sinceMs: nowMs, lastMs: nowMs, samples: 0, told: false };
     this.#episodes.set(id, episode);
     episode.lastMs = nowMs;
-    episode.looks += 1;
-    const sure = certainty !== "possible" || episode.looks >= LOOKS_OF_DOUBT;
+    episode.samples += 1;
+    const sure = certainty !== "possible" || episode.samples >= DOUBTFUL_SAMPLES;
     if (sure) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
     const begins = sure && !episode.told;
     episode.told ||= begins;
@@ -105,7 +105,7 @@ export class Watch {
     return over;
   }
 
-  #view(present: Present, now: Snapshot, grown: Snapshot): Parameters<typeof attribute>[0] {
+  #view(present: LoadSample, now: Snapshot, grown: Snapshot): Parameters<typeof attribute>[0] {
     const { connections, workers, workersListening, cap } = present;
     const refusedFull = present.refusedFull - (this.#refusedBefore ?? present.refusedFull);
     this.#refusedBefore = present.refusedFull;

@@ -52,4 +52,4 @@ export interface Ceiling {
 }
 
 /** The greatest --connections of the gateway: what does not bound below it does not bound. */
-export const MOST_CONNECTIONS = 100_000_000;
+export const MAX_CONNECTIONS = 100_000_000;

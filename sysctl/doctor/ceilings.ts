@@ -6,7 +6,7 @@
 
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { remedyLines } from "../remedies/remedies.js";
-import { type Ceiling, MOST_CONNECTIONS, type Verdict } from "./ceiling.js";
+import { type Ceiling, MAX_CONNECTIONS, type Verdict } from "./ceiling.js";
 import { COUNT_ROWS, type CountRow } from "./count-limits.js";
 import { largest } from "./demand.js";
 import { concerns, paceCeilings } from "./rate-limits.js";
@@ -36,7 +36,7 @@ function counted(row: CountRow, facts: Facts, plan: DoctorPlan): Ceiling {
     side: row.side,
     counts: true,
     verdict,
-    connections: connections === MOST_CONNECTIONS ? null : connections,
+    connections: connections === MAX_CONNECTIONS ? null : connections,
     there: row.shown(facts, plan),
     explanation: row.explanation(facts, plan),
     symptom: row.symptom,

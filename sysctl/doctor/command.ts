@@ -22,7 +22,7 @@ import { survey } from "./survey.js";
 import { isTracking } from "./tracking.js";
 
 /** What the command line lends: its environment, where text goes, and in tests a fixture tree instead of "/". */
-export interface DoctorSurroundings {
+export interface DoctorDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
   readonly root?: string;
@@ -85,14 +85,14 @@ export const DOCTOR_OPTIONS = {
 type DoctorConfig = ConfigOf<typeof DOCTOR_OPTIONS>;
 
 /** Registers the command. Its action throws GatewayError; it neither exits nor sets the exit status. */
-export function addDoctorCommand(program: Command, surroundings: DoctorSurroundings): void {
+export function addDoctorCommand(program: Command, surroundings: DoctorDeps): void {
   addOptions(
     program.command("doctor").description("say what will stop this machine first, at which count, and the remedy"),
     DOCTOR_OPTIONS,
   ).action((flags: Record<string, unknown>) => runDoctor(flags, surroundings));
 }
 
-async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorSurroundings): Promise<void> {
+async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorDeps): Promise<void> {
   const { env, stdout, tracks = isTracking } = surroundings;
   const { config } = resolve(DOCTOR_OPTIONS, { command: "doctor", flags, env });
   if (config.full && !config.prove) throw new GatewayError("usage", "--full goes with --prove");
@@ -120,7 +120,7 @@ async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings:
   failWhereBelow(ceilings, config);
 }
 
-async function runProof({ full, json }: DoctorConfig, stdout: DoctorSurroundings["stdout"]): Promise<void> {
+async function runProof({ full, json }: DoctorConfig, stdout: DoctorDeps["stdout"]): Promise<void> {
   const { prove } = await import("../prove/prove.js");
   // As JSON, stdout is the result's alone: the acts are shown beside it.
   const result = await prove({ full, stdout: json ? process.stderr : stdout });

@@ -48,7 +48,7 @@ export const COUNT_ROWS: readonly CountRow[] = [
   {
     limit: "descriptors",
     side: "server",
-    there: (facts) => facts.nofile && demand.mostWorkers(facts),
+    there: (facts) => facts.nofile && demand.maxWorkers(facts),
     needs: (n, facts) => demand.workersOf(n, facts),
     shown: words.workersShown,
     explanation: words.workers,
@@ -58,7 +58,7 @@ export const COUNT_ROWS: readonly CountRow[] = [
   {
     limit: "client-descriptors",
     side: "client",
-    there: ({ nofile }) => nofile && demand.MOST_GENERATORS,
+    there: ({ nofile }) => nofile && demand.MAX_GENERATORS,
     needs: (n, facts) => demand.generatorsOf(n, facts),
     shown: words.nofile,
     explanation: words.generators,
@@ -69,20 +69,20 @@ export const COUNT_ROWS: readonly CountRow[] = [
     limit: "nr-open",
     side: "both",
     there: (facts) => demand.numberOf(facts, "fs.nr_open") ?? null,
-    needs: (n) => fullestWorker(n, demand.MOST_WORKERS) + 100,
+    needs: (n) => fullestWorker(n, demand.MAX_WORKERS) + 100,
     shown: (facts) => words.setting(facts, "fs.nr_open"),
     explanation: () => "No process can be given a descriptor limit above it.",
     symptom: "setrlimit fails with EPERM; a service with a higher LimitNOFILE does not start",
     need: (_facts, plan) =>
-      hostSetting("fs.nr_open", Math.max(1_048_576, fullestWorker(plan.connections, demand.MOST_WORKERS) + 100)),
+      hostSetting("fs.nr_open", Math.max(1_048_576, fullestWorker(plan.connections, demand.MAX_WORKERS) + 100)),
   },
   {
     limit: "file-max",
     side: "both",
     there: (facts) => {
       if (facts.opensBeyondFileMax) return Number.POSITIVE_INFINITY;
-      const most = demand.numberOf(facts, "fs.file-max");
-      return most === undefined ? null : most - facts.filesOpen;
+      const max = demand.numberOf(facts, "fs.file-max");
+      return max === undefined ? null : max - facts.filesOpen;
     },
     needs: (n, _facts, plan) => n * demand.endsOf(plan),
     net: true,
@@ -137,8 +137,8 @@ export const COUNT_ROWS: readonly CountRow[] = [
     side: "both",
     applies: (facts) => keepsTcpMemory(facts.kernel),
     there: (facts) => {
-      const most = demand.numbersOf(facts, "net.ipv4.tcp_mem")?.[2];
-      return most === undefined ? null : most - facts.tcpPagesUsed;
+      const max = demand.numbersOf(facts, "net.ipv4.tcp_mem")?.[2];
+      return max === undefined ? null : max - facts.tcpPagesUsed;
     },
     needs: (n, facts, plan) => demand.tcpPagesKept(n, facts, plan),
     net: true,

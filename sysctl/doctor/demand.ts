@@ -19,11 +19,11 @@ import {
 } from "../../src/config/capacity.js";
 import type { DoctorPlan, Facts } from "../kernel/facts.js";
 import { tcpKeptBytes } from "../plan.js";
-import { MOST_CONNECTIONS } from "./ceiling.js";
+import { MAX_CONNECTIONS } from "./ceiling.js";
 
 /** Greatest --workers of the gateway and --generators of the load generator. */
-export const MOST_WORKERS = 4096;
-export const MOST_GENERATORS = 10_000;
+export const MAX_WORKERS = 4096;
+export const MAX_GENERATORS = 10_000;
 /** The kernel's own hard limit where nobody set one, for sums where it could not be read. */
 const KERNEL_NOFILE = 4096;
 /** Supervisor and hub: each costs about what a worker does. */
@@ -53,14 +53,14 @@ export const descriptorsWanted = (n: number, { cores }: Facts): number =>
   fullestWorker(n, cores) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
 
 /** Supervisor and hub have a descriptor for each worker (counted with twelve: 20 and 22 beside them). */
-export const mostWorkers = (facts: Facts): number =>
-  Math.min(MOST_WORKERS, workerCap(facts.nofile?.hard ?? KERNEL_NOFILE));
+export const maxWorkers = (facts: Facts): number =>
+  Math.min(MAX_WORKERS, workerCap(facts.nofile?.hard ?? KERNEL_NOFILE));
 
 /** What to ask for: enough for one worker a core, or where that is beyond fs.nr_open, as much as this allows. */
 export function nofileNeeded(n: number, facts: Facts): number {
   const ceiling = numberOf(facts, "fs.nr_open") ?? Number.POSITIVE_INFINITY;
-  const least = fullestWorker(n, MOST_WORKERS) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
-  return Math.max(least, Math.min(descriptorsWanted(n, facts), ceiling));
+  const min = fullestWorker(n, MAX_WORKERS) + WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
+  return Math.max(min, Math.min(descriptorsWanted(n, facts), ceiling));
 }
 
 export const workersOf = (n: number, facts: Facts): number => workersFor(n, facts.cores, nofileFor(n, facts));
@@ -103,10 +103,10 @@ export function largest(fits: (n: number) => boolean): number {
   if (!fits(1)) return 0;
   let low = 1;
   let high = 2;
-  while (high < MOST_CONNECTIONS && fits(high)) [low, high] = [high, high * 2];
-  if (high >= MOST_CONNECTIONS) {
-    if (fits(MOST_CONNECTIONS)) return MOST_CONNECTIONS;
-    high = MOST_CONNECTIONS;
+  while (high < MAX_CONNECTIONS && fits(high)) [low, high] = [high, high * 2];
+  if (high >= MAX_CONNECTIONS) {
+    if (fits(MAX_CONNECTIONS)) return MAX_CONNECTIONS;
+    high = MAX_CONNECTIONS;
   }
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);

@@ -36,14 +36,14 @@ export function workers(facts: Facts, plan: DoctorPlan): string {
     effective > limit.hard ? ` (the gateway may raise its limit and does so, to ${grouped(effective)})` : "";
   const needed = demand.workersOf(plan.connections, facts);
   const cap = workerCap(effective);
-  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.mostWorkers(facts))} at most`;
+  const auto = `A worker holds ${grouped(cap)}${raised}: for ${grouped(plan.connections)} the gateway starts ${counted(needed, "worker")} by itself, of ${grouped(demand.maxWorkers(facts))} at most`;
   return `${auto}; one fixed for each core (--workers ${facts.cores}) would hold ${grouped(facts.cores * cap)} together.`;
 }
 
 export function generators(facts: Facts, plan: DoctorPlan): string {
   if (facts.nofile === null) return "The descriptor limit of this process could not be read.";
   const needed = demand.generatorsOf(plan.connections, facts);
-  return `megagate load starts ${counted(needed, "generator")} by itself, of ${grouped(demand.MOST_GENERATORS)} at most; one process alone would stop at ${grouped(facts.nofile.hard)}.`;
+  return `megagate load starts ${counted(needed, "generator")} by itself, of ${grouped(demand.MAX_GENERATORS)} at most; one process alone would stop at ${grouped(facts.nofile.hard)}.`;
 }
 
 export const files = (facts: Facts): string =>
@@ -67,8 +67,8 @@ export function portsExplained(facts: Facts, plan: DoctorPlan): string {
 
 export function flows(facts: Facts): string {
   if (facts.tracking === null) return "not in this kernel";
-  const most = demand.numberOf(facts, "net.netfilter.nf_conntrack_max");
-  return `${most === 0 ? "0 (no limit)" : setting(facts, "net.netfilter.nf_conntrack_max")}, ${grouped(facts.tracking.entries)} of them used`;
+  const max = demand.numberOf(facts, "net.netfilter.nf_conntrack_max");
+  return `${max === 0 ? "0 (no limit)" : setting(facts, "net.netfilter.nf_conntrack_max")}, ${grouped(facts.tracking.entries)} of them used`;
 }
 
 export function flowsExplained(facts: Facts, plan: DoctorPlan): string {
@@ -87,11 +87,11 @@ export function flowsExplained(facts: Facts, plan: DoctorPlan): string {
 }
 
 export function tcpPages(facts: Facts): string {
-  const most = demand.numbersOf(facts, "net.ipv4.tcp_mem")?.[2];
-  if (most === undefined) return NOT_READ;
-  const bytes = most * facts.pageBytes;
+  const max = demand.numbersOf(facts, "net.ipv4.tcp_mem")?.[2];
+  if (max === undefined) return NOT_READ;
+  const bytes = max * facts.pageBytes;
   const share = facts.memory ? `, ${Math.round((100 * bytes) / facts.memory.totalBytes)} % of memory` : "";
-  return `${grouped(most)} pages (${gigabytes(bytes)}${share})`;
+  return `${grouped(max)} pages (${gigabytes(bytes)}${share})`;
 }
 
 const TASK_SOURCES = {

@@ -68,10 +68,10 @@ export const hasHiddenNetwork = (facts: Facts, plan: DoctorPlan): boolean => fac
 export function flowsThere(facts: Facts, plan: DoctorPlan): number | null {
   const { tracking } = facts;
   if (tracking === null) return Number.POSITIVE_INFINITY;
-  const most = numberOf(facts, "net.netfilter.nf_conntrack_max");
+  const max = numberOf(facts, "net.netfilter.nf_conntrack_max");
   // The kernel compares with a maximum of 0 never (nf_conntrack_core.c).
-  if (most === 0 && !hasHiddenNetwork(facts, plan)) return Number.POSITIVE_INFINITY;
-  if (tracking.live === true) return most === undefined ? null : most - tracking.entries;
+  if (max === 0 && !hasHiddenNetwork(facts, plan)) return Number.POSITIVE_INFINITY;
+  if (tracking.live === true) return max === undefined ? null : max - tracking.entries;
   if (tracking.live === null || hasHiddenNetwork(facts, plan)) return null;
   return Number.POSITIVE_INFINITY;
 }

@@ -4,7 +4,7 @@
  * loop between turns so that orders from the coordinator get through. With nothing expected it waits on a thread beside,
  * which costs no CPU: some fifty such processes share two cores. It must not spin.
  */
-import { EINTR, EVENT_BYTES, EVENT_DATA_AT, epollAdd, epollCreate, epollWait, rest, waitBeside } from "./libc.js";
+import { EINTR, EVENT_BYTES, EVENT_DATA_AT, epollAdd, epollCreate, epollWait, pollInThread, sleepMs } from "./libc.js";
 
 /** Events taken by one epoll_wait: 512 × 12 bytes stay in the nearest cache. */
 const EVENTS_PER_WAIT = 512;
@@ -70,7 +70,7 @@ export class Poller {
    */
   private gather(): void {
     const ms = Math.floor(this.readiness.patienceMs());
-    if (ms >= 1) rest(ms);
+    if (ms >= 1) sleepMs(ms);
   }
 
   private take(timeoutMs: number): number {
@@ -88,7 +88,7 @@ export class Poller {
   private waitIdle(): void {
     if (this.waitingBeside) return;
     this.waitingBeside = true;
-    waitBeside(this.epoll, IDLE_WAIT_MS, () => {
+    pollInThread(this.epoll, IDLE_WAIT_MS, () => {
       this.waitingBeside = false;
       this.wake();
     });

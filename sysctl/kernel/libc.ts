@@ -51,48 +51,50 @@ koffi.config({ resident_async_pools: 1, async_stack_size: 65_536, async_heap_siz
 
 const library = koffi.load(null);
 /** A function of the C library, by its prototype. */
-export const bound = <F extends (...args: never[]) => number>(prototype: string): KoffiFunc<F> =>
+export const bindFunction = <F extends (...args: never[]) => number>(prototype: string): KoffiFunc<F> =>
   library.func(prototype) as unknown as KoffiFunc<F>;
 
 const c = {
-  socket: bound<(domain: number, type: number, protocol: number) => number>("int socket(int, int, int)"),
-  setsockopt: bound<(fd: number, level: number, name: number, value: Buffer, length: number) => number>(
+  socket: bindFunction<(domain: number, type: number, protocol: number) => number>("int socket(int, int, int)"),
+  setsockopt: bindFunction<(fd: number, level: number, name: number, value: Buffer, length: number) => number>(
     "int setsockopt(int, int, int, void *, unsigned int)",
   ),
-  getsockopt: bound<(fd: number, level: number, name: number, value: Buffer, length: Buffer) => number>(
+  getsockopt: bindFunction<(fd: number, level: number, name: number, value: Buffer, length: Buffer) => number>(
     "int getsockopt(int, int, int, void *, void *)",
   ),
-  bind: bound<(fd: number, address: Buffer, length: number) => number>("int bind(int, void *, unsigned int)"),
-  connect: bound<(fd: number, address: Buffer, length: number) => number>("int connect(int, void *, unsigned int)"),
-  send: bound<(fd: number, bytes: Buffer, length: number, flags: number) => number>(
+  bind: bindFunction<(fd: number, address: Buffer, length: number) => number>("int bind(int, void *, unsigned int)"),
+  connect: bindFunction<(fd: number, address: Buffer, length: number) => number>(
+    "int connect(int, void *, unsigned int)",
+  ),
+  send: bindFunction<(fd: number, bytes: Buffer, length: number, flags: number) => number>(
     "intptr_t send(int, void *, size_t, int)",
   ),
-  recv: bound<(fd: number, bytes: Buffer, length: number, flags: number) => number>(
+  recv: bindFunction<(fd: number, bytes: Buffer, length: number, flags: number) => number>(
     "intptr_t recv(int, void *, size_t, int)",
   ),
-  close: bound<(fd: number) => number>("int close(int)"),
-  epollCreate: bound<(flags: number) => number>("int epoll_create1(int)"),
-  epollCtl: bound<(epoll: number, operation: number, fd: number, event: Buffer) => number>(
+  close: bindFunction<(fd: number) => number>("int close(int)"),
+  epollCreate: bindFunction<(flags: number) => number>("int epoll_create1(int)"),
+  epollCtl: bindFunction<(epoll: number, operation: number, fd: number, event: Buffer) => number>(
     "int epoll_ctl(int, int, int, void *)",
   ),
-  epollWait: bound<(epoll: number, events: Buffer, count: number, timeoutMs: number) => number>(
+  epollWait: bindFunction<(epoll: number, events: Buffer, count: number, timeoutMs: number) => number>(
     "int epoll_wait(int, void *, int, int)",
   ),
-  poll: bound<(descriptors: Buffer, count: number, timeoutMs: number) => number>(
+  poll: bindFunction<(descriptors: Buffer, count: number, timeoutMs: number) => number>(
     "int poll(void *, unsigned long, int)",
   ),
   // Only the proof of the conntrack limit makes these: namespaces, netlink, listening sockets, a file lock.
-  unshare: bound<(flags: number) => number>("int unshare(int)"),
-  ioctl: bound<(fd: number, request: number, value: Buffer) => number>("int ioctl(int, unsigned long, void *)"),
-  listen: bound<(fd: number, backlog: number) => number>("int listen(int, int)"),
-  accept: bound<(fd: number, address: null, length: null, flags: number) => number>(
+  unshare: bindFunction<(flags: number) => number>("int unshare(int)"),
+  ioctl: bindFunction<(fd: number, request: number, value: Buffer) => number>("int ioctl(int, unsigned long, void *)"),
+  listen: bindFunction<(fd: number, backlog: number) => number>("int listen(int, int)"),
+  accept: bindFunction<(fd: number, address: null, length: null, flags: number) => number>(
     "int accept4(int, void *, void *, int)",
   ),
-  flock: bound<(fd: number, operation: number) => number>("int flock(int, int)"),
+  flock: bindFunction<(fd: number, operation: number) => number>("int flock(int, int)"),
 };
 
 /** The result, or the error number negated where it is below zero. */
-export const answer = (result: number): number => (result < 0 ? -koffi.errno() : result);
+export const resultOrErrno = (result: number): number => (result < 0 ? -koffi.errno() : result);
 
 const ERROR_NAMES = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
 /** The name of a negated error number: −111 → "ECONNREFUSED". */
@@ -122,7 +124,7 @@ export function socketAddress(address: string, port: number): Buffer {
 
 /** A non-blocking TCP socket of the address's family. Nagle's delay stays on: nothing here sends two small writes in a row. */
 export const tcpSocket = (address: Buffer): number =>
-  answer(c.socket(address.readUInt16LE(0), SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
+  resultOrErrno(c.socket(address.readUInt16LE(0), SOCK_STREAM_NONBLOCK_CLOEXEC, 0));
 
 const ONE = Buffer.from([1, 0, 0, 0]);
 const range = Buffer.alloc(4);
@@ -130,34 +132,34 @@ const range = Buffer.alloc(4);
 /** Fixes the source address and leaves the port to connect(). */
 export function bindSource(fd: number, source: Buffer): number {
   c.setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, ONE, 4);
-  return answer(c.bind(fd, source, source.length));
+  return resultOrErrno(c.bind(fd, source, source.length));
 }
 
 /** Gives one socket its own port range. Before Linux 6.3 it fails, and the system's range stays in force. */
 export function setPortRange(fd: number, low: number, high: number): number {
   range.writeUInt16LE(low, 0);
   range.writeUInt16LE(high, 2);
-  return answer(c.setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, range, 4));
+  return resultOrErrno(c.setsockopt(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, range, 4));
 }
 
 const NO_LINGER = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]);
 
 /** Lets close() reset the connection, as a client that vanishes does: no close handshake, no TIME_WAIT. */
 export const resetOnClose = (fd: number): number =>
-  answer(c.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length));
+  resultOrErrno(c.setsockopt(fd, SOL_SOCKET, SO_LINGER, NO_LINGER, NO_LINGER.length));
 
-export const connect = (fd: number, address: Buffer): number => answer(c.connect(fd, address, address.length));
+export const connect = (fd: number, address: Buffer): number => resultOrErrno(c.connect(fd, address, address.length));
 export const send = (fd: number, bytes: Buffer, length: number): number =>
-  answer(c.send(fd, bytes, length, MSG_NOSIGNAL));
-export const receive = (fd: number, bytes: Buffer): number => answer(c.recv(fd, bytes, bytes.length, 0));
-export const closeDescriptor = (fd: number): number => answer(c.close(fd));
+  resultOrErrno(c.send(fd, bytes, length, MSG_NOSIGNAL));
+export const receive = (fd: number, bytes: Buffer): number => resultOrErrno(c.recv(fd, bytes, bytes.length, 0));
+export const closeDescriptor = (fd: number): number => resultOrErrno(c.close(fd));
 
 const errorValue = Buffer.alloc(4);
 const errorLength = Buffer.from([4, 0, 0, 0]);
 
 /** The pending error of a socket (SO_ERROR), negated; 0 when there is none. */
 export function pendingError(fd: number): number {
-  const result = answer(c.getsockopt(fd, SOL_SOCKET, SO_ERROR, errorValue, errorLength));
+  const result = resultOrErrno(c.getsockopt(fd, SOL_SOCKET, SO_ERROR, errorValue, errorLength));
   return result < 0 ? result : -errorValue.readInt32LE(0);
 }
 
@@ -166,52 +168,55 @@ export const EVENT_BYTES = process.arch === "x64" ? 12 : 16;
 export const EVENT_DATA_AT = process.arch === "x64" ? 4 : 8;
 const event = Buffer.alloc(EVENT_BYTES);
 
-export const epollCreate = (): number => answer(c.epollCreate(EPOLL_CLOEXEC));
+export const epollCreate = (): number => resultOrErrno(c.epollCreate(EPOLL_CLOEXEC));
 export function epollAdd(epoll: number, fd: number, events: number): number {
   event.writeUInt32LE(events, 0);
   event.writeInt32LE(fd, EVENT_DATA_AT);
-  return answer(c.epollCtl(epoll, EPOLL_CTL_ADD, fd, event));
+  return resultOrErrno(c.epollCtl(epoll, EPOLL_CTL_ADD, fd, event));
 }
 
 export const epollWait = (epoll: number, events: Buffer, timeoutMs: number): number =>
-  answer(c.epollWait(epoll, events, Math.floor(events.length / EVENT_BYTES), timeoutMs));
+  resultOrErrno(c.epollWait(epoll, events, Math.floor(events.length / EVENT_BYTES), timeoutMs));
 
 const pollDescriptor = Buffer.alloc(8);
 
 /** Stops the whole process for a while, whatever becomes ready meanwhile. */
-export function rest(ms: number): void {
+export function sleepMs(ms: number): void {
   c.poll(pollDescriptor, 0, ms);
 }
 
 /** Waits on a thread beside until `epoll` has something to report, and takes nothing from it. One wait at a time. */
-export function waitBeside(epoll: number, timeoutMs: number, done: () => void): void {
+export function pollInThread(epoll: number, timeoutMs: number, done: () => void): void {
   pollDescriptor.writeInt32LE(epoll, 0);
   pollDescriptor.writeUInt16LE(POLLIN, 4);
   c.poll.async(pollDescriptor, 1, timeoutMs, done);
 }
 
 /** Moves the calling thread into a new network namespace; what it forks is born there. */
-export const unshareNetwork = (): number => answer(c.unshare(CLONE_NEWNET));
+export const unshareNetwork = (): number => resultOrErrno(c.unshare(CLONE_NEWNET));
 
-export const datagramSocket = (): number => answer(c.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0));
+export const datagramSocket = (): number => resultOrErrno(c.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0));
 export const netfilterSocket = (): number =>
-  answer(c.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK_CLOEXEC, NETLINK_NETFILTER));
+  resultOrErrno(c.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK_CLOEXEC, NETLINK_NETFILTER));
 
 /** Reads, or writes, the flags at byte 16 of a struct ifreq that names an interface. */
-export const readInterfaceFlags = (fd: number, request: Buffer): number => answer(c.ioctl(fd, SIOCGIFFLAGS, request));
-export const writeInterfaceFlags = (fd: number, request: Buffer): number => answer(c.ioctl(fd, SIOCSIFFLAGS, request));
+export const readInterfaceFlags = (fd: number, request: Buffer): number =>
+  resultOrErrno(c.ioctl(fd, SIOCGIFFLAGS, request));
+export const writeInterfaceFlags = (fd: number, request: Buffer): number =>
+  resultOrErrno(c.ioctl(fd, SIOCSIFFLAGS, request));
 
 /** Binds and listens, beside others on the same address and port. */
 export function listenShared(fd: number, address: Buffer, backlog: number): number {
   for (const option of [SO_REUSEADDR, SO_REUSEPORT]) {
-    const set = answer(c.setsockopt(fd, SOL_SOCKET, option, ONE, 4));
+    const set = resultOrErrno(c.setsockopt(fd, SOL_SOCKET, option, ONE, 4));
     if (set < 0) return set;
   }
-  const boundTo = answer(c.bind(fd, address, address.length));
-  return boundTo < 0 ? boundTo : answer(c.listen(fd, backlog));
+  const boundTo = resultOrErrno(c.bind(fd, address, address.length));
+  return boundTo < 0 ? boundTo : resultOrErrno(c.listen(fd, backlog));
 }
 
-export const accept = (listener: number): number => answer(c.accept(listener, null, null, SOCK_NONBLOCK_CLOEXEC));
+export const accept = (listener: number): number =>
+  resultOrErrno(c.accept(listener, null, null, SOCK_NONBLOCK_CLOEXEC));
 
 /** Takes the lock of an open file, for as long as this process lives; −EAGAIN where another has it. */
-export const lockFile = (fd: number): number => answer(c.flock(fd, LOCK_EX_NB));
+export const lockFile = (fd: number): number => resultOrErrno(c.flock(fd, LOCK_EX_NB));

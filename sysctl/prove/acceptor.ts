@@ -6,7 +6,7 @@
 import { GatewayError } from "../../src/errors.js";
 import { Poller, type Readiness } from "../kernel/epoll.js";
 import { accept, EAGAIN, EPOLLIN, errorName, listenShared, socketAddress, tcpSocket } from "../kernel/libc.js";
-import type { Duty, HolderCounts } from "./messages.js";
+import type { HolderConfig, HolderCounts } from "./messages.js";
 
 /** Where the acceptors listen; the namespace is theirs alone. */
 export const SERVER_ADDRESS = "127.0.0.1";
@@ -18,7 +18,7 @@ export class Acceptor implements Readiness {
   private readonly errors: Record<string, number> = {};
   private accepted = 0;
 
-  constructor({ port }: Extract<Duty, { kind: "accept" }>) {
+  constructor({ port }: Extract<HolderConfig, { kind: "accept" }>) {
     const address = socketAddress(SERVER_ADDRESS, port);
     this.listener = tcpSocket(address);
     const listening = this.listener < 0 ? this.listener : listenShared(this.listener, address, BACKLOG);
@@ -41,7 +41,7 @@ export class Acceptor implements Readiness {
     return 0;
   }
 
-  look(): HolderCounts {
+  poll(): HolderCounts {
     return { open: this.accepted, timedOut: 0, errors: { ...this.errors }, settled: true };
   }
 }

@@ -6,10 +6,10 @@
 import { GatewayError } from "../../src/errors.js";
 import { Host } from "../kernel/machine.js";
 import { endChildren, forkChild } from "./children.js";
-import type { Finding, HolderCounts, Scene, StageReport } from "./messages.js";
+import type { Finding, HolderCounts, ProofSetup, StageReport } from "./messages.js";
 import { MEMORY_FLOOR_BYTES } from "./sizes.js";
 
-const LOOK_AT_MEMORY_EVERY_MS = 250;
+const SAMPLE_MEMORY_EVERY_MS = 250;
 
 export interface Bounds {
   readonly seconds: number;
@@ -18,7 +18,11 @@ export interface Bounds {
 }
 
 /** Throws `failed` or `refused` when it could not be played to its end; the children are gone either way. */
-export async function play(scene: Scene, bounds: Bounds, progress: (counts: HolderCounts) => void): Promise<Finding> {
+export async function play(
+  scene: ProofSetup,
+  bounds: Bounds,
+  progress: (counts: HolderCounts) => void,
+): Promise<Finding> {
   const { seconds, interrupt } = bounds;
   interrupt.throwIfAborted();
   const memory = new Host();
@@ -33,7 +37,7 @@ export async function play(scene: Scene, bounds: Bounds, progress: (counts: Hold
       watch = setInterval(() => {
         if (memory.memory().freeBytes < MEMORY_FLOOR_BYTES)
           fail("free memory and page cache fell below 1 GB, so the act was ended");
-      }, LOOK_AT_MEMORY_EVERY_MS);
+      }, SAMPLE_MEMORY_EVERY_MS);
       stage.once("error", reject);
       stage.once("exit", (code, signal) =>
         fail(`the stage ended by itself (${signal ?? `status ${code ?? "unknown"}`})`),

@@ -20,7 +20,7 @@ import {
   tcpSocket,
 } from "../kernel/libc.js";
 import { SERVER_ADDRESS } from "./acceptor.js";
-import type { Duty, HolderCounts } from "./messages.js";
+import type { HolderConfig, HolderCounts } from "./messages.js";
 
 /** Begun and not yet open. Small: every one of them is a dropped SYN at the wall, and one would be proof enough. */
 const IN_FLIGHT = 16;
@@ -36,7 +36,7 @@ export class Connector implements Readiness {
   private timedOut = 0;
   private stopped = false;
 
-  constructor(private readonly duty: Extract<Duty, { kind: "connect" }>) {
+  constructor(private readonly duty: Extract<HolderConfig, { kind: "connect" }>) {
     this.server = socketAddress(SERVER_ADDRESS, duty.port);
     this.source = socketAddress(duty.source, 0);
     this.poller.wake();
@@ -90,7 +90,7 @@ export class Connector implements Readiness {
     return 0;
   }
 
-  look(nowMs: number): HolderCounts {
+  poll(nowMs: number): HolderCounts {
     for (const [fd, begunMs] of this.inFlight) {
       if (nowMs - begunMs < this.duty.timeoutMs) break;
       this.inFlight.delete(fd);

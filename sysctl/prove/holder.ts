@@ -5,20 +5,20 @@
 import { Acceptor } from "./acceptor.js";
 import { leaveWithParent, say } from "./children.js";
 import { Connector } from "./connector.js";
-import type { Duty } from "./messages.js";
+import type { HolderConfig } from "./messages.js";
 
-const LOOK_EVERY_MS = 100;
+const POLL_EVERY_MS = 100;
 
-function hold(duty: Duty): void {
+function hold(duty: HolderConfig): void {
   const holder = duty.kind === "accept" ? new Acceptor(duty) : new Connector(duty);
   let told = "";
   setInterval(() => {
-    const counts = holder.look(performance.now());
+    const counts = holder.poll(performance.now());
     const text = JSON.stringify(counts);
     if (text === told) return;
     told = text;
     say({ kind: "counts", counts });
-  }, LOOK_EVERY_MS);
+  }, POLL_EVERY_MS);
 }
 
 leaveWithParent("megagate prove holder");

@@ -7,7 +7,7 @@
  */
 
 /** One act, as the stage is to play it. */
-export interface Scene {
+export interface ProofSetup {
   readonly tracked: boolean;
   readonly connections: number;
   /** Acceptors, and as many connectors. */
@@ -50,7 +50,7 @@ export interface HolderCounts {
   readonly settled: boolean;
 }
 
-export type Duty =
+export type HolderConfig =
   | { readonly kind: "accept"; readonly port: number }
   | {
       readonly kind: "connect";

@@ -12,18 +12,18 @@ import { endChildren, forkChild, leaveWithParent, say } from "./children.js";
 import { readCounters } from "./counters.js";
 import {
   addCounts,
-  type Duty,
   type Finding,
+  type HolderConfig,
   type HolderCounts,
   type HolderReport,
   noCounts,
-  type Scene,
+  type ProofSetup,
 } from "./messages.js";
 import { enterNewNamespace } from "./namespace.js";
 import { trackConnections } from "./tracking.js";
 
 const PORT = 8080;
-const LOOK_EVERY_MS = 100;
+const POLL_EVERY_MS = 100;
 const READY_WITHIN_MS = 60_000;
 /** Connections that the connectors see as open may wait in the listeners' queues for a moment. */
 const ACCEPTED_WITHIN_MS = 10_000;
@@ -58,7 +58,7 @@ class Holders {
     await Promise.all(ready);
   }
 
-  give(duties: readonly Duty[]): void {
+  give(duties: readonly HolderConfig[]): void {
     // One that has died cannot be told; its death is known by its exit.
     for (const [i, duty] of duties.entries()) this.children[i]?.send(duty, () => undefined);
   }
@@ -68,7 +68,7 @@ class Holders {
   }
 }
 
-async function play(scene: Scene): Promise<Finding> {
+async function play(scene: ProofSetup): Promise<Finding> {
   for (const [key, value] of Object.entries(VALUES)) writeFileSync(`/proc/sys/${key}`, value);
   if (scene.tracked) trackConnections();
   const acceptors = new Holders();
@@ -94,7 +94,7 @@ async function play(scene: Scene): Promise<Finding> {
 }
 
 /** Each connector has a source address of its own, and with it a range of ports of its own. */
-const dutiesOf = ({ connections, holders, connectTimeoutMs }: Scene): Duty[] =>
+const dutiesOf = ({ connections, holders, connectTimeoutMs }: ProofSetup): HolderConfig[] =>
   spread(connections, holders).map((share, i) => ({
     kind: "connect",
     port: PORT,
@@ -115,11 +115,11 @@ async function until(condition: () => boolean, ...all: Holders[]): Promise<void>
     const death = all.find((holders) => holders.death !== undefined)?.death;
     if (death !== undefined) throw new GatewayError("failed", death);
     say({ kind: "progress", counts: all[0]!.total() });
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
   }
 }
 
-async function perform(scene: Scene): Promise<void> {
+async function perform(scene: ProofSetup): Promise<void> {
   try {
     say({ kind: "done", finding: await play(scene) });
   } catch (error) {
@@ -129,7 +129,7 @@ async function perform(scene: Scene): Promise<void> {
 }
 
 leaveWithParent("megagate prove stage");
-process.once("message", (scene: Scene) => {
+process.once("message", (scene: ProofSetup) => {
   try {
     enterNewNamespace();
   } catch (error) {

@@ -24,7 +24,7 @@ import { diff, type Outcome, readerOf, tune, verify } from "./tune.js";
 import { untune } from "./untune.js";
 
 /** What the command line lends: its environment, where text goes, and in tests a fixture instead of this host. */
-export interface Surroundings {
+export interface TuneDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
   readonly root?: string;
@@ -106,7 +106,7 @@ export const TUNE_OPTIONS = {
 export const UNTUNE_OPTIONS = { state, root: RECORDED_OPTIONS.root };
 
 /** Registers both commands. Their actions throw GatewayError; they neither exit nor set the exit status. */
-export function addTuneCommands(program: Command, surroundings: Surroundings): void {
+export function addTuneCommands(program: Command, surroundings: TuneDeps): void {
   addOptions(
     program.command("tune").description("set the kernel for the wanted number of connections, keeping the old values"),
     TUNE_OPTIONS,
@@ -122,7 +122,7 @@ type TuneConfig = ConfigOf<typeof TUNE_OPTIONS>;
 const ACTS = ["diff", "apply", "verify", "rollback", "persist"] as const;
 type Act = (typeof ACTS)[number] | Dialect;
 
-async function runTune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): Promise<void> {
+async function runTune(flags: Readonly<Record<string, unknown>>, surroundings: TuneDeps): Promise<void> {
   const { env, stdout } = surroundings;
   const resolved = resolve(TUNE_OPTIONS, { command: "tune", flags, env });
   const { config } = resolved;
@@ -156,7 +156,7 @@ async function runTune(flags: Readonly<Record<string, unknown>>, surroundings: S
   complain(question, outcome);
 }
 
-function runUntune(flags: Readonly<Record<string, unknown>>, surroundings: Surroundings): void {
+function runUntune(flags: Readonly<Record<string, unknown>>, surroundings: TuneDeps): void {
   const resolved = resolve(UNTUNE_OPTIONS, { command: "untune", flags, env: surroundings.env });
   goBack(placed(resolved, surroundings), surroundings);
 }
@@ -168,7 +168,7 @@ interface Wanted {
 }
 
 /** Where the act takes place: this host, or a recorded one with all of its files, the rollback file too. */
-function placed({ config, sources }: { config: Wanted; sources: { state: Source } }, surroundings: Surroundings) {
+function placed({ config, sources }: { config: Wanted; sources: { state: Source } }, surroundings: TuneDeps) {
   const { root, state: path, tracked = "probe" } = config;
   const { tracks = isTracking } = surroundings;
   const place = placeOf({ root, tracked }, { tracks, ...(surroundings.root && { root: surroundings.root }) });
@@ -214,7 +214,7 @@ function complain(question: Question, { rows, files }: Outcome): void {
   throw new GatewayError("failed", `not as wanted: ${failed.join(", ")}; the reasons and remedies are above`);
 }
 
-function goBack({ host, etc, statePath }: There, { env, stdout }: Surroundings): void {
+function goBack({ host, etc, statePath }: There, { env, stdout }: TuneDeps): void {
   const result = untune(host, etc, statePath);
   stdout.write(reportUntune(result, styleOf(statePath, env, stdout)));
   if (result.kind !== "restored") return;
@@ -231,7 +231,7 @@ function askedOf({ connections, ports, coLocated, nofile }: TuneConfig): Asked {
   return { connections, listenPorts: ports, coLocated, ...wanted };
 }
 
-function styleOf(statePath: string, env: NodeJS.ProcessEnv, stdout: Surroundings["stdout"]): ReportStyle {
+function styleOf(statePath: string, env: NodeJS.ProcessEnv, stdout: TuneDeps["stdout"]): ReportStyle {
   // no-color.org: any value that is not empty switches colour off.
   return { statePath, colour: stdout.isTTY === true && !env.NO_COLOR };
 }

@@ -6,7 +6,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { Gateway, ProcessRow } from "../support/gateway.js";
-import { Honest, quantile } from "../support/honest.js";
+import { LatencyProbe, quantile } from "../support/latency-probe.js";
 import type { Target } from "./attack.js";
 import { Fuzzer, type Tally } from "./fuzzer.js";
 
@@ -30,7 +30,7 @@ export interface Verdict extends Tally {
 export async function campaign(gateway: Gateway, target: Target, seconds: number): Promise<Verdict> {
   const port = target === "public" ? gateway.port : gateway.adminPort;
   const fuzzer = new Fuzzer({ target, port, seed: SEED, perSecond: PER_SECOND });
-  const honest = await Honest.start(gateway);
+  const honest = await LatencyProbe.start(gateway);
   const processes = (await gateway.processes()).filter(({ role }) => role !== "supervisor");
   const rounds = Math.max(4, Math.round(seconds / 5));
   const calm = { heartbeats: [] as number[], pushes: [] as number[] };

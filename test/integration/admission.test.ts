@@ -21,9 +21,9 @@ async function tryOpen(url: string): Promise<Client | undefined> {
  * Opens until `most` are in or the gateway takes no more. A few at a time: handshakes under way count against a cap too, and
  * many at once at a cap of thirty would all be refused, over and over.
  */
-async function openUpTo(gateway: Gateway, most: number, tries: number): Promise<Client[]> {
+async function openUpTo(gateway: Gateway, max: number, tries: number): Promise<Client[]> {
   const clients: Client[] = [];
-  for (let i = 0; i < tries && clients.length < most; i += 4) {
+  for (let i = 0; i < tries && clients.length < max; i += 4) {
     const batch = await Promise.all(Array.from({ length: 4 }, () => tryOpen(gateway.url)));
     clients.push(...batch.filter((client) => client !== undefined));
     if (batch.includes(undefined)) await new Promise((resolve) => setTimeout(resolve, 5));

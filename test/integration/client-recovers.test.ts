@@ -8,9 +8,9 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 import { watchTopic } from "../../src/client/watch.js";
+import { allReach, witnesses } from "../support/gap-detector.js";
 import { Gateway, Run } from "../support/gateway.js";
 import { until } from "../support/wait.js";
-import { allReach, witnesses } from "../support/witness.js";
 
 /** Publishes, with a process of the given role killed in the middle. */
 async function publishThroughDeath(gateway: Gateway, role: "worker" | "hub"): Promise<void> {

@@ -1,9 +1,9 @@
 /** Hostile clients behind a good handshake: floods, broken frames, abused close codes and topics. Honest ones on the same workers notice nothing. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Besieged, closedFor } from "../support/besieged.js";
 import { Client, frame, RawPeer } from "../support/client.js";
 import { FRAMING_FAULT } from "../support/engine.js";
+import { closedFor, GatewayUnderAttack } from "../support/gateway-under-attack.js";
 import { until } from "../support/wait.js";
 
 const LIMIT = 40;
@@ -12,10 +12,10 @@ const TOPICS = 10;
 const REPEATED = 32;
 
 describe("hostile frames", () => {
-  let besieged: Besieged;
+  let besieged: GatewayUnderAttack;
   let port: number;
   before(async () => {
-    besieged = await Besieged.start(
+    besieged = await GatewayUnderAttack.start(
       ...["--max-requests-per-second", String(LIMIT), "--max-topics-per-connection", String(TOPICS)],
       ...["--topic-linger-seconds", "1", "--max-idle-topics", "100"],
     );

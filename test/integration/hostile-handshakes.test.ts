@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { Besieged, closedFor, refusedFor } from "../support/besieged.js";
 import { Client, frame, HANDSHAKE, RawPeer } from "../support/client.js";
 import { ANSWER_TO_MANY_HEADERS } from "../support/engine.js";
+import { closedFor, GatewayUnderAttack, refusedFor } from "../support/gateway-under-attack.js";
 import { until } from "../support/wait.js";
 
 const SILENT = 3000;
@@ -14,9 +14,9 @@ const TRICKLING = 1000;
 const GONE_MS = 25_000;
 
 describe("hostile handshakes", () => {
-  let besieged: Besieged;
+  let besieged: GatewayUnderAttack;
   before(async () => {
-    besieged = await Besieged.start("--idle-timeout-seconds", "32");
+    besieged = await GatewayUnderAttack.start("--idle-timeout-seconds", "32");
   });
   after(() => besieged.end());
 

@@ -1,17 +1,17 @@
 /** Abuse of the admin port: slow, broken, endless or huge requests. Each is answered by its row, and honest publishers go on. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { adminRefusedFor, Besieged } from "../support/besieged.js";
 import { RawPeer } from "../support/client.js";
+import { adminRefusedFor, GatewayUnderAttack } from "../support/gateway-under-attack.js";
 import { until } from "../support/wait.js";
 
 const POST = "POST /publish HTTP/1.1\r\nHost: localhost\r\n";
 const MiB = 1_048_576;
 
 describe("hostile publishers", () => {
-  let besieged: Besieged;
+  let besieged: GatewayUnderAttack;
   before(async () => {
-    besieged = await Besieged.start(
+    besieged = await GatewayUnderAttack.start(
       ...["--admin-connections", "60", "--admin-head-seconds", "2"],
       ...["--publish-body-seconds", "2", "--publish-buffer-bytes", "8MiB"],
     );

@@ -16,7 +16,7 @@ it(`${ATTEMPTS} connections that linger after their close hold a worker's cap of
   const held = (): number => readdirSync(`/proc/${worker.pid}/fd`).length;
   const idle = held();
   const peers: RawPeer[] = [];
-  let most = 0;
+  let max = 0;
   for (let i = 0; i < ATTEMPTS; i++) {
     const peer = await RawPeer.connect(gateway.port);
     peer.socket.pause();
@@ -25,10 +25,10 @@ it(`${ATTEMPTS} connections that linger after their close hold a worker's cap of
     if (i % 10 < 9) continue;
     await new Promise((resolve) => setTimeout(resolve, 20));
     for (const { socket } of peers.slice(-10)) socket.write(frame(1, "x".repeat(3000)));
-    most = Math.max(most, held() - idle);
+    max = Math.max(max, held() - idle);
   }
-  assert.ok(most >= CAP, `${most} were held`);
-  assert.ok(most <= CAP + DESCRIPTOR_RESERVE, `${most} were held`);
+  assert.ok(max >= CAP, `${max} were held`);
+  assert.ok(max <= CAP + DESCRIPTOR_RESERVE, `${max} were held`);
   assert.ok((await gateway.metric('megagate_closed_total{reason="too_big"}')) <= CAP + 10);
   for (const { socket } of peers) socket.destroy();
   const honest = await until(

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { Client, RawPeer } from "../support/client.js";
+import { allReach, witnesses } from "../support/gap-detector.js";
 import { Gateway } from "../support/gateway.js";
 import { until } from "../support/wait.js";
-import { allReach, witnesses } from "../support/witness.js";
 
 async function clientsOn(gateway: Gateway, count: number): Promise<Client[]> {
   const clients = await Promise.all(Array.from({ length: count }, () => Client.open(`${gateway.url}?topics=t`)));

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Client } from "../support/client.js";
+import { allReach, witnesses } from "../support/gap-detector.js";
 import { cli, type Exit, Gateway, type ProcessRow } from "../support/gateway.js";
 import { NaiveClient } from "../support/naive.js";
 import { until } from "../support/wait.js";
-import { allReach, witnesses } from "../support/witness.js";
 
 const CAP = 200;
 

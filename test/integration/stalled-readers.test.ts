@@ -48,7 +48,7 @@ describe("a stalled reader", () => {
     const peer = await RawPeer.upgraded(gateway.port);
     peer.socket.pause();
     const beforeMb = residentMb();
-    let mostMb = 0;
+    let maxMb = 0;
     for (let second = 0; second < 7; second++) {
       await publish(
         gateway,
@@ -56,9 +56,9 @@ describe("a stalled reader", () => {
       );
       for (const topic of topics) say(peer, { reqtype: "Query", action: `all${topic}`, id: second });
       await new Promise((resolve) => setTimeout(resolve, 1050));
-      mostMb = Math.max(mostMb, residentMb() - beforeMb);
+      maxMb = Math.max(maxMb, residentMb() - beforeMb);
     }
-    assert.ok(mostMb < 60, `it cost ${mostMb.toFixed(0)} MB; 70 requests for 2 MB each`);
+    assert.ok(maxMb < 60, `it cost ${maxMb.toFixed(0)} MB; 70 requests for 2 MB each`);
     peer.socket.destroy();
     await warm.end();
   });

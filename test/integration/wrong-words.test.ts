@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { cli, type Surroundings } from "../support/gateway.js";
+import { cli, type RunEnvironment } from "../support/gateway.js";
 
 const folder = mkdtempSync(join(tmpdir(), "megagate-words-"));
 let files = 0;
@@ -32,7 +32,7 @@ interface Wrong {
   /** 2 where not given: bad words. */
   readonly status?: number;
   readonly env?: NodeJS.ProcessEnv;
-  readonly as?: Surroundings;
+  readonly as?: RunEnvironment;
 }
 
 /** Nobody listens there. */

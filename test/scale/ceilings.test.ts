@@ -14,16 +14,16 @@ import { Keeper } from "../../sysctl/prove/keeping.js";
 import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { trackConnections } from "../../sysctl/prove/tracking.js";
 import { loadIn } from "../support/evidence.js";
-import { cli, Gateway, type Surroundings } from "../support/gateway.js";
-import { Lowered } from "../support/lowered.js";
+import { cli, Gateway, type RunEnvironment } from "../support/gateway.js";
+import { Lowered } from "../support/lowered-sysctl.js";
 
 type Row = ReturnType<typeof doctorJson>["ceilings"][number];
 
 const EPOLL_WATCHES = "/proc/sys/fs/epoll/max_user_watches";
 const FILE_MAX = "/proc/sys/fs/file-max";
 const PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range";
-const NOBODY: Surroundings = { user: 65_534 };
-const SOMEBODY: Surroundings = { user: 65_533 };
+const NOBODY: RunEnvironment = { user: 65_534 };
+const SOMEBODY: RunEnvironment = { user: 65_533 };
 const HASTE = ["--force", "--hold-seconds", "0", "--broadcasts", "0", "--connect-timeout-seconds", "2"];
 const BOUND = ["--time-limit-seconds", "60"];
 
@@ -45,7 +45,7 @@ try {
 }
 const noUser = process.geteuid?.() !== 0 && "needs root, to run as another user";
 
-async function doctor(surroundings: Surroundings, ...args: string[]): Promise<(limit: Row["limit"]) => Row> {
+async function doctor(surroundings: RunEnvironment, ...args: string[]): Promise<(limit: Row["limit"]) => Row> {
   const { stdout, stderr } = await cli(["doctor", "--json", ...args], {}, surroundings).ended;
   assert.notEqual(stdout, "", stderr);
   const { ceilings } = JSON.parse(stdout) as ReturnType<typeof doctorJson>;

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Evidence } from "../../load/evidence/evidence.js";
-import { cli, type Exit, type Gateway, type Run, type Surroundings } from "./gateway.js";
+import { cli, type Exit, type Gateway, type Run, type RunEnvironment } from "./gateway.js";
 
 /** In a folder of its own, where other users may write too. */
 export function evidencePath(): string {
@@ -28,7 +28,7 @@ export interface Loaded {
 
 export const load = (gateway: Gateway, ...args: string[]): Promise<Loaded> => loadIn({}, gateway, ...args);
 
-export async function loadIn(surroundings: Surroundings, gateway: Gateway, ...args: string[]): Promise<Loaded> {
+export async function loadIn(surroundings: RunEnvironment, gateway: Gateway, ...args: string[]): Promise<Loaded> {
   const report = evidencePath();
   const exit = await cli(loadArgs(gateway, report, args), {}, surroundings).ended;
   return { exit, evidence: readEvidence(report) };

@@ -20,7 +20,7 @@ export class FakeSocket implements Socket {
   /** A slow reader: what is sent stays buffered until `drain`. */
   slow = false;
   buffered = 0;
-  most = 0;
+  max = 0;
   #fragments: Buffer[] | undefined;
   #pending: Uint8Array[] = [];
 
@@ -38,7 +38,7 @@ export class FakeSocket implements Socket {
 
   #take(message: Uint8Array): number {
     if (this.slow) this.buffered += message.length;
-    this.most = Math.max(this.most, this.buffered);
+    this.max = Math.max(this.max, this.buffered);
     return this.slow ? 0 : 1;
   }
 

@@ -7,7 +7,7 @@ import type { Waiter } from "../../src/session/subscriptions.js";
 import type { Publication } from "../../src/topics/publication.js";
 import { TopicRules } from "../../src/topics/rules.js";
 import { Topics } from "../../src/topics/topics.js";
-import type { Believer } from "./believer.js";
+import type { ClientModel } from "./client-model.js";
 import { FakeSocket } from "./fake-socket.js";
 
 /** Slow readers of the first are cut, of the second conflated, of the third told what they missed. */
@@ -81,9 +81,9 @@ export class FakeWorker {
         publish,
         subscribers: (topic) =>
           [...this.sockets].filter((s) => s.topics.has(topic)).length + this.sessions.parking.count(topic),
-        ready: (topic, waiting, timedOut) => this.sessions.following.arrived(topic, waiting, timedOut),
+        ready: (topic, waiting, timedOut) => this.sessions.following.ready(topic, waiting, timedOut),
         reset: (topic) => this.sessions.following.reset(topic, (message) => publish(topic.name, message)),
-        failed: (topic, waiting, why) => this.sessions.following.gaveUp(topic, waiting, why),
+        failed: (topic, waiting, why) => this.sessions.following.failed(topic, waiting, why),
       },
       rules,
       { lingerMs: LINGER_MS, maxIdle: 1e9, memoryBytes: 1e9 },
@@ -91,7 +91,7 @@ export class FakeWorker {
     this.sessions = new Sessions(this.topics, { ...config, slowReaderGraceMs });
   }
 
-  connect(believer: Believer, slow: boolean, made?: (socket: FakeSocket) => void): void {
+  connect(believer: ClientModel, slow: boolean, made?: (socket: FakeSocket) => void): void {
     const socket = this.accept(slow);
     made?.(socket);
     believer.connected(socket);
@@ -145,7 +145,7 @@ export class FakeWorker {
   }
 
   /** Asks again for what could not be had. */
-  resubscribe(believer: Believer): void {
+  resubscribe(believer: ClientModel): void {
     const { socket } = believer;
     if (!socket?.open || !this.sockets.has(socket)) return;
     for (const topic of believer.refused) {

@@ -32,7 +32,7 @@ export class Run {
 }
 
 /** As whom a command runs, and under which descriptor limit; by default as the test does. */
-export interface Surroundings {
+export interface RunEnvironment {
   readonly user?: number;
   readonly nofile?: number;
   /** Further names in its environment. */
@@ -44,7 +44,7 @@ export interface Surroundings {
 export function cli(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
-  { user, nofile, program = CLI }: Surroundings = {},
+  { user, nofile, program = CLI }: RunEnvironment = {},
 ): Run {
   const limit = nofile === undefined ? "" : `ulimit -n ${nofile} && `;
   const command = ["-c", `${limit}exec "$0" "$@"`, process.execPath, program, ...args];
@@ -70,7 +70,7 @@ export class Gateway implements AsyncDisposable {
     return Gateway.startIn({}, ...args);
   }
 
-  static async startIn(surroundings: Surroundings, ...args: string[]): Promise<Gateway> {
+  static async startIn(surroundings: RunEnvironment, ...args: string[]): Promise<Gateway> {
     const run = cli(
       ["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args],
       surroundings.env,

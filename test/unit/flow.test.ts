@@ -8,9 +8,9 @@ import { it } from "node:test";
 import fc from "fast-check";
 import { monotonicMs } from "../../src/clock.js";
 import type { Hub } from "../../src/hub/hub.js";
-import { PORTION_BYTES } from "../../src/protocol/shared-message.js";
+import { MAX_CHUNK_BYTES } from "../../src/protocol/shared-message.js";
 import { WAIT_MS } from "../../src/topics/topics.js";
-import { Believer } from "../support/believer.js";
+import { ClientModel } from "../support/client-model.js";
 import type { FakeSocket } from "../support/fake-socket.js";
 import { config, FakeWorker, LINGER_MS, NAMES, rules } from "../support/fake-worker.js";
 import { LoggedHub } from "../support/hub.js";
@@ -79,7 +79,7 @@ const acts = fc.array(act, { minLength: 5, maxLength: 120, size: "max" });
 class Stage implements Disposable {
   readonly #hub = new LoggedHub({ rules });
   readonly workers: FakeWorker[];
-  readonly believers = Array.from({ length: 4 }, () => new Believer());
+  readonly believers = Array.from({ length: 4 }, () => new ClientModel());
 
   constructor(private readonly graceMs: number) {
     this.workers = [0, 1].map(() => new FakeWorker(this, graceMs));
@@ -211,8 +211,8 @@ it("every subscriber sees contiguous offsets or is told, and its state equals th
           assert.deepEqual(Object.fromEntries(believer.states.get(name)!), state, name);
         }
         // One push and one answer may go beyond, as in the arithmetic of config/slow-cost.ts.
-        const most = config.maxBackpressureBytes + 12_500 + PORTION_BYTES;
-        assert.ok(believer.socket!.most <= most, `a slow reader's buffer is bounded: ${believer.socket!.most}`);
+        const max = config.maxBackpressureBytes + 12_500 + MAX_CHUNK_BYTES;
+        assert.ok(believer.socket!.max <= max, `a slow reader's buffer is bounded: ${believer.socket!.max}`);
       }
     }),
     { numRuns: Number(process.env.FLOW_RUNS ?? 300) },

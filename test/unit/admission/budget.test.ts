@@ -4,7 +4,7 @@ import fc from "fast-check";
 import {
   Budget,
   isNews,
-  mostWaiting,
+  maxWaiting,
   priorRate,
   retryAfterSeconds,
   returnRate,
@@ -62,8 +62,8 @@ it("stays where it was fixed", () => {
 
 it("everything follows from the rate", () => {
   assert.equal(priorRate(2), 20_000);
-  assert.equal(mostWaiting(20_000, 8), 160_000);
-  assert.equal(mostWaiting(1, 1), 64, "a burst is no storm");
+  assert.equal(maxWaiting(20_000, 8), 160_000);
+  assert.equal(maxWaiting(1, 1), 64, "a burst is no storm");
   assert.equal(returnWindowMs(1_000_000, 20_000), 100_000);
   assert.equal(returnWindowMs(1, 20_000), 1000);
   assert.equal(returnRate(20_000), 10_000);

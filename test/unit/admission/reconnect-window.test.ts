@@ -1,7 +1,7 @@
 /** The window that clients are told early: in steps, longer at once, shorter when that has lasted. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Outlook, unannouncedWindowMs } from "../../../src/admission/reconnect-window.js";
+import { ReconnectWindow, unannouncedWindowMs } from "../../../src/admission/reconnect-window.js";
 
 describe("the window for ends without a word", () => {
   it("is what three tenths of the clients need, as a power of two seconds, between one and eight", () => {
@@ -12,20 +12,20 @@ describe("the window for ends without a word", () => {
   });
 
   it("is news when it has grown, and is not said where it is what clients assume", () => {
-    const outlook = new Outlook();
-    assert.deepEqual([outlook.look(0, 0), outlook.windowMs], [false, undefined]);
-    assert.deepEqual([outlook.look(6000, 1000), outlook.windowMs], [true, 2000]);
-    assert.deepEqual([outlook.look(6500, 2000), outlook.windowMs], [false, 2000]);
-    assert.deepEqual([outlook.look(50_000, 3000), outlook.windowMs], [true, 8000]);
+    const reconnectWindow = new ReconnectWindow();
+    assert.deepEqual([reconnectWindow.update(0, 0), reconnectWindow.windowMs], [false, undefined]);
+    assert.deepEqual([reconnectWindow.update(6000, 1000), reconnectWindow.windowMs], [true, 2000]);
+    assert.deepEqual([reconnectWindow.update(6500, 2000), reconnectWindow.windowMs], [false, 2000]);
+    assert.deepEqual([reconnectWindow.update(50_000, 3000), reconnectWindow.windowMs], [true, 8000]);
   });
 
   it("becomes shorter for newcomers when there have been fewer for a minute", () => {
-    const outlook = new Outlook();
-    outlook.look(20_000, 0);
+    const reconnectWindow = new ReconnectWindow();
+    reconnectWindow.update(20_000, 0);
     const seen = [1000, 30_000, 31_000, 32_000, 91_000, 92_000].map((nowMs) => {
       // For a moment everybody is back.
-      const news = outlook.look(nowMs === 31_000 ? 20_000 : 0, nowMs);
-      return [news, outlook.windowMs];
+      const news = reconnectWindow.update(nowMs === 31_000 ? 20_000 : 0, nowMs);
+      return [news, reconnectWindow.windowMs];
     });
     const kept = [false, 8000];
     assert.deepEqual(seen, [kept, kept, kept, kept, kept, [false, undefined]]);

@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { monotonicMs } from "../../../src/clock.js";
 import { SLOT, UNSENT_REASONS, type UnsentReason } from "../../../src/metrics/catalog.js";
 import { counters } from "../../../src/metrics/counters.js";
-import { Believer } from "../../support/believer.js";
+import { ClientModel } from "../../support/client-model.js";
 import type { FakeSocket } from "../../support/fake-socket.js";
 import { FakeWorker, NAMES, rules } from "../../support/fake-worker.js";
 import { makeHub } from "../../support/hub.js";
@@ -64,7 +64,7 @@ function counted(): Sum {
 /** One worker and its clients, which always come without a position, and what each of them should have got. */
 class Scene {
   readonly hub = makeHub({ rules });
-  readonly believers = Array.from({ length: 4 }, () => new Believer());
+  readonly believers = Array.from({ length: 4 }, () => new ClientModel());
   /** What slow readers did not get, as far as is seen from outside. */
   readonly missed: Sum = { messages: 0, bytes: 0 };
   readonly #pushBytes = new Map<string, number>();
@@ -177,7 +177,7 @@ class Scene {
     this.read();
   }
 
-  #connect(believer: Believer, slow: boolean): void {
+  #connect(believer: ClientModel, slow: boolean): void {
     this.read();
     believer.positions.clear();
     this.worker.connect(believer, slow, (socket) => this.#slow.set(socket, []));
@@ -203,7 +203,7 @@ class Scene {
 }
 
 it("each push to a slow reader was received or is counted, to the message and the byte", async () => {
-  let most = 0;
+  let max = 0;
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom(...GRACES_MS),
@@ -220,10 +220,10 @@ it("each push to a slow reader was received or is counted, to the message and th
         const after = counted();
         const unsent = { messages: after.messages - before.messages, bytes: after.bytes - before.bytes };
         assert.deepEqual(unsent, scene.missed);
-        most = Math.max(most, unsent.messages);
+        max = Math.max(max, unsent.messages);
       },
     ),
     { numRuns: Number(process.env.FLOW_RUNS ?? 300) },
   );
-  assert.ok(most > 0, "somebody was slow");
+  assert.ok(max > 0, "somebody was slow");
 });

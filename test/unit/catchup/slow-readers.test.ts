@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { monotonicMs } from "../../../src/clock.js";
 import { SLOT } from "../../../src/metrics/catalog.js";
 import { counters } from "../../../src/metrics/counters.js";
-import { Believer } from "../../support/believer.js";
+import { ClientModel } from "../../support/client-model.js";
 import type { FakeSocket } from "../../support/fake-socket.js";
 import { FakeWorker, rules } from "../../support/fake-worker.js";
 import { makeHub } from "../../support/hub.js";
@@ -14,7 +14,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 
 class Scene {
   readonly hub = makeHub({ rules });
-  readonly believer = new Believer();
+  readonly believer = new ClientModel();
   readonly worker: FakeWorker;
   readonly #before = Float64Array.from(counters);
   #laterMs = 0;

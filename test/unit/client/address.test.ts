@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { MegagateClient } from "../../../src/client/client.js";
+import type { FetchResponse } from "../../../src/client/environment.js";
 import type { ClientOptions } from "../../../src/client/settings.js";
-import type { FetchResponse } from "../../../src/client/surroundings.js";
 import { FakeSocket, Place, settled } from "./fixture.js";
 
 interface Question {
@@ -92,7 +92,7 @@ describe("client asks for its address", () => {
   });
 
   it("and obeys Retry-After, in seconds or as a date", async () => {
-    for (const [retryAfter, least, most] of [
+    for (const [retryAfter, min, max] of [
       ["7", 7000, 8000],
       [new Date(Date.now() + 60_000).toUTCString(), 57_000, 61_000],
       ["soon", 0, 1000],
@@ -101,7 +101,7 @@ describe("client asks for its address", () => {
       questions[0]?.answer({ code: 4200 }, 503, { "Retry-After": retryAfter });
       await quiet();
       const [delay = -1] = place.clock.pending;
-      assert.ok(delay >= least && delay <= most, `${retryAfter}: ${delay}`);
+      assert.ok(delay >= min && delay <= max, `${retryAfter}: ${delay}`);
       assert.deepEqual([place.client.state, errors], ["waiting", ["/bcall/url answered 503"]]);
       place.document.fire("visibilitychange");
       assert.deepEqual(place.clock.pending, [retryAfter === "soon" ? 0 : delay]);

@@ -1,8 +1,8 @@
 /** A place for the client to run in: a clock that a test moves, sockets that a test answers, and a page. */
 import { MegagateClient } from "../../../src/client/client.js";
+import type { Clock, WebSocketLike } from "../../../src/client/environment.js";
 import type { ClientOptions } from "../../../src/client/settings.js";
 import type { SubscribeOptions } from "../../../src/client/subscription.js";
-import type { Clock, WebSocketLike } from "../../../src/client/surroundings.js";
 
 export class FakeClock implements Clock {
   #nowMs = 0;

@@ -63,8 +63,8 @@ it("all workers at their cap, the 503s beyond it and their own watches and files
       (workers, nofile, s) => {
         const { connections } = capOf(workers, nofile, s);
         if (connections < 1) return;
-        const most = workers * (connections + 40);
-        assert.ok(most + workers * 9 < s.epollWatches && most + workers * 24 < s.filesLeft);
+        const max = workers * (connections + 40);
+        assert.ok(max + workers * 9 < s.epollWatches && max + workers * 24 < s.filesLeft);
       },
     ),
   );

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { slowReaderCost } from "../../../src/config/slow-cost.js";
-import { Believer } from "../../support/believer.js";
+import { ClientModel } from "../../support/client-model.js";
 import { config, FakeWorker, rules } from "../../support/fake-worker.js";
 import { makeHub } from "../../support/hub.js";
 
@@ -22,7 +22,7 @@ for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
   it(`no more waits for a reader that stopped than it says: pushes of ${bytes} bytes`, async () => {
     const stage = { hub: makeHub({ rules }) };
     const worker = new FakeWorker(stage, 0);
-    const believer = new Believer();
+    const believer = new ClientModel();
     worker.connect(believer, true);
     worker.step(1000);
     const { waiting } = slowReaderCost({ ...config, maxPublicationBytes });
@@ -32,7 +32,7 @@ for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
       if (sent % 3 === 0) worker.step(1000);
       await turn();
     }
-    const { most } = believer.socket!;
-    assert.ok(most > config.maxBackpressureBytes && most <= waiting, `${most} of ${waiting}`);
+    const { max: max } = believer.socket!;
+    assert.ok(max > config.maxBackpressureBytes && max <= waiting, `${max} of ${waiting}`);
   });
 }

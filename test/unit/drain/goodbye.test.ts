@@ -1,23 +1,23 @@
 /** Goodbyes are spread over the time in which the clients can be taken back, and never beyond the bound. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Farewell, type Leavers, sayFarewell, windowMsOf } from "../../../src/drain/goodbye.js";
+import { type DrainOptions, type DrainTarget, drainClients, windowMsOf } from "../../../src/drain/goodbye.js";
 
-class FakeSessions implements Leavers {
-  readonly slices: { most: number; atMs: number }[] = [];
+class FakeSessions implements DrainTarget {
+  readonly slices: { max: number; atMs: number }[] = [];
   messages = new Set<string>();
   readonly #startMs = performance.now();
 
   constructor(public size: number) {}
 
-  sendAway(most: number, message: Buffer): void {
-    this.slices.push({ most, atMs: performance.now() - this.#startMs });
+  drain(max: number, message: Buffer): void {
+    this.slices.push({ max: max, atMs: performance.now() - this.#startMs });
     this.messages.add(message.toString());
-    this.size -= Math.min(most, this.size);
+    this.size -= Math.min(max, this.size);
   }
 }
 
-const order = (given: Partial<Farewell>): Farewell => ({
+const order = (given: Partial<DrainOptions>): DrainOptions => ({
   reason: "restart",
   among: 1,
   perSecond: 10_000,
@@ -25,10 +25,10 @@ const order = (given: Partial<Farewell>): Farewell => ({
   ...given,
 });
 
-async function told(size: number, given: Partial<Farewell>): Promise<{ sessions: FakeSessions; tookMs: number }> {
+async function told(size: number, given: Partial<DrainOptions>): Promise<{ sessions: FakeSessions; tookMs: number }> {
   const sessions = new FakeSessions(size);
   const startMs = performance.now();
-  await sayFarewell(sessions, order(given));
+  await drainClients(sessions, order(given));
   return { sessions, tookMs: performance.now() - startMs };
 }
 
@@ -37,8 +37,8 @@ describe("a farewell", () => {
     const { sessions, tookMs } = await told(5000, {});
     assert.equal(sessions.size, 0);
     assert.ok(tookMs >= 400 && tookMs < 2000, `${tookMs} ms`);
-    assert.ok(Math.max(...sessions.slices.map(({ most }) => most)) <= 256);
-    const half = sessions.slices.filter(({ atMs }) => atMs < 250).reduce((n, { most }) => n + most, 0);
+    assert.ok(Math.max(...sessions.slices.map(({ max: max }) => max)) <= 256);
+    const half = sessions.slices.filter(({ atMs }) => atMs < 250).reduce((n, { max: max }) => n + max, 0);
     assert.ok(half < 4000, `${half} of 5,000 in the first half`);
   });
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { Departures } from "../../../src/hub/worker-exits.js";
+import { WorkerExits } from "../../../src/hub/worker-exits.js";
 
-function departures(): { of: Departures; linked: Set<number>; gone: number[] } {
+function departures(): { of: WorkerExits; linked: Set<number>; gone: number[] } {
   const linked = new Set([11, 12]);
   const gone: number[] = [];
   const fleet = { gone: (_worker: number, pid: number) => void gone.push(pid) };
-  return { of: new Departures((pid) => linked.has(pid), fleet, 0), linked, gone };
+  return { of: new WorkerExits((pid) => linked.has(pid), fleet, 0), linked, gone };
 }
 
 it("a worker is struck off when its process has ended and its link has closed, in either order", () => {

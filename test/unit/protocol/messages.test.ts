@@ -9,11 +9,11 @@ it("understands what the protocol names", () => {
   const since = { epoch: "a.0", offset: 5 };
   assert.deepEqual(parseCommand(JSON.stringify({ reqtype: "Subscribe", topic: "a:b", id: 1, since })), {
     type: "subscribe",
-    wish: { topic: "a:b", id: 1, since },
+    request: { topic: "a:b", id: 1, since },
   });
   assert.deepEqual(parseCommand('{"reqtype":"Query","action":"allexts"}'), {
     type: "subscribe",
-    wish: { topic: "exts", id: undefined, action: "allexts" },
+    request: { topic: "exts", id: undefined, action: "allexts" },
   });
   const bye = { type: "unsubscribe", topic: "a", id: undefined };
   assert.deepEqual(parseCommand('{"topic":"a","reqtype":"Unsubscribe","id":null}'), bye);
@@ -44,7 +44,7 @@ it("an id comes back as it came or is refused, whatever the request", () => {
     const idOf = (id: string): unknown => {
       try {
         const command = parseCommand(`{"reqtype":"${reqtype}",${fields}, "id" : ${id} }`);
-        return command.type === "subscribe" ? command.wish.id : command.id;
+        return command.type === "subscribe" ? command.request.id : command.id;
       } catch (error) {
         assert.ok(error instanceof BadRequest);
         assert.equal(error.reqtype, reqtype);
@@ -61,10 +61,10 @@ it("an id comes back as it came or is refused, whatever the request", () => {
 });
 
 it("null stands for a field that is absent", () => {
-  const wish = { topic: "t", id: undefined, since: undefined };
+  const request = { topic: "t", id: undefined, since: undefined };
   assert.deepEqual(parseCommand('{"reqtype":"Subscribe","topic":"t","since":null,"id":null}'), {
     type: "subscribe",
-    wish,
+    request,
   });
 });
 

@@ -1,24 +1,24 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { Talkers } from "../../../src/session/rate-limit.js";
+import { MessageRateLimit } from "../../../src/session/rate-limit.js";
 import { FakeSocket } from "../../support/fake-socket.js";
 
 const socket = (): FakeSocket => new FakeSocket(1000, { dropped: () => undefined, closed: () => undefined });
 
 it("the message after the last that is allowed is one too many, for its own connection alone, until the next second", () => {
-  const talkers = new Talkers(3);
+  const talkers = new MessageRateLimit(3);
   const loud = socket();
   assert.deepEqual(
-    Array.from({ length: 5 }, () => talkers.tooMany(loud)),
+    Array.from({ length: 5 }, () => talkers.exceeded(loud)),
     [false, false, false, true, true],
   );
-  assert.equal(talkers.tooMany(socket()), false);
+  assert.equal(talkers.exceeded(socket()), false);
   talkers.tick();
-  assert.equal(talkers.tooMany(loud), false);
+  assert.equal(talkers.exceeded(loud), false);
 });
 
 it("no limit counts nobody", () => {
-  const talkers = new Talkers(Infinity);
+  const talkers = new MessageRateLimit(Infinity);
   const loud = socket();
-  for (let i = 0; i < 1e5; i++) assert.equal(talkers.tooMany(loud), false);
+  for (let i = 0; i < 1e5; i++) assert.equal(talkers.exceeded(loud), false);
 });

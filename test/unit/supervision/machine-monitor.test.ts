@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { MachineNews, Present } from "../../../src/supervision/control-channel.js";
-import { type Machine, Watching } from "../../../src/supervision/machine-monitor.js";
+import { type Machine, MachineMonitor } from "../../../src/supervision/machine-monitor.js";
 
 const PRESENT: Present = {
   connections: 70,
@@ -12,18 +12,18 @@ const PRESENT: Present = {
   lagSeconds: 0,
   cap: { connections: 200, limit: "descriptors" },
 };
-const NOTHING: ReturnType<Machine["look"]> = { began: [], over: [] };
+const NOTHING: ReturnType<Machine["sample"]> = { began: [], over: [] };
 
 interface Fake {
   machine: Machine;
-  look: Machine["look"];
+  look: Machine["sample"];
   events: Record<string, number>;
   surveys: number[];
   said: string[];
   news: MachineNews[];
 }
 
-function watched(): { fake: Fake; watching: Watching } {
+function watched(): { fake: Fake; watching: MachineMonitor } {
   const fake: Omit<Fake, "machine"> = {
     look: () => NOTHING,
     events: { conntrack: 0 },
@@ -39,7 +39,7 @@ function watched(): { fake: Fake; watching: Watching } {
       fake.surveys.push(open);
       return { memory: 5000 };
     },
-    look: (present) => fake.look(present),
+    sample: (present) => fake.look(present),
     get limitEvents() {
       return { ...fake.events };
     },
@@ -47,7 +47,7 @@ function watched(): { fake: Fake; watching: Watching } {
   const log = (level: string, message: string, fields: object = {}): void => {
     fake.said.push(`${level} ${message} ${JSON.stringify(fields)}`);
   };
-  const watching = new Watching(machine, log, (news) => fake.news.push(news));
+  const watching = new MachineMonitor(machine, log, (news) => fake.news.push(news));
   return { fake: Object.assign(fake, { machine }), watching };
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Load } from "../../../src/supervision/control-channel.js";
 import { rollWorkers } from "../../../src/supervision/rolling-restart.js";
-import type { Crew, Worker } from "../../../src/supervision/worker-pool.js";
+import type { Worker, WorkerPool } from "../../../src/supervision/worker-pool.js";
 import { until } from "../../support/wait.js";
 
 const LOAD: Load = {
@@ -28,12 +28,12 @@ class FakeGateway {
   onHired: () => void = () => undefined;
   readonly lines: string[] = [];
 
-  #worker(place: number): Worker {
-    const child = { ready: true, pid: place } as unknown as Worker["child"];
-    return { place, child, up: true, full: false, leaving: false, overflow: false, windowMs: 0 };
+  #worker(slot: number): Worker {
+    const child = { ready: true, pid: slot } as unknown as Worker["child"];
+    return { slot, child, up: true, full: false, leaving: false, overflow: false, windowMs: 0 };
   }
 
-  hire(): Worker {
+  spawn(): Worker {
     const fresh = this.#worker(this.workers.length);
     this.workers.push(fresh);
     this.onHired();
@@ -41,7 +41,7 @@ class FakeGateway {
   }
 
   replace(worker: Worker): Promise<boolean> {
-    this.sentAway.push(worker.place);
+    this.sentAway.push(worker.slot);
     this.workers = this.workers.filter((one) => one !== worker);
     this.ended = { restarts: 0, rolled: this.ended.rolled + 1 };
     if (this.load) this.load = { ...this.load, ended: this.ended.rolled };
@@ -49,7 +49,7 @@ class FakeGateway {
   }
 
   roll(): Promise<void> {
-    return rollWorkers(this as unknown as Crew, {
+    return rollWorkers(this as unknown as WorkerPool, {
       log: (_level, message) => void this.lines.push(message),
       stopSeconds: 1,
       returnRate: () => 1000,

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { isFull, type Place, withoutHelp } from "../../../src/supervision/worker-pool.js";
+import { isFull, type WorkerSlot, workersThatMustOverflow } from "../../../src/supervision/worker-pool.js";
 
-const place = (state: "room" | "full" | "dead" | "leaving"): Place => ({
+const place = (state: "room" | "full" | "dead" | "leaving"): WorkerSlot => ({
   up: state !== "dead",
   full: state === "full",
   leaving: state === "leaving",
 });
-const of = (...states: Parameters<typeof place>[0][]): Place[] => states.map(place);
-const helpless = (places: Place[]): number[] => [...withoutHelp(places)].map((one) => places.indexOf(one));
+const of = (...states: Parameters<typeof place>[0][]): WorkerSlot[] => states.map(place);
+const helpless = (places: WorkerSlot[]): number[] =>
+  [...workersThatMustOverflow(places)].map((one) => places.indexOf(one));
 
 describe("who listens beyond its cap", () => {
   it("nobody while two have room", () => {

@@ -51,11 +51,11 @@ describe("curve", () => {
 
   it("keeps a series in order and short, with its first point", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 4, max: 200 }), (length, most) => {
-        const series = new Series(most);
+      fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 4, max: 200 }), (length, max) => {
+        const series = new Series(max);
         for (let x = 0; x < length; x++) series.add(x, 2 * x);
-        assert(series.points.length <= most);
-        assert(length < most || series.points.length >= most / 2 - 1);
+        assert(series.points.length <= max);
+        assert(length < max || series.points.length >= max / 2 - 1);
         assert.deepEqual(series.points[0], [0, 0]);
         for (let i = 1; i < series.points.length; i++) assert(series.points[i]![0] > series.points[i - 1]![0]);
       }),

@@ -13,8 +13,8 @@ describe("a machine that a gateway runs on", () => {
       Object.values(ceilings).every((n) => Number.isInteger(n) && n > 0),
       JSON.stringify(ceilings),
     );
-    const least = Math.min(...Object.values(ceilings));
-    assert.ok(machine.first && Math.abs(machine.first.connections / least - 1) < 0.1, JSON.stringify(machine.first));
+    const min = Math.min(...Object.values(ceilings));
+    assert.ok(machine.first && Math.abs(machine.first.connections / min - 1) < 0.1, JSON.stringify(machine.first));
     for (const pace of ["accept-queue", "orphans", "ports"]) assert.ok(!(pace in ceilings), pace);
   });
 

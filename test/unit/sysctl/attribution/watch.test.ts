@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CAUSES } from "../../../../sysctl/attribution/causes.js";
 import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
-import { type Look, type Present, WATCHED, Watch } from "../../../../sysctl/attribution/watch.js";
+import { type LoadSample, type Look, WATCHED, Watch } from "../../../../sysctl/attribution/watch.js";
 import { KernelFiles } from "../../../../sysctl/kernel/files.js";
 
 const NONE = takeSnapshot(new KernelFiles("/nowhere/"));
-const PRESENT: Present = {
+const PRESENT: LoadSample = {
   connections: 1000,
   workers: 2,
   workersListening: 2,
@@ -27,10 +27,10 @@ class Rehearsal {
     this.#watch = new Watch(() => this.#kernel, 2);
   }
 
-  look(kernel: Partial<Snapshot> = {}, present: Partial<Present> = {}): Look {
+  look(kernel: Partial<Snapshot> = {}, present: Partial<LoadSample> = {}): Look {
     this.#kernel = { ...this.#kernel, ...kernel };
     this.#nowMs += 1000;
-    return this.#watch.look({ ...PRESENT, ...present }, this.#nowMs);
+    return this.#watch.sample({ ...PRESENT, ...present }, this.#nowMs);
   }
 
   count(limit: string): number | undefined {

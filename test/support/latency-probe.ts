@@ -12,7 +12,7 @@ export interface Delays {
   readonly pushes: number[];
 }
 
-export class Honest {
+export class LatencyProbe {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   #turn = 0;
   /** What became of the last publication. */
@@ -23,11 +23,11 @@ export class Honest {
     private readonly clients: readonly Client[],
   ) {}
 
-  static async start(gateway: Gateway): Promise<Honest> {
+  static async start(gateway: Gateway): Promise<LatencyProbe> {
     const clients: Client[] = [];
     for (let i = 0; i < CLIENTS; i++) clients.push(await Client.open(`${gateway.url}?topics=honest`));
     for (const client of clients) await client.find("subscribed", (m) => m.reqtype === "Subscribe" && m.code === 0);
-    return new Honest(gateway, clients);
+    return new LatencyProbe(gateway, clients);
   }
 
   /** One heartbeat and one push after the other while `work` is under way. Throws when any is not answered in 10 s. */

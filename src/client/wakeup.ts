@@ -2,12 +2,12 @@
  * One timer, set anew as often as needed. The client has two: one for the heartbeat, and one for the next step of its
  * state machine. Nothing else in this room may call `setTimeout`, so that after `close()` nothing keeps a process alive.
  */
-import type { Clock } from "./surroundings.js";
+import type { Clock } from "./environment.js";
 
 /** The longest that a timer can wait, 24 days; beyond it would ring at once. */
-const MOST_MS = 2 ** 31 - 1;
+const MAX_MS = 2 ** 31 - 1;
 
-export class Alarm {
+export class Wakeup {
   #timer: unknown;
 
   constructor(private readonly clock: Clock) {}
@@ -24,7 +24,7 @@ export class Alarm {
         this.#timer = undefined;
         ring();
       },
-      Math.min(delayMs, MOST_MS),
+      Math.min(delayMs, MAX_MS),
     );
   }
 

@@ -1,23 +1,23 @@
 /** A gateway of two workers with honest clients on both, under attack: what each kind of attack must not do, and what must be counted. */
 import assert from "node:assert/strict";
 import { Gateway } from "./gateway.js";
-import { Honest } from "./honest.js";
+import { LatencyProbe } from "./latency-probe.js";
 import { until } from "./wait.js";
 
 /** Longest that an honest client may wait for a heartbeat or a push meanwhile, on two cores shared with everything else. */
-const MOST_DELAY_MS = 2000;
+const MAX_DELAY_MS = 2000;
 
-export class Besieged {
+export class GatewayUnderAttack {
   private constructor(
     readonly gateway: Gateway,
-    private readonly honest: Honest,
+    private readonly honest: LatencyProbe,
     private readonly pids: readonly number[],
   ) {}
 
-  static async start(...args: string[]): Promise<Besieged> {
+  static async start(...args: string[]): Promise<GatewayUnderAttack> {
     const gateway = await Gateway.start("--workers", "2", ...args);
     const pids = (await gateway.processes()).map(({ pid }) => pid);
-    return new Besieged(gateway, await Honest.start(gateway), pids);
+    return new GatewayUnderAttack(gateway, await LatencyProbe.start(gateway), pids);
   }
 
   /** Runs the attack; honest clients are served during and after it; `metric` rises by `by` or, with `atLeast`, more. */
@@ -27,7 +27,7 @@ export class Besieged {
   ): Promise<T> {
     const { heartbeats, pushes } = await this.honest.during(attack);
     const longest = Math.max(...heartbeats, ...pushes);
-    assert.ok(longest < MOST_DELAY_MS, `an honest client waited ${longest} ms`);
+    assert.ok(longest < MAX_DELAY_MS, `an honest client waited ${longest} ms`);
     if (counted) {
       const { metric, by, from, atLeast = false } = counted;
       const rise = async (): Promise<number> => (await this.gateway.metric(metric)) - from;

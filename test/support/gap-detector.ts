@@ -5,7 +5,7 @@ import type { Gateway } from "./gateway.js";
 import { until } from "./wait.js";
 
 /** Sees that every push follows the one before, or that a reset said otherwise. */
-export class Witness {
+export class GapDetector {
   readonly client: MegagateClient;
   readonly subscription: Subscription;
   readonly faults: string[] = [];
@@ -39,8 +39,8 @@ export async function witnesses(
   gateway: Gateway,
   count: number,
   options: Partial<ClientOptions> = {},
-): Promise<Witness[]> {
-  const all = Array.from({ length: count }, () => new Witness(gateway.url, "t", options));
+): Promise<GapDetector[]> {
+  const all = Array.from({ length: count }, () => new GapDetector(gateway.url, "t", options));
   await until(
     "all have begun",
     () => all.filter(({ at }) => at).length,
@@ -50,7 +50,7 @@ export async function witnesses(
 }
 
 /** The last publication that counts; published anew until everybody has it, because a lost tail shows only then. */
-export async function allReach(gateway: Gateway, all: readonly Witness[]): Promise<void> {
+export async function allReach(gateway: Gateway, all: readonly GapDetector[]): Promise<void> {
   await until(
     "everybody is back",
     () => all.map(({ client }) => client.state),

@@ -6,14 +6,18 @@ import type { LimitId, Verdict } from "./ceiling.js";
 import { ceilingsOf, firstCeiling } from "./ceilings.js";
 import { survey } from "./survey.js";
 
-interface Glance {
+interface MachineCeiling {
   readonly limit: LimitId;
   readonly connections: number;
   readonly verdict: Verdict;
 }
 
 /** Undefined where no ceiling is known. */
-export function glance(connections: number, listenPorts: readonly number[], root = "/"): Glance | undefined {
+export function machineCeiling(
+  connections: number,
+  listenPorts: readonly number[],
+  root = "/",
+): MachineCeiling | undefined {
   const plan = { connections, listenPorts, side: "server", sources: 0, destinations: 1, open: 0 } as const;
   const first = firstCeiling(ceilingsOf(survey(root), plan));
   if (first?.connections == null) return undefined;

@@ -5,7 +5,7 @@ import type { FakeSocket } from "./fake-socket.js";
 type Skipped = (topic: string, last: number, next: number, index: number) => void;
 
 /** What a client believes, and the check of every message against it. */
-export class Believer {
+export class ClientModel {
   readonly positions = new Map<string, { epoch: string; offset: number }>();
   readonly states = new Map<string, Map<string, unknown>>();
   /** Topics of which it was told that it missed something: their state is not whole. */
