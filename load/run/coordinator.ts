@@ -232,7 +232,7 @@ export class Run implements PhaseContext {
 }
 
 /** Of generator `index`: connections are numbered through all generators. */
-function returningFrom({ plan, reconnects: reconnects }: RunContext, index: number): { reconnects?: ReturnDuty } {
+function returningFrom({ plan, reconnects }: RunContext, index: number): { reconnects?: ReturnDuty } {
   const first = plan.shares.slice(0, index).reduce((sum, share) => sum + share.connections, 0);
   return reconnects ? { reconnects: { ...reconnects, first } } : {};
 }

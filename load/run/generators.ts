@@ -56,7 +56,7 @@ export class Fleet {
       const signal = AbortSignal.timeout(READY_WITHIN_MS);
       await Promise.race([once(child, "message", { signal }), once(child, "exit", { signal })]);
       child.on("message", (report: Report) => this.hear(i, report));
-      this.command(i, { kind: "duty", config: config });
+      this.command(i, { kind: "duty", config });
     });
     await Promise.all(ready);
   }

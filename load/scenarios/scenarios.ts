@@ -64,7 +64,7 @@ async function restart(scenarioRun: ScenarioRun): Promise<Acted> {
   let [roll, fullestWorker, workerCap] = [await askRoll(url, "POST"), 0, 0];
   while (roll.state === "rolling" && !scenarioRun.run.stopped) {
     await scenarioRun.pass(ROLL_LOOK_SECONDS);
-    const { max: max, cap } = await fullest(url);
+    const { max, cap } = await fullest(url);
     [roll, fullestWorker, workerCap] = [await askRoll(url, "GET"), Math.max(fullestWorker, max), cap];
   }
   const { state, replaced, of } = roll;

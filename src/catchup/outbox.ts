@@ -47,12 +47,12 @@ export class Outbox {
   ask(request: SubscribeRequest): void {
     const idBytes = typeof request.id === "string" ? 2 * request.id.length : 0;
     const bytes = idBytes + (this.waitsFor(request.topic) ? REQUEST_BYTES : 0);
-    this.#requests.push({ request: request, bytes });
+    this.#requests.push({ request, bytes });
     this.#requestBytes += bytes;
   }
 
   waitsFor(topic: string): boolean {
-    return this.#requests.some(({ request: request }) => request.topic === topic);
+    return this.#requests.some(({ request }) => request.topic === topic);
   }
 
   /** The request whose turn it is. */

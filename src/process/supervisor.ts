@@ -218,7 +218,7 @@ export class Supervisor {
   }
 
   #startWorker(index: number): StartWorker {
-    const { workers, ceiling, nofile, max: max } = this.plan;
+    const { workers, ceiling, nofile, max } = this.plan;
     const cap = capOf(ceiling, workers, index);
     return {
       type: "startWorker",

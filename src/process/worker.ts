@@ -100,7 +100,7 @@ async function start(given: StartWorker): Promise<Running> {
   const heartbeatMs = advisedHeartbeatMs(config.idleTimeoutSeconds);
   const ticking = everySecond(admission, () => {
     count(link, topics, listener, sessions);
-    announceReconnectWindow({ reconnectWindow: reconnectWindow, admission, sessions, heartbeatMs });
+    announceReconnectWindow({ reconnectWindow, admission, sessions, heartbeatMs });
   });
   const ownDescriptors = openDescriptors();
   const reporting = reportAddresses(link, admission);
@@ -254,12 +254,7 @@ interface ReconnectAnnouncement {
 }
 
 /** Clients learn early how to come back if this process dies without a word; where they are many, how seldom to ask too. */
-function announceReconnectWindow({
-  reconnectWindow: reconnectWindow,
-  admission,
-  sessions,
-  heartbeatMs,
-}: ReconnectAnnouncement): void {
+function announceReconnectWindow({ reconnectWindow, admission, sessions, heartbeatMs }: ReconnectAnnouncement): void {
   const isNews = reconnectWindow.update(admission.windowMs, monotonicMs());
   sessions.greeting =
     reconnectWindow.windowMs === undefined ? undefined : retryEvent(reconnectWindow.windowMs, heartbeatMs);

@@ -72,10 +72,7 @@ export class Sessions {
     const emptied = (name: string): void => topics.emptied(name, monotonicMs());
     const scheduleDisconnect = (socket: Socket): void => this.slow.scheduleDisconnect(socket);
     const askAgain = (socket: Socket, request: SubscribeRequest): void => this.following.subscribe(socket, request);
-    this.parking = new Parking(
-      { find, emptied, scheduleDisconnect: scheduleDisconnect, askAgain },
-      config.maxBackpressureBytes,
-    );
+    this.parking = new Parking({ find, emptied, scheduleDisconnect, askAgain }, config.maxBackpressureBytes);
     const cut = (socket: Socket): void => this.#cut(socket);
     this.slow = new SlowReaders(this.parking, topics.journal, find, config.slowReaderGraceMs, cut);
     this.following = new Following(topics, this.parking, config, {

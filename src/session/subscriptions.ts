@@ -62,7 +62,7 @@ export class Following {
 
   /** The first request waits for the topic, or for its offset; the others wait behind it. */
   #wait(socket: Socket, topic: Topic | undefined, requests: readonly WaitingRequest[]): void {
-    const { request: request, askedMs } = requests[0]!;
+    const { request, askedMs } = requests[0]!;
     const waiter = { socket, topic: request.topic };
     this.#waiting.add(socket, request.topic, requests);
     if (topic && request.since) this.topics.waitFor(topic, request.since.offset, waiter, askedMs);
@@ -120,7 +120,7 @@ export class Following {
   /** In their order, up to one that must wait for a later offset. */
   #answerAll(socket: Socket, topic: Topic, timedOut: boolean): void {
     const requests = this.#waiting.take(socket, topic.name);
-    for (const [index, { request: request }] of requests.entries()) {
+    for (const [index, { request }] of requests.entries()) {
       if (isAhead(request, topic) && !timedOut) {
         this.#wait(socket, topic, requests.slice(index));
         return;
@@ -136,7 +136,7 @@ export class Following {
   unsubscribe(socket: Socket, name: string): boolean {
     const waiting = this.#waiting.take(socket, name);
     if (waiting.length > 0) this.topics.removeWaiters(name, (waiter) => waiter.socket === socket);
-    const unanswered = [...this.parking.cancel(socket, name), ...waiting.map(({ request: request }) => request)];
+    const unanswered = [...this.parking.cancel(socket, name), ...waiting.map(({ request }) => request)];
     for (const request of unanswered) this.sockets.refuse(socket, new GatewayError("unsubscribed"), request);
     const isFollowed = this.parking.has(socket) ? this.parking.unsubscribe(socket, name) : socket.unsubscribe(name);
     return isFollowed || unanswered.length > 0;
@@ -161,7 +161,7 @@ export class Following {
     const kind = why === "refused" ? "namesFull" : "hubUnavailable";
     const error = new GatewayError(kind, `topic ${name}: ${ERRORS[kind].text}`);
     for (const { socket } of waiting) {
-      for (const { request: request } of this.#waiting.take(socket, name)) this.sockets.refuse(socket, error, request);
+      for (const { request } of this.#waiting.take(socket, name)) this.sockets.refuse(socket, error, request);
     }
   }
 

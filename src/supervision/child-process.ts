@@ -106,7 +106,7 @@ export class Child {
         clearTimeout(deadline);
         resolve(cut);
       });
-      this.tell({ type: "stop", ...(drain && { drain: drain }) });
+      this.tell({ type: "stop", ...(drain && { drain }) });
     });
   }
 

@@ -50,12 +50,12 @@ export class WorkerPool {
 
   /** Starts one more, at the first free place. */
   spawn(onDied: () => void = () => undefined): Worker {
-    const taken = new Set(this.#workers.map(({ slot: slot }) => slot));
+    const taken = new Set(this.#workers.map(({ slot }) => slot));
     let slot = 0;
     while (taken.has(slot)) slot++;
     const name = `worker ${slot}`;
     const worker: Worker = {
-      slot: slot,
+      slot,
       get up() {
         return this.child.ready;
       },

@@ -31,7 +31,7 @@ class Follower {
   constructor(proxy: ProxyServer) {
     this.client = new MegagateClient({
       addressUrl: `http://127.0.0.1:${proxy.port}/bcall/url`,
-      WebSocket: WebSocket,
+      WebSocket,
       heartbeatMs: NEVER_MS,
       capMs: 3000,
     });

@@ -32,7 +32,7 @@ for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
       if (sent % 3 === 0) worker.step(1000);
       await turn();
     }
-    const { max: max } = believer.socket!;
+    const { max } = believer.socket!;
     assert.ok(max > config.maxBackpressureBytes && max <= waiting, `${max} of ${waiting}`);
   });
 }

@@ -11,7 +11,7 @@ class FakeSessions implements DrainTarget {
   constructor(public size: number) {}
 
   drain(max: number, message: Buffer): void {
-    this.slices.push({ max: max, atMs: performance.now() - this.#startMs });
+    this.slices.push({ max, atMs: performance.now() - this.#startMs });
     this.messages.add(message.toString());
     this.size -= Math.min(max, this.size);
   }
@@ -37,8 +37,8 @@ describe("a farewell", () => {
     const { sessions, tookMs } = await told(5000, {});
     assert.equal(sessions.size, 0);
     assert.ok(tookMs >= 400 && tookMs < 2000, `${tookMs} ms`);
-    assert.ok(Math.max(...sessions.slices.map(({ max: max }) => max)) <= 256);
-    const half = sessions.slices.filter(({ atMs }) => atMs < 250).reduce((n, { max: max }) => n + max, 0);
+    assert.ok(Math.max(...sessions.slices.map(({ max }) => max)) <= 256);
+    const half = sessions.slices.filter(({ atMs }) => atMs < 250).reduce((n, { max }) => n + max, 0);
     assert.ok(half < 4000, `${half} of 5,000 in the first half`);
   });
 
