@@ -48,7 +48,10 @@ export class Answers {
   /** Bytes that wait in all. */
   #bytes = 0;
 
-  constructor(private readonly limits: AnswerLimits) {
+  readonly #limits: AnswerLimits;
+
+  constructor(limits: AnswerLimits) {
+    this.#limits = limits;
     this.#sweep = setInterval(() => this.#cutLate(performance.now()), SWEEP_MS).unref();
   }
 
@@ -66,7 +69,7 @@ export class Answers {
     const line = this.#lines.get(socket) ?? { tail: Promise.resolve(), length: 0 };
     this.#lines.set(socket, line);
     if (line.length >= MAX_WAITING) {
-      this.limits.onRefused("pipelined");
+      this.#limits.onRefused("pipelined");
       socket.destroy();
       return;
     }
@@ -93,7 +96,7 @@ export class Answers {
     if (response.closed || socket.destroyed) return;
     this.#add(socket, payload.length);
     response.once("close", () => this.#taken(socket, payload.length));
-    while (this.#bytes > this.limits.answerBytes) this.#cutFirst();
+    while (this.#bytes > this.#limits.answerBytes) this.#cutFirst();
   }
 
   #add(socket: Socket, bytes: number): void {
@@ -121,7 +124,7 @@ export class Answers {
 
   #cutLate(nowMs: number): void {
     for (const { sinceMs } of this.#unread.values()) {
-      if (nowMs - sinceMs < this.limits.answerSeconds * 1000) return;
+      if (nowMs - sinceMs < this.#limits.answerSeconds * 1000) return;
       this.#cutFirst();
     }
   }
@@ -129,7 +132,7 @@ export class Answers {
   #cutFirst(): void {
     const [first] = this.#unread.keys();
     if (!first) return;
-    this.limits.onRefused("unread");
+    this.#limits.onRefused("unread");
     this.#taken(first, Number.POSITIVE_INFINITY);
     first.destroy();
   }

@@ -1,4 +1,5 @@
-/** The routes of the admin port that show what there is and change nothing. Hub process only. */
+/** The routes of the admin port: publish, look, restart workers. Each asks the room that owns the matter. Hub process only. */
+import type { Registry } from "prom-client";
 import { returnRate } from "../admission/budget.js";
 import { GOODBYE_RATE } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
@@ -10,14 +11,37 @@ import { listTopics } from "../hub/topic-list.js";
 import type { Fleet } from "../metrics/fleet.js";
 import { VERSION } from "../platform.js";
 import { WEBSOCKET_PATH } from "../protocol/messages.js";
+import type { PublishApi } from "../publish/api.js";
 import { type PageRequest, pageRequest } from "../publish/page-request.js";
+import type { RollState } from "../supervision/control-channel.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
+import type { Readiness } from "./readiness.js";
 import type { Routes } from "./server.js";
 import { Turns } from "./turns.js";
 
 const SLOWEST_SHOWN = 50;
 
-export interface Shown {
+export interface RouteDeps extends InspectDeps {
+  readonly publishApi: Pick<PublishApi, "publish">;
+  readonly registry: Pick<Registry, "metrics" | "contentType">;
+  readonly readiness: Pick<Readiness, "answer">;
+  readonly rolling: { state(): RollState; begin(): RollState };
+}
+
+export function adminRoutes(deps: RouteDeps): Routes {
+  const { publishApi, registry, readiness, rolling } = deps;
+  return {
+    "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
+    "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
+    "GET /healthz": () => ({ body: { status: "alive" } }),
+    "GET /readyz": () => readiness.answer(),
+    "POST /restart-workers": () => ({ status: 202, body: rolling.begin() }),
+    "GET /restart-workers": () => ({ body: rolling.state() }),
+    ...inspectRoutes(deps),
+  };
+}
+
+export interface InspectDeps {
   readonly hub: Hub;
   readonly acceptor: Acceptor;
   readonly fleet: Fleet;
@@ -25,18 +49,19 @@ export interface Shown {
   /** Connections at which one worker stops listening. */
   readonly workerCap: number;
   /** Resolves when all that happened until now is in the log: nothing is shown that could be undone. */
-  flushed(): Promise<void> | undefined;
+  readonly flushed: () => Promise<void> | undefined;
   /** Handshakes a second by the storm budget. */
-  acceptRate(): number;
+  readonly acceptRate: () => number;
 }
 
-export function inspectRoutes({ hub, acceptor, fleet, config, workerCap, ...shown }: Shown): Routes {
+/** What shows how things are and changes nothing. */
+function inspectRoutes({ hub, acceptor, fleet, config, workerCap, flushed, acceptRate }: InspectDeps): Routes {
   const turns = new Turns();
   const connections = (): number => fleet.total("connections");
   return {
     "GET /topics": async (request) => {
       const body = await listTopics(hub, acceptor, request.url ?? "");
-      await shown.flushed();
+      await flushed();
       return { body };
     },
     "GET /topics/{name}": async ({ url = "" }, name) => {
@@ -46,7 +71,7 @@ export function inspectRoutes({ hub, acceptor, fleet, config, workerCap, ...show
       const subscribers = await acceptor.subscribers(name);
       await turns.mine();
       const body = describe(hub, { name, subscribers, ...page });
-      await shown.flushed();
+      await flushed();
       return { body, contentType: "application/json" };
     },
     "GET /slow-readers": async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } }),
@@ -59,7 +84,7 @@ export function inspectRoutes({ hub, acceptor, fleet, config, workerCap, ...show
         connections: connections(),
         workers: fleet.members().map((member) => member.connections),
         cap: workerCap,
-        returnPerSecond: returnRate(shown.acceptRate()),
+        returnPerSecond: returnRate(acceptRate()),
         goodbyePerSecond: GOODBYE_RATE,
         stopSeconds: config.stopSeconds,
         stopNoticeSeconds: config.stopNoticeSeconds,

@@ -1,7 +1,7 @@
 /**
- * The `serve` command: a supervisor from start to stop, its first word on stdout (a banner for a person, one line of JSON
- * for a program), and its signals: SIGTERM and SIGINT end it, SIGHUP replaces the workers. It also ends when a command owns
- * it that is gone (owner.ts).
+ * The `serve` command: a supervisor from start to stop, its banner on stdout (for a program, one line of JSON), and its
+ * signals: SIGTERM and SIGINT end it, SIGHUP replaces the workers. A gateway that another command started ends with that
+ * command (owner.ts).
  */
 import { closeSync, openSync } from "node:fs";
 import type { ServeConfig } from "../config/options.js";
@@ -11,12 +11,12 @@ import { whenOwnerIsGone } from "../process/owner.js";
 import { Supervisor } from "../process/supervisor.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../protocol/messages.js";
 import { Wishes } from "../signals.js";
-import type { FirstCeiling, Machine } from "../supervision/machine-monitor.js";
-import { LIMITS, makePlan, type Plan } from "../supervision/sizing.js";
+import type { KnownCeiling, MachineProbe } from "../supervision/machine-monitor.js";
+import { LIMITS, type Sizing, sizeGateway } from "../supervision/sizing.js";
 
 export interface Start {
   readonly config: ServeConfig;
-  readonly machine: Machine;
+  readonly machine: MachineProbe;
   /** What the log says first: variables that were ignored. */
   readonly notices: readonly string[];
 }
@@ -25,12 +25,12 @@ export interface Start {
 export async function serve({ config, machine, notices }: Start): Promise<number> {
   const log = await stderrLog(config.logLevel, config.logFormat);
   for (const notice of notices) log("warn", notice);
-  const plan = await makePlan(config, machine);
-  const supervisor = new Supervisor(config, plan, log, machine);
+  const sizing = await sizeGateway(config, machine);
+  const supervisor = new Supervisor({ config, sizing, log, machine });
   const stopped = onSignals(supervisor, log);
-  sayWhatFits(config, plan, machine.first, log);
+  logCapacity({ config, sizing, first: machine.first, log });
   try {
-    const ready = supervisor.start().then((addresses) => announce(config, plan.workers, addresses));
+    const ready = supervisor.start().then((addresses) => announce(config, sizing.workers, addresses));
     await Promise.race([ready, stopped]);
   } catch (error) {
     supervisor.kill();
@@ -39,16 +39,24 @@ export async function serve({ config, machine, notices }: Start): Promise<number
   return await stopped;
 }
 
-/** How many there will be room for, and which limit decides it: the caps of the workers, then the machine. */
-function sayWhatFits(config: ServeConfig, plan: Plan, first: FirstCeiling | undefined, log: Log): void {
-  const { workers, nofile, cap } = plan;
+interface Capacity {
+  readonly config: ServeConfig;
+  readonly sizing: Sizing;
+  readonly first: KnownCeiling | undefined;
+  readonly log: Log;
+}
+
+/** How many connections there is room for, and which limit decides it: the caps of the workers, then the machine. */
+function logCapacity({ config, sizing, first, log }: Capacity): void {
+  const { workers, nofile, cap } = sizing;
   const max = cap.connections;
   log("info", "starting", { version: VERSION, workers, nofile, mostConnections: max, limit: cap.limit });
   if (max < config.connections) {
     log("warn", `room for ${max} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
   }
   if (!config.adminHost.startsWith("127.")) {
-    const who = config.adminHost === "0.0.0.0" ? "whoever reaches this machine" : "whoever reaches that address";
+    const who =
+      config.adminHost === "0.0.0.0" ? "everybody who reaches this machine" : "everybody who reaches that address";
     log("warn", `--admin-host ${config.adminHost} is not loopback: ${who} may publish, restart and read everything`);
   }
   if (!first) return;
@@ -79,9 +87,9 @@ function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
     const wishes = new Wishes();
     let asked = false;
     const stop = (signal?: NodeJS.Signals): void => {
-      const wish = wishes.heard();
-      if (wish === "same") return;
-      if (wish === "another") {
+      const request = wishes.heard();
+      if (request === "same") return;
+      if (request === "another") {
         log("warn", "asked twice: stopping at once", { signal });
         supervisor.kill();
         resolve(130);

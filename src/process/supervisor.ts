@@ -16,24 +16,24 @@ import { GatewayError } from "../errors.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { Log } from "../log.js";
 import { Child, FIRST_DESCRIPTOR } from "../supervision/child-process.js";
-import type { FromChild, Load, StartHub, StartWorker } from "../supervision/control-channel.js";
+import type { ChildReport, Load, StartHub, StartWorker } from "../supervision/control-channel.js";
 import { Liveness, type NamedChild } from "../supervision/liveness.js";
 import { type OpenLogFile, openLogFiles } from "../supervision/log-files.js";
-import { type Machine, MachineMonitor } from "../supervision/machine-monitor.js";
+import { MachineMonitor, type MachineProbe } from "../supervision/machine-monitor.js";
 import { PortClaims } from "../supervision/port-claims.js";
-import { Roller } from "../supervision/rolling-restart.js";
+import { RollingRestart } from "../supervision/rolling-restart.js";
 import { RunDir } from "../supervision/run-dir.js";
-import type { Plan } from "../supervision/sizing.js";
+import type { Sizing } from "../supervision/sizing.js";
 import { stopDeadline } from "../supervision/stop-deadline.js";
 import { WorkerPool } from "../supervision/worker-pool.js";
 
 /** Deaths of one child before it was ever ready, at which the start is given up. */
 const START_TRIES = 4;
 
-/** For the hub's word that it says so; a busy one must not hold up the stop. */
+/** How long a stop waits for the hub to report that `/readyz` answers 503; a busy hub must not hold up the stop. */
 const UNREADY_MS = 500;
 
-/** The hub tells how things stand once a second: an older word than this is not how they stand now. */
+/** The hub reports its load once a second: an older report than this says nothing about now. */
 const LOAD_STALE_MS = 5000;
 
 export interface Addresses {
@@ -41,12 +41,22 @@ export interface Addresses {
   readonly adminPort: number;
 }
 
+export interface SupervisorOptions {
+  readonly config: ServeConfig;
+  readonly sizing: Sizing;
+  readonly log: Log;
+  readonly machine: MachineProbe;
+}
+
 export class Supervisor {
+  readonly #config: ServeConfig;
+  readonly #sizing: Sizing;
+  readonly #log: Log;
   readonly #hub: Child;
   readonly #pool: WorkerPool;
-  readonly #watching: MachineMonitor;
+  readonly #monitor: MachineMonitor;
   readonly #liveness: Liveness;
-  readonly #roller: Roller;
+  readonly #roller: RollingRestart;
   readonly #runDir: RunDir;
   readonly #ports = new PortClaims();
   #port: number;
@@ -70,55 +80,53 @@ export class Supervisor {
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
 
-  constructor(
-    private readonly config: ServeConfig,
-    private readonly plan: Plan,
-    private readonly log: Log,
-    machine: Machine,
-  ) {
+  constructor({ config, sizing, log, machine }: SupervisorOptions) {
+    this.#config = config;
+    this.#sizing = sizing;
+    this.#log = log;
     this.#port = config.port;
     this.#adminPort = config.adminPort;
     const rate = config.acceptRate || priorRate(machine.cpus);
     this.#budget = { rate, windowMs: returnWindowMs(0, rate) };
     this.#runDir = new RunDir(config.runDir);
-    this.#watching = new MachineMonitor(machine, log, (news) => this.#hub.tell(news));
+    this.#monitor = new MachineMonitor(machine, log, (news) => this.#hub.send(news));
     this.#hub = this.#createHub();
     this.#liveness = new Liveness({
       log,
       hungSeconds: config.hungSeconds,
       children: () => this.#children(),
-      tellHub: (news) => this.#hub.tell(news),
+      sendToHub: (news) => this.#hub.send(news),
     });
-    this.#roller = new Roller({
+    this.#roller = new RollingRestart({
       log,
       stopSeconds: config.stopSeconds,
       returnRate: () => returnRate(this.#budget.rate),
       load: () => (performance.now() - this.#loadMs < LOAD_STALE_MS ? this.#load : undefined),
       stopping: () => this.#stopping !== undefined,
-      tell: (roll) => this.#hub.tell({ type: "roll", roll }),
+      onProgress: (roll) => this.#hub.send({ type: "roll", roll }),
     });
     this.#pool = new WorkerPool({
       log,
-      startMessage: (place) => this.#startWorker(place),
-      heard: (message) => this.#heard(message),
-      diedEarly: (name, deaths) => this.#diedEarly(name, deaths),
-      changed: (size) => this.#hub.tell({ type: "crew", size }),
-      ended: (worker, pid) => this.#hub.tell({ type: "workerEnded", worker, pid, ended: this.#pool.ended }),
+      startMessage: (slot) => this.#startWorker(slot),
+      onMessage: (message) => this.#onMessage(message),
+      onEarlyDeath: (name, deaths) => this.#onEarlyDeath(name, deaths),
+      onSizeChanged: (size) => this.#hub.send({ type: "workerCount", count: size }),
+      ended: (worker, pid) => this.#hub.send({ type: "workerEnded", worker, pid, ended: this.#pool.ended }),
     });
   }
 
   /** Resolves when everybody listens. Throws what the user can mend. */
   async start(): Promise<Addresses> {
-    const { host, port, adminHost, adminPort } = this.config;
+    const { host, port, adminHost, adminPort } = this.#config;
     this.#port = await this.#ports.take({ what: "public", host, port });
     this.#adminPort = await this.#ports.take({ what: "admin", host: adminHost, port: adminPort });
     this.#liveness.start();
-    this.#logFiles = await openLogFiles(this.config.stateDir, this.log);
-    if (this.config.stateDir !== "" && !this.#logFiles.some(({ kind }) => kind === "disk"))
+    this.#logFiles = await openLogFiles(this.#config.stateDir, this.#log);
+    if (this.#config.stateDir !== "" && !this.#logFiles.some(({ kind }) => kind === "disk"))
       this.#noDisk = "the disk was full when the gateway started";
     this.#hub.start();
     await this.#until(() => this.#hub.ready);
-    for (let i = 0; i < this.plan.workers; i++) this.#pool.spawn();
+    for (let i = 0; i < this.#sizing.workers; i++) this.#pool.spawn();
     await this.#until(() => this.#pool.workers.every(({ child }) => child.ready));
     this.#onFatal = undefined;
     this.#started = true;
@@ -139,75 +147,94 @@ export class Supervisor {
     return new Child({
       name: "hub",
       entry: "../process/hub.js",
-      log: this.log,
+      log: this.#log,
       descriptors: () => this.#logFiles.map(({ fd }) => fd),
       startMessage: () => this.#startHub(),
-      onMessage: (message) => this.#heardHub(message),
+      onMessage: (message) => this.#onHubMessage(message),
       onDied: (_pid, deaths) => {
         this.#load = undefined;
-        this.#diedEarly("hub", deaths);
+        this.#onEarlyDeath("hub", deaths);
       },
     });
   }
 
   #children(): NamedChild[] {
-    const workers = this.#pool.workers.map(({ slot: place, child }) => ({
-      name: `worker ${place}`,
-      worker: place,
-      child,
-    }));
+    const workers = this.#pool.workers.map(({ slot, child }) => ({ name: `worker ${slot}`, worker: slot, child }));
     return [{ name: "hub", child: this.#hub }, ...workers];
   }
 
-  #heardHub(message: FromChild): void {
+  #onHubMessage(message: ChildReport): void {
     if (message.type === "ready") {
-      this.#watching.renew();
+      this.#monitor.renew();
       this.#liveness.renew();
     }
-    this.#heard(message);
+    this.#onMessage(message);
   }
 
-  #heard(message: FromChild): void {
-    if (message.type === "log") this.log(message.level, message.message, message.fields);
-    else if (message.type === "fatal") this.#onFatal?.(new GatewayError(message.kind, message.detail));
-    else if (message.type === "ready") this.#onReady?.();
-    else if (message.type === "logState") this.#heardLogState(message.state, message.detail);
-    else if (message.type === "notSaved") this.#notSaved = message.detail;
-    else if (message.type === "load") this.#heardLoad(message.load);
-    else if (message.type === "restartWorkers") this.restartWorkers("asked on the admin port");
+  #onMessage(message: ChildReport): void {
+    switch (message.type) {
+      case "log":
+        this.#log(message.level, message.message, message.fields);
+        break;
+      case "fatal":
+        this.#onFatal?.(new GatewayError(message.kind, message.detail));
+        break;
+      case "ready":
+        this.#onReady?.();
+        break;
+      case "logState":
+        this.#onLogState(message.state, message.detail);
+        break;
+      case "notSaved":
+        this.#notSaved = message.detail;
+        break;
+      case "load":
+        this.#onLoad(message.load);
+        break;
+      case "restartWorkers":
+        this.restartWorkers("asked on the admin port");
+        break;
+      case "beat":
+      case "full":
+      case "drained":
+        // For liveness.ts and the worker pool, which have them already.
+        break;
+      default:
+        message satisfies never;
+    }
   }
 
-  /** Nothing of that turn leaves the hub before it is answered: so a hub that dies then is not believed to have lost nothing. */
-  #heardLogState(state: WalState, detail: string): void {
+  /** The hub holds back everything of that turn until this is answered: if it dies before, the next hub knows that the log may lack something. */
+  #onLogState(state: WalState, detail: string): void {
     this.#isLogWhole = state !== "none";
-    this.#notSaved = this.config.stateDir === "" ? "" : detail;
-    this.#hub.tell({ type: "logStateHeard" });
+    this.#notSaved = this.#config.stateDir === "" ? "" : detail;
+    this.#hub.send({ type: "logStateKnown" });
   }
 
-  /** Why the next start will not find what topics remember; "" where it will, or where nobody asked for it. */
+  /** Why the next start will not find what topics remember; "" where it will, or where --state-dir is not given. */
   get notSaved(): string {
     return this.#noDisk || this.#notSaved;
   }
 
-  /** Heard only while starting: a gateway that has run keeps trying. */
-  #diedEarly(name: string, deaths: number): void {
+  /** Matters only while starting: a gateway that has run keeps trying. */
+  #onEarlyDeath(name: string, deaths: number): void {
     if (deaths < START_TRIES) return;
     this.#onFatal?.(new GatewayError("failed", `${name} died ${deaths} times while starting; the log above says why`));
   }
 
   #startHub(): StartHub {
-    const { workers, ceiling } = this.plan;
+    const { workers, ceiling } = this.#sizing;
     const { ended } = this.#pool;
     return {
       type: "startHub",
       // As they are in use: a restarted hub keeps the port that the first one was given, and tells clients theirs.
-      config: { ...this.config, port: this.#port, adminPort: this.#adminPort },
+      config: { ...this.#config, port: this.#port, adminPort: this.#adminPort },
       path: this.#runDir.socketPath,
       token: this.#runDir.token,
       workers,
-      cap: this.plan.cap,
+      cap: this.#sizing.cap,
       workerCap: capOf(ceiling, workers, 0),
-      pool: this.#pool.workers.length,
+      workerProcesses: this.#pool.workers.length,
       ended,
       roll: this.#roller.state,
       isRestart: this.#hub.restarts > 0,
@@ -218,11 +245,11 @@ export class Supervisor {
   }
 
   #startWorker(index: number): StartWorker {
-    const { workers, ceiling, nofile, max } = this.plan;
+    const { workers, ceiling, nofile, max } = this.#sizing;
     const cap = capOf(ceiling, workers, index);
     return {
       type: "startWorker",
-      config: this.config,
+      config: this.#config,
       path: this.#runDir.socketPath,
       token: this.#runDir.token,
       index,
@@ -238,38 +265,38 @@ export class Supervisor {
     };
   }
 
-  /** The machine is looked at; and what the hub measured becomes the workers' budget when it differs enough. */
-  #heardLoad(load: Load): void {
+  /** Samples the machine, and gives the workers the budget that the hub measured when it differs enough from theirs. */
+  #onLoad(load: Load): void {
     this.#load = load;
     this.#loadMs = performance.now();
-    this.#watching.heard({ ...load, cap: this.plan.cap });
+    this.#monitor.update({ ...load, cap: this.#sizing.cap });
     const { rate } = load;
     const windowMs = returnWindowMs(load.connections, rate);
     if (!isNews(this.#budget.rate, rate) && !isNews(this.#budget.windowMs, windowMs)) return;
     this.#budget = { rate, windowMs };
-    for (const { child } of this.#pool.workers) child.tell({ type: "budget", rate, windowMs });
+    for (const { child } of this.#pool.workers) child.send({ type: "budget", rate, windowMs });
   }
 
   #drainOfAll(): DrainOptions {
-    const withinMs = tellWithinMs(this.config.stopSeconds);
+    const withinMs = tellWithinMs(this.#config.stopSeconds);
     const perSecond = returnRate(this.#budget.rate);
-    return { reason: "drain", among: this.plan.workers, perSecond, withinMs };
+    return { reason: "drain", among: this.#sizing.workers, perSecond, withinMs };
   }
 
   /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
   restartWorkers(why: string): void {
     const refusal = this.#stopping ? "the gateway is stopping" : this.#started ? undefined : "the gateway is starting";
-    this.#roller.roll(this.#pool, why, refusal);
+    this.#roller.begin(this.#pool, why, refusal);
   }
 
-  /** Everybody is told to go, then workers and hub end, all by one deadline (stop-deadline.ts); asked twice, it is the same stop. */
+  /** Sends all clients away, then ends workers and hub, all by one deadline (stop-deadline.ts). A second call returns the same stop. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stopAll();
     return this.#stopping;
   }
 
   async #stopAll(): Promise<void> {
-    const deadline = stopDeadline(performance.now(), this.config);
+    const deadline = stopDeadline(performance.now(), this.#config);
     const leftMs = (endMs: number): number => Math.max(0, endMs - performance.now());
     await this.#becomeUnready();
     await new Promise((resolve) => {
@@ -278,25 +305,25 @@ export class Supervisor {
     this.#liveness.stop();
     const late = await this.#pool.stop(leftMs(deadline.workersEndMs), this.#drainOfAll());
     if (late > 0)
-      this.log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
+      this.#log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
     const isCut = await this.#hub.stop(leftMs(deadline.endMs));
-    if (isCut) this.log("warn", "the hub was not done within --stop-seconds; it was cut");
+    if (isCut) this.#log("warn", "the hub was not done within --stop-seconds; it was cut");
     this.#ports.release();
     this.#runDir.clean();
   }
 
-  /** Before anything closes: whoever looks at `/readyz` is not to be surprised. */
+  /** Before anything closes, so that load balancers that poll `/readyz` send nobody any more. */
   async #becomeUnready(): Promise<void> {
-    this.#hub.tell({ type: "notReady" });
+    this.#hub.send({ type: "notReady" });
     const endMs = performance.now() + UNREADY_MS;
     while (this.#hub.ready && this.#load?.ready !== false && performance.now() < endMs) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
 
-  /** At once, without farewell. */
+  /** At once, without goodbye. */
   kill(): void {
-    // It would keep this process.
+    // A pending timer would keep this process alive.
     clearTimeout(this.#notice);
     this.#liveness.stop();
     this.#pool.kill();

@@ -1,17 +1,17 @@
 /**
- * One child process that is to be kept alive: forked on its own entry file, started, watched, forked again with growing
+ * One child process that is kept alive: forked on its own entry file, started, watched, forked again with growing
  * delay when it dies. Knows nothing of what the child does. Supervisor only.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { DrainOptions } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
-import type { FromChild, ToChild } from "./control-channel.js";
+import type { ChildCommand, ChildReport } from "./control-channel.js";
 
 /** Number of the first of `descriptors` in the child. */
 export const FIRST_DESCRIPTOR = 4;
 const RESTART_MS = { first: 20, max: 10_000 };
-/** A child that lived so long starts again without delay. */
+/** A child that has lived this long is restarted without delay. */
 const STABLE_MS = 30_000;
 
 export interface ChildOptions {
@@ -20,8 +20,8 @@ export interface ChildOptions {
   readonly entry: string;
   /** Descriptors that the child gets as 4, 5 and so on, after the standard ones and the control channel. */
   readonly descriptors?: () => readonly number[];
-  readonly startMessage: () => ToChild;
-  readonly onMessage: (message: FromChild) => void;
+  readonly startMessage: () => ChildCommand;
+  readonly onMessage: (message: ChildReport) => void;
   /** It ended without having been told to. */
   readonly onDied: (pid: number, restarts: number) => void;
   readonly log: Log;
@@ -34,12 +34,16 @@ export class Child {
   #delayMs = RESTART_MS.first;
   #timer: NodeJS.Timeout | undefined;
   restarts = 0;
-  /** Since liveness.ts last looked. */
+  /** Since liveness.ts last checked. */
   hasSpoken = false;
   /** Cleared at each death; set by the child's `ready`. */
   ready = false;
 
-  constructor(private readonly options: ChildOptions) {}
+  readonly #options: ChildOptions;
+
+  constructor(options: ChildOptions) {
+    this.#options = options;
+  }
 
   get pid(): number | undefined {
     return this.#process?.pid;
@@ -55,25 +59,25 @@ export class Child {
 
   start(): void {
     this.#startedMs = performance.now();
-    const child = fork(fileURLToPath(new URL(this.options.entry, import.meta.url)), [], {
-      // The native HTTP parser would refuse headers over 4 KiB, but only when they come in pieces (KERNEL.md §3.6).
+    const child = fork(fileURLToPath(new URL(this.#options.entry, import.meta.url)), [], {
+      // The native HTTP parser would refuse headers over 4 KiB, but only when they come in pieces (src/README.md fact 17).
       env: { ...process.env, UWS_HTTP_MAX_HEADERS_SIZE: "16384" },
       // Node gives each process a pool for file I/O; a worker hardly reads files.
       execArgv: ["--max-semi-space-size=4"],
-      stdio: ["inherit", "inherit", "inherit", "ipc", ...(this.options.descriptors?.() ?? [])],
+      stdio: ["inherit", "inherit", "inherit", "ipc", ...(this.#options.descriptors?.() ?? [])],
     });
     this.#process = child;
-    child.on("message", (message: FromChild) => {
+    child.on("message", (message: ChildReport) => {
       this.hasSpoken = true;
       if (message.type === "ready") this.ready = true;
-      this.options.onMessage(message);
+      this.#options.onMessage(message);
     });
-    child.on("error", (error) => this.options.log("error", `${this.options.name}: ${error.message}`));
+    child.on("error", (error) => this.#options.log("error", `${this.#options.name}: ${error.message}`));
     child.on("exit", (code, signal) => this.#ended(child, code, signal));
-    this.tell(this.options.startMessage());
+    this.send(this.#options.startMessage());
   }
 
-  tell(message: ToChild): void {
+  send(message: ChildCommand): void {
     if (this.#process?.connected) this.#process.send(message, () => undefined);
   }
 
@@ -84,8 +88,12 @@ export class Child {
     this.restarts += 1;
     if (performance.now() - this.#startedMs > STABLE_MS) this.#delayMs = RESTART_MS.first;
     const how = signal ?? `exit status ${code ?? "unknown"}`;
-    this.options.log("error", `${this.options.name} died; restarting`, { how, pid: child.pid, afterMs: this.#delayMs });
-    this.options.onDied(child.pid ?? 0, this.restarts);
+    this.#options.log("error", `${this.#options.name} died; restarting`, {
+      how,
+      pid: child.pid,
+      afterMs: this.#delayMs,
+    });
+    this.#options.onDied(child.pid ?? 0, this.restarts);
     this.#timer = setTimeout(() => this.start(), this.#delayMs);
     this.#delayMs = Math.min(this.#delayMs * 2, RESTART_MS.max);
   }
@@ -106,7 +114,7 @@ export class Child {
         clearTimeout(deadline);
         resolve(cut);
       });
-      this.tell({ type: "stop", ...(drain && { drain }) });
+      this.send({ type: "stop", ...(drain && { drain }) });
     });
   }
 

@@ -1,4 +1,4 @@
-/** What supervisor and children say to each other over the control channel (node's IPC; JSON). Data never goes here. */
+/** Messages between the supervisor and its children, over Node's IPC channel as JSON. Publications never go this way. */
 
 import type { CapReason } from "../admission/ceiling.js";
 import type { Cap } from "../config/capacity.js";
@@ -28,14 +28,14 @@ export interface StartHub {
   readonly type: "startHub";
   readonly config: ServeConfig;
   readonly path: string;
-  /** What workers say to the hub before anything else. */
+  /** Proves a worker to the hub: the first thing that it sends. */
   readonly token: string;
   /** Workers that the configuration asks for. */
   readonly workers: number;
   /** Connections that all workers may hold together, and the limit that decides it. */
   readonly cap: Cap;
   /** Worker processes that there are: one more while one is being replaced. */
-  readonly pool: number;
+  readonly workerProcesses: number;
   readonly ended: Ended;
   readonly roll: RollState;
   /** The hub before this one died: its workers dial in again, and ask for everything they follow. */
@@ -71,8 +71,8 @@ export interface StartWorker {
   readonly drain: DrainOptions;
 }
 
-/** How things stand: what a look at the machine is judged by. */
-export interface Present {
+/** The gateway's load, by which a sample of the machine is judged. */
+export interface LoadSample {
   readonly connections: number;
   /** Workers linked to the hub, and those that listen. */
   readonly workers: number;
@@ -84,74 +84,84 @@ export interface Present {
   readonly cap: Cap;
 }
 
-/** To the hub: limit → connections at which it bites, and limit → looks that found it at work. */
+/** To the hub: limit → connections at which it bites, and limit → samples that found it at work. */
 export interface MachineNews {
   readonly type: "machine";
   readonly ceilings: Readonly<Record<string, number>>;
   readonly limitEvents: Readonly<Record<string, number>>;
 }
 
-/** To the hub: workers from which nothing is heard, and processes that were ended for it since the start. */
+/** To the hub: silent workers, and processes that were ended for being silent since the start. */
 export interface SilenceNews {
   readonly type: "silence";
   readonly silent: readonly { readonly worker: number; readonly seconds: number }[];
   readonly ended: { readonly hub: number; readonly worker: number };
 }
 
-export type ToChild =
+/** Orderly: a worker sends its clients away first. */
+export interface Stop {
+  readonly type: "stop";
+  readonly drain?: DrainOptions;
+}
+
+export type HubCommand =
   | StartHub
-  | StartWorker
+  | Stop
   | MachineNews
   | SilenceNews
-  /** Orderly: a worker sends its clients away first. */
-  | { readonly type: "stop"; readonly drain?: DrainOptions }
-  /** To the hub: the gateway is stopping; not ready any more. */
+  /** The gateway is stopping: not ready any more. */
   | { readonly type: "notReady" }
-  /** To workers: the budget has changed; the window is that of a goodbye to everybody. */
-  | { readonly type: "budget"; readonly rate: number; readonly windowMs: number }
-  /** To the hub: so many worker processes are there now. */
-  | { readonly type: "crew"; readonly size: number }
-  /** To the hub: a worker process ended, by itself or replaced. */
+  /** How many worker processes there are now. */
+  | { readonly type: "workerCount"; readonly count: number }
+  /** A worker process ended, by itself or replaced. */
   | { readonly type: "workerEnded"; readonly worker: number; readonly pid: number; readonly ended: Ended }
-  /** To the hub: the supervisor knows where the log stands. */
-  | { readonly type: "logStateHeard" }
-  /** To the hub: how the rolling restart goes. */
-  | { readonly type: "roll"; readonly roll: RollState }
-  /** To a worker: no other one has room (or some has): it listens beyond its cap, or leaves the port when it is full. */
+  /** The supervisor has taken note of the log's state. */
+  | { readonly type: "logStateKnown" }
+  /** How the rolling restart goes. */
+  | { readonly type: "roll"; readonly roll: RollState };
+
+export type WorkerCommand =
+  | StartWorker
+  | Stop
+  /** The budget has changed; the window is that of a goodbye to everybody. */
+  | { readonly type: "budget"; readonly rate: number; readonly windowMs: number }
+  /** No other worker has room (or one has): it listens beyond its cap, or leaves the port when it is full. */
   | { readonly type: "overflow"; readonly on: boolean };
 
-/** What the hub's counters say of all workers, told once a second. */
-export interface Load extends Omit<Present, "cap"> {
-  /** False once it has heard that the gateway stops: `/readyz` says so. */
+export type ChildCommand = HubCommand | WorkerCommand;
+
+/** The hub's sums over all workers, reported once a second. */
+export interface Load extends Omit<LoadSample, "cap"> {
+  /** False once the hub knows that the gateway stops: `/readyz` shows it. */
   readonly ready: boolean;
   readonly handshakes: number;
-  /** Workers linked that have told their numbers: after a death of the hub, the sums lack the others. */
+  /** Linked workers whose counters have come: after a death of the hub, the sums lack the others. */
   readonly counted: number;
-  /** Worker processes that had ended, as far as this count knows. */
+  /** Worker processes whose end is included in these sums. */
   readonly ended: number;
   /** Handshakes a second that the gateway sustains (admission/budget.ts). */
   readonly rate: number;
 }
 
-export type FromChild =
+export type ChildReport =
   | LogMessage
   | { readonly type: "ready" }
   /** Once a second: it lives (liveness.ts). */
   | { readonly type: "beat" }
   | { readonly type: "full"; readonly full: boolean }
-  /** From the hub: where its log stands now; nothing leaves the hub before `logStateHeard`. */
+  /** From the hub: where its log stands now; nothing leaves the hub before `logStateKnown`. */
   | { readonly type: "logState"; readonly state: WalState; readonly detail: string }
   /** From the hub that stops: what topics remember could not be saved in `--state-dir`. */
   | { readonly type: "notSaved"; readonly detail: string }
   | { readonly type: "load"; readonly load: Load }
   /** From the hub: somebody asks for a rolling restart. */
   | { readonly type: "restartWorkers" }
-  /** From a worker: its clients have been told to come back within this window. */
-  | { readonly type: "farewell"; readonly windowMs: number }
+  /** From a worker that leaves: its clients know the window in which to come back. */
+  | { readonly type: "drained"; readonly windowMs: number }
   /** It cannot work here at all: a plain sentence for the user. */
   | { readonly type: "fatal"; readonly kind: "config" | "refused"; readonly detail: string };
 
-export function tell(message: FromChild): void {
+export function report(message: ChildReport): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
 }
 

@@ -1,18 +1,18 @@
 /**
- * Notices children that hang. Each says something at least once a second (a beat, child.ts); one that says nothing is
- * named in the log, and to the hub, which shows it. Silent while its CPU time stands still, it is stopped or deadlocked,
- * and is ended and replaced soon; silent while it burns CPU, it may be in the midst of a long broadcast on a busy machine,
- * and has --hung-seconds. Silence is counted in this process's own ticks, so that nobody is blamed for a time in which
- * the supervisor, or the whole machine, stood still. Supervisor only.
+ * Notices children that hang. Each sends a message at least once a second (a beat, child.ts); a silent one is logged, and
+ * reported to the hub, which shows it. A child that is silent while its CPU time stands still is stopped or deadlocked:
+ * it is ended and replaced after 20 s. A child that is silent while it burns CPU may be busy with a long broadcast on a busy
+ * machine: it has --hung-seconds. Silence is counted in this process's own ticks, so that no child is blamed for a time in
+ * which the supervisor, or the whole machine, stood still. Supervisor only.
  */
 import { readFileSync } from "node:fs";
 import type { Log } from "../log.js";
 import type { SilenceNews } from "./control-channel.js";
 
 const TICK_MS = 1000;
-/** A tick that comes later than this: the supervisor was stopped or suspended, and could not hear anybody. */
+/** A tick that comes later than this: the supervisor was stopped or suspended, and received nothing. */
 const AWAY_MS = 5000;
-/** Silence that is worth a word. */
+/** Silence that is logged. */
 const NAMED_MS = 5000;
 /** Silence without CPU time at which a process is ended, unless --hung-seconds is shorter. */
 const STILL_MS = 20_000;
@@ -20,16 +20,16 @@ const STILL_MS = 20_000;
 /** What this needs of a child process. */
 export interface Watched {
   readonly pid: number | undefined;
-  /** It runs, and nobody has told it to stop. */
+  /** It runs, and has not been told to stop. */
   readonly isWatched: boolean;
-  /** It has said something since this was last cleared. */
+  /** It has sent a message since this was last cleared. */
   hasSpoken: boolean;
   endHung(): void;
 }
 
 export interface NamedChild {
   readonly name: string;
-  /** The worker's place; undefined for the hub. */
+  /** The worker's slot; undefined for the hub. */
   readonly worker?: number;
   readonly child: Watched;
 }
@@ -45,7 +45,7 @@ export interface LivenessDeps {
   /** 0 ends nobody. */
   readonly hungSeconds: number;
   children(): readonly NamedChild[];
-  tellHub(news: SilenceNews): void;
+  sendToHub(news: SilenceNews): void;
   /** Undefined where the process is gone. */
   cpuTime?(pid: number): CpuTime | undefined;
 }
@@ -61,11 +61,15 @@ interface Silence {
 export class Liveness {
   readonly #silences = new Map<number, Silence>();
   readonly #ended = { hub: 0, worker: 0 };
-  #told = "";
+  #reported = "";
   #tickedMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly deps: LivenessDeps) {}
+  readonly #deps: LivenessDeps;
+
+  constructor(deps: LivenessDeps) {
+    this.#deps = deps;
+  }
 
   start(): void {
     this.#tickedMs = performance.now();
@@ -78,19 +82,19 @@ export class Liveness {
 
   /** A hub process that has just started knows nothing yet. */
   renew(): void {
-    this.#told = "";
+    this.#reported = "";
   }
 
   /** `nowMs`: of a clock that never jumps back. */
   tick(nowMs: number): void {
     const elapsedMs = nowMs - this.#tickedMs;
     this.#tickedMs = nowMs;
-    const watched = this.deps.children().filter(({ child }) => child.isWatched && child.pid !== undefined);
+    const watched = this.#deps.children().filter(({ child }) => child.isWatched && child.pid !== undefined);
     const pids = new Set(watched.map(({ child }) => child.pid));
     for (const pid of this.#silences.keys()) if (!pids.has(pid)) this.#silences.delete(pid);
     for (const one of watched) {
       if (one.child.hasSpoken) this.#speaks(one);
-      // Late by a little, this process is short of CPU time, as they may be: that counts no more than two ticks.
+      // A tick that is a little late means that CPU time is short, for the children too: it counts as two ticks at most.
       else if (elapsedMs < AWAY_MS) this.#silent(one, Math.min(elapsedMs, 2 * TICK_MS));
       else this.#startAgain(one);
     }
@@ -104,7 +108,7 @@ export class Liveness {
     this.#silences.delete(child.pid!);
     if (!silence.isNamed) return;
     const seconds = Math.round(silence.silentMs / 1000);
-    this.deps.log("info", `${name} is heard again`, { pid: child.pid, silentSeconds: seconds });
+    this.#deps.log("info", `${name} is heard again`, { pid: child.pid, silentSeconds: seconds });
   }
 
   #startAgain({ child }: NamedChild): void {
@@ -117,26 +121,26 @@ export class Liveness {
     const silence = this.#silences.get(pid) ?? { silentMs: 0, stillMs: 0, cpu: undefined, isNamed: false };
     this.#silences.set(pid, silence);
     silence.silentMs += ms;
-    const cpu = (this.deps.cpuTime ?? cpuTime)(pid);
+    const cpu = (this.#deps.cpuTime ?? cpuTime)(pid);
     silence.stillMs = isStill(silence.cpu, cpu) ? silence.stillMs + ms : 0;
     silence.cpu = cpu;
     const seconds = Math.round(silence.silentMs / 1000);
     if (silence.silentMs >= NAMED_MS && !silence.isNamed) {
       silence.isNamed = true;
-      this.deps.log("warn", `${one.name} has said nothing for ${seconds} s; it is busy, stopped or deadlocked`, {
+      this.#deps.log("warn", `${one.name} has said nothing for ${seconds} s; it is busy, stopped or deadlocked`, {
         pid,
       });
     }
     const why = this.#whyHung(silence);
     if (why === undefined) return;
     this.#ended[one.worker === undefined ? "hub" : "worker"] += 1;
-    this.deps.log("error", `${one.name} hangs: ${why}; it is ended and replaced`, { pid, silentSeconds: seconds });
+    this.#deps.log("error", `${one.name} hangs: ${why}; it is ended and replaced`, { pid, silentSeconds: seconds });
     this.#silences.delete(pid);
     one.child.endHung();
   }
 
   #whyHung({ silentMs, stillMs, cpu }: Silence): string | undefined {
-    const { hungSeconds } = this.deps;
+    const { hungSeconds } = this.#deps;
     if (hungSeconds === 0) return undefined;
     const seconds = Math.round(silentMs / 1000);
     const limitMs = Math.min(STILL_MS, hungSeconds * 1000);
@@ -155,9 +159,9 @@ export class Liveness {
     });
     const news: SilenceNews = { type: "silence", silent, ended: { ...this.#ended } };
     const text = JSON.stringify(news);
-    if (text === this.#told) return;
-    this.#told = text;
-    this.deps.tellHub(news);
+    if (text === this.#reported) return;
+    this.#reported = text;
+    this.#deps.sendToHub(news);
   }
 }
 

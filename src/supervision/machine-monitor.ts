@@ -1,31 +1,31 @@
 /**
- * The gateway's eye on its machine. Once a second the hub process says how things stand; the kernel's counters are looked at
- * then, and what stops the gateway is named in the log, when it begins and when it is over. Now and then the machine is
- * surveyed, and the hub told at which counts its ceilings are. Supervisor only: it is never busy, and forks the workers.
+ * Watches the machine for the gateway. Once a second, when the hub reports its load, it samples the kernel's counters, and
+ * logs which limit stops the gateway, when that begins and when it is over. Every 15 s it surveys the machine and tells
+ * the hub at which numbers of connections each limit bites. Supervisor only: it is never busy, and it forks the workers.
  */
 import type { Log } from "../log.js";
-import type { MachineNews, Present } from "./control-channel.js";
+import type { LoadSample, MachineNews } from "./control-channel.js";
 
 /** A survey takes one to nine milliseconds; ceilings move as slowly as other programs take memory. */
 const SURVEY_EVERY_MS = 15_000;
 
 /** What this machine will run out of first, and at which count. */
-export interface FirstCeiling {
+export interface KnownCeiling {
   readonly limit: string;
   readonly connections: number;
 }
 
-/** What the command line hands in: src/ does not read kernel limits beyond its own (limits.ts). */
-export interface Machine {
+/** Given by the command line, because only sysctl/ reads the machine's limits; src/ reads its own (rlimits.ts). */
+export interface MachineProbe {
   /** Processors that the gateway may use: a fraction where a CPU quota makes it one. */
   readonly cpus: number;
   /** Bytes that it may use: the machine's, or the tightest control group's where that is less. */
   readonly memoryBytes: number;
-  readonly first: FirstCeiling | undefined;
+  readonly first: KnownCeiling | undefined;
   /** Limit → the count at which it bites, with so many of our connections among what is used; unknown ones left out. */
   ceilings(open: number): Readonly<Record<string, number>>;
-  /** What began to stop the gateway since the last look, and of what there has been no sign for some time. */
-  sample(present: Present): {
+  /** Limits that began to stop the gateway since the last sample, and those of which there has been no sign for some time. */
+  sample(load: LoadSample): {
     readonly began: readonly {
       readonly id: string;
       readonly title: string;
@@ -34,60 +34,64 @@ export interface Machine {
     }[];
     readonly over: readonly { readonly id: string; readonly seconds: number }[];
   };
-  /** Limit → looks that found it at work. */
+  /** Limit → samples that found it at work. */
   readonly limitEvents: Readonly<Record<string, number>>;
 }
 
 export class MachineMonitor {
   #surveyedMs = Number.NEGATIVE_INFINITY;
   #ceilings: Readonly<Record<string, number>> = {};
-  #told = "";
+  #reported = "";
   #sampleFailed = false;
 
-  constructor(
-    private readonly machine: Machine,
-    private readonly log: Log,
-    private readonly tellHub: (news: MachineNews) => void,
-  ) {}
+  readonly #machine: MachineProbe;
+  readonly #log: Log;
+  readonly #sendToHub: (news: MachineNews) => void;
+
+  constructor(machine: MachineProbe, log: Log, sendToHub: (news: MachineNews) => void) {
+    this.#sendToHub = sendToHub;
+    this.#log = log;
+    this.#machine = machine;
+  }
 
   /** A hub process that has just started knows nothing yet. */
   renew(): void {
     this.#surveyedMs = Number.NEGATIVE_INFINITY;
-    this.#told = "";
+    this.#reported = "";
   }
 
-  heard(present: Present): void {
+  update(load: LoadSample): void {
     try {
-      this.#watch(present);
+      this.#watch(load);
     } catch (error) {
-      // Every client hangs on the supervisor: it must not end for the sake of a gauge.
-      if (!this.#sampleFailed) this.log("error", "this machine could not be looked at", { error: String(error) });
+      // Every client depends on the supervisor: it must not end for the sake of a gauge.
+      if (!this.#sampleFailed) this.#log("error", "this machine could not be sampled", { error: String(error) });
       this.#sampleFailed = true;
     }
   }
 
-  #watch(present: Present): void {
-    this.#sample(present);
+  #watch(load: LoadSample): void {
+    this.#sample(load);
     const nowMs = performance.now();
     // Without a worker linked, the hub does not know yet how many connections of ours are among what is used.
-    if (present.workers > 0 && nowMs - this.#surveyedMs >= SURVEY_EVERY_MS) {
+    if (load.workers > 0 && nowMs - this.#surveyedMs >= SURVEY_EVERY_MS) {
       this.#surveyedMs = nowMs;
-      this.#ceilings = this.machine.ceilings(present.connections);
+      this.#ceilings = this.#machine.ceilings(load.connections);
     }
-    const news = { ceilings: this.#ceilings, limitEvents: this.machine.limitEvents };
+    const news = { ceilings: this.#ceilings, limitEvents: this.#machine.limitEvents };
     const text = JSON.stringify(news);
-    if (text === this.#told) return;
-    this.#told = text;
-    this.tellHub({ type: "machine", ...news });
+    if (text === this.#reported) return;
+    this.#reported = text;
+    this.#sendToHub({ type: "machine", ...news });
   }
 
-  #sample(present: Present): void {
-    const { began, over } = this.machine.sample(present);
+  #sample(load: LoadSample): void {
+    const { began, over } = this.#machine.sample(load);
     for (const { id, title, numbers, remedy } of began) {
       const known = Object.entries(numbers).flatMap(([name, n]) => (n === null ? [] : [`${name} ${n}`]));
-      const { connections } = present;
-      this.log("warn", `${title} (${known.join(", ")}); remedy: ${remedy}`, { limit: id, connections });
+      const { connections } = load;
+      this.#log("warn", `${title} (${known.join(", ")}); remedy: ${remedy}`, { limit: id, connections });
     }
-    for (const { id, seconds } of over) this.log("info", `no sign of ${id} any more`, { limit: id, seconds });
+    for (const { id, seconds } of over) this.#log("info", `no sign of ${id} any more`, { limit: id, seconds });
   }
 }

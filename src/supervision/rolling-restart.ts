@@ -1,8 +1,9 @@
 /**
- * A rolling restart: worker by worker, the new process first. It listens beside the old one, so that there is never less
- * room than before; then the old one leaves the port, sends its clients away at the pace at which they can be taken back,
- * and ends; the next is not touched before those clients have settled elsewhere. A new process that does not come up
- * ends it all: the old ones stay. Supervisor only.
+ * A rolling restart: worker by worker, the new process first. Old and new listen on the same port, so that there is never
+ * less room than before; then the old one leaves the port, sends its clients away at the rate at which they can be taken
+ * back, and ends. The next worker is not touched before those clients have settled elsewhere. If a new process does not
+ * come up, the restart ends and the old ones stay. Each step is reported to the hub, whose admin port shows it, and logged.
+ * Supervisor only.
  */
 
 import { tellWithinMs } from "../drain/goodbye.js";
@@ -13,9 +14,9 @@ import type { Worker, WorkerPool } from "./worker-pool.js";
 
 /** From fork to listening; half a second is usual. */
 const START_MS = 30_000;
-/** A hub that hangs is replaced by then, and knows its workers again; see --hung-seconds. */
+/** By then a hub that hangs is replaced, and its workers are linked again; see --hung-seconds. */
 const HUB_AWAY_MS = 180_000;
-/** Beyond the window that the clients were given, and while nobody comes: a handshake, and counters that are a second old. */
+/** Waited beyond the window that the clients were given: for a handshake, and for counters that are a second old. */
 const SETTLE_MS = 3000;
 /** Clients that are back, of those that were there before; the rest may have left for good. */
 const SETTLED_SHARE = 0.99;
@@ -27,18 +28,18 @@ export interface RollingRestartDeps {
   readonly stopSeconds: number;
   /** Connections a second that the gateway takes back. */
   returnRate(): number;
-  /** The hub's last word about all workers; undefined while it is away, or silent. */
+  /** The hub's last report about all workers; undefined while it is away, or silent. */
   load(): Load | undefined;
-  /** The gateway stops: everything else does too. */
+  /** The gateway stops, and the restart with it. */
   stopping(): boolean;
-  tell(roll: RollState): void;
+  onProgress(roll: RollState): void;
 }
 
 /** Throws `draining` when the gateway stops meanwhile, `failed` when a new process does not come up. */
 export async function rollWorkers(pool: WorkerPool, deps: RollingRestartDeps): Promise<void> {
   const old = [...pool.workers];
   const progress = (replaced: number, detail: string): void =>
-    deps.tell({ state: "rolling", replaced, of: old.length, detail });
+    deps.onProgress({ state: "rolling", replaced, of: old.length, detail });
   for (const [replaced, worker] of old.entries()) {
     await untilSeen(pool, deps);
     progress(replaced, `starting a process to replace worker ${worker.slot}`);
@@ -59,14 +60,14 @@ export async function rollWorkers(pool: WorkerPool, deps: RollingRestartDeps): P
   }
 }
 
-/** What the hub knows; undefined while it is away or has not heard from every worker (but `fresh`) since it came back. */
+/** The hub's sums; undefined while it is away or has no counters of some worker (but `fresh`) since it came back. */
 function seen(pool: WorkerPool, deps: RollingRestartDeps, fresh?: Worker): Load | undefined {
   const load = deps.load();
   const serving = pool.workers.filter((worker) => worker.up && worker !== fresh);
   return load !== undefined && load.counted >= serving.length ? load : undefined;
 }
 
-/** Nobody is sent away while nobody could see whether the clients come back. */
+/** No client is sent away while the hub cannot see whether clients come back. */
 async function untilSeen(pool: WorkerPool, deps: RollingRestartDeps, fresh?: Worker): Promise<Load> {
   const isSeen = (): boolean => seen(pool, deps, fresh) !== undefined;
   if (!(await until(isSeen, within(SETTLE_MS), deps))) {
@@ -77,7 +78,7 @@ async function untilSeen(pool: WorkerPool, deps: RollingRestartDeps, fresh?: Wor
 }
 
 function blind(): never {
-  const why = `the hub has been away for ${HUB_AWAY_MS / 1000} s, so nobody sees whether clients come back`;
+  const why = `the hub has been away for ${HUB_AWAY_MS / 1000} s, so nothing shows whether clients come back`;
   const remedy = "The workers that are left stay as they are; try again when /readyz says ready";
   throw new GatewayError("failed", `${why}. ${remedy}`);
 }
@@ -102,7 +103,7 @@ async function drainWorker(pool: WorkerPool, worker: Worker, deps: RollingRestar
   if (cut) deps.log("warn", "worker was not done within --stop-seconds; its clients were cut", { worker: worker.slot });
 }
 
-/** False when not everybody came back though nobody is still coming: some may have left for good. */
+/** False when not all clients came back although none is still coming: some may have left for good. */
 async function settle(pool: WorkerPool, worker: Worker, before: number, deps: RollingRestartDeps): Promise<boolean> {
   const ended = endedInAll(pool.ended);
   let max = 0;
@@ -112,7 +113,7 @@ async function settle(pool: WorkerPool, worker: Worker, before: number, deps: Ro
     const load = seen(pool, deps);
     if (!load) {
       if (performance.now() - seenMs > HUB_AWAY_MS) blind();
-      // The time in which nobody sees anything does not count.
+      // Time without the hub's sums does not count.
       endMs = Math.max(endMs, performance.now() + SETTLE_MS);
       return false;
     }
@@ -142,36 +143,40 @@ function within(ms: number): () => number {
   return () => endMs;
 }
 
-export class Roller {
+export class RollingRestart {
   #state: RollState = { state: "none", replaced: 0, of: 0, detail: "no rolling restart so far" };
 
-  constructor(private readonly deps: RollingRestartDeps) {}
+  readonly #deps: RollingRestartDeps;
+
+  constructor(deps: RollingRestartDeps) {
+    this.#deps = deps;
+  }
 
   get state(): RollState {
     return this.#state;
   }
 
   /** Begins one, unless another is running or there is a `refusal` for other reasons. */
-  roll(pool: WorkerPool, why: string, refusal: string | undefined): void {
+  begin(pool: WorkerPool, why: string, refusal: string | undefined): void {
     const isRolling = this.#state.state === "rolling";
     const no = refusal ?? (isRolling ? "another one is running" : undefined);
     if (no !== undefined) {
-      this.deps.log("warn", `no rolling restart: ${no}`, { why });
-      // The hub took it for begun: it hears how things are.
+      this.#deps.log("warn", `no rolling restart: ${no}`, { why });
+      // The hub believes that it began: correct that.
       this.#become(isRolling ? this.#state : { state: "failed", replaced: 0, of: 0, detail: no });
       return;
     }
     const of = pool.workers.length;
-    this.deps.log("info", "rolling restart begins", { workers: of, why });
+    this.#deps.log("info", "rolling restart begins", { workers: of, why });
     this.#become({ state: "rolling", replaced: 0, of, detail: "begins" });
-    rollWorkers(pool, { ...this.deps, tell: (roll) => this.#become(roll) }).then(
+    rollWorkers(pool, { ...this.#deps, onProgress: (roll) => this.#become(roll) }).then(
       () => {
-        this.deps.log("info", "rolling restart done", { workers: of });
+        this.#deps.log("info", "rolling restart done", { workers: of });
         this.#become({ state: "done", replaced: of, of, detail: "every worker is a new process" });
       },
       (error: unknown) => {
         const detail = error instanceof Error ? error.message : String(error);
-        this.deps.log("error", `rolling restart ended early: ${detail}`, { replaced: this.#state.replaced, of });
+        this.#deps.log("error", `rolling restart ended early: ${detail}`, { replaced: this.#state.replaced, of });
         this.#become({ ...this.#state, state: "failed", detail });
       },
     );
@@ -179,6 +184,6 @@ export class Roller {
 
   #become(state: RollState): void {
     this.#state = state;
-    this.deps.tell(state);
+    this.#deps.onProgress(state);
   }
 }

@@ -13,10 +13,10 @@ import {
 } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
-import type { Machine } from "./machine-monitor.js";
+import type { MachineProbe } from "./machine-monitor.js";
 import { raiseNofile, refuseForeignProc, sharedLimits } from "./rlimits.js";
 
-export interface Plan {
+export interface Sizing {
   readonly workers: number;
   /** The most connections of all workers, and what sets it. */
   readonly ceiling: Ceiling;
@@ -28,7 +28,10 @@ export interface Plan {
 }
 
 /** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
-export async function makePlan(config: ServeConfig, machine: Pick<Machine, "cpus" | "memoryBytes">): Promise<Plan> {
+export async function sizeGateway(
+  config: ServeConfig,
+  machine: Pick<MachineProbe, "cpus" | "memoryBytes">,
+): Promise<Sizing> {
   refuseForeignProc();
   // A worker that the CPU quota leaves a part of a core is still a process of its own.
   const cores = Math.ceil(machine.cpus);

@@ -1,12 +1,16 @@
 /**
- * The worker processes as a group: who there is, who is at its cap, who is leaving. Every process has a place, a number that
- * no other living one has; places are used again. Supervisor only.
+ * The worker processes as a group: which there are, which are at their caps, which are leaving. Every process has a slot, a
+ * number that no other living worker has; slots are reused. Supervisor only.
+ *
+ * Some workers go on listening at their caps, to answer 503 where otherwise the kernel would refuse: the last one with room,
+ * or all of them when none has room. A worker learns it before it is full, so that it does not close its listener first. A
+ * worker that is dead, starting or leaving has no room to offer.
  */
 
 import type { DrainOptions } from "../drain/goodbye.js";
 import type { Log } from "../log.js";
 import { Child } from "./child-process.js";
-import type { Ended, FromChild, StartWorker } from "./control-channel.js";
+import type { ChildReport, Ended, StartWorker } from "./control-channel.js";
 
 export interface Worker {
   readonly slot: number;
@@ -14,21 +18,21 @@ export interface Worker {
   readonly up: boolean;
   full: boolean;
   leaving: boolean;
-  /** It has been told to listen beyond its cap when it is full (overflow.ts). */
+  /** It has been told to listen beyond its cap when it is full. */
   overflow: boolean;
-  /** The window that its clients were given when it said goodbye. */
+  /** Milliseconds in which its clients were told to come back, once it has said goodbye. */
   windowMs: number;
 }
 
 export interface WorkerPoolDeps {
   readonly log: Log;
   startMessage(slot: number): StartWorker;
-  /** What is not about the group: log lines, readiness, what makes a start impossible. */
-  heard(message: FromChild): void;
-  /** It died before it was ever ready, so many times in a row. */
-  diedEarly(name: string, deaths: number): void;
-  /** How many there are has changed. */
-  changed(size: number): void;
+  /** Every message of a worker: log lines, readiness, what makes a start impossible. */
+  onMessage(message: ChildReport): void;
+  /** It has died so many times. */
+  onEarlyDeath(name: string, deaths: number): void;
+  /** The number of worker processes has changed. */
+  onSizeChanged(size: number): void;
   ended(slot: number, pid: number): void;
 }
 
@@ -38,7 +42,11 @@ export class WorkerPool {
   #restarts = 0;
   #rolled = 0;
 
-  constructor(private readonly deps: WorkerPoolDeps) {}
+  readonly #deps: WorkerPoolDeps;
+
+  constructor(deps: WorkerPoolDeps) {
+    this.#deps = deps;
+  }
 
   get workers(): readonly Worker[] {
     return this.#workers;
@@ -48,7 +56,7 @@ export class WorkerPool {
     return { restarts: this.#restarts, rolled: this.#rolled };
   }
 
-  /** Starts one more, at the first free place. */
+  /** Starts one more, in the first free slot. */
   spawn(onDied: () => void = () => undefined): Worker {
     const taken = new Set(this.#workers.map(({ slot }) => slot));
     let slot = 0;
@@ -66,31 +74,32 @@ export class WorkerPool {
       child: new Child({
         name,
         entry: "../process/worker.js",
-        log: this.deps.log,
-        startMessage: () => this.deps.startMessage(slot),
-        onMessage: (message) => this.#heard(worker, message),
+        log: this.#deps.log,
+        startMessage: () => this.#deps.startMessage(slot),
+        onMessage: (message) => this.#onMessage(worker, message),
         onDied: (pid, deaths) => {
           this.#restarts += 1;
           worker.overflow = false;
           this.#setFull(worker, false);
-          this.deps.ended(slot, pid);
-          this.deps.diedEarly(name, deaths);
+          this.#deps.ended(slot, pid);
+          this.#deps.onEarlyDeath(name, deaths);
           onDied();
         },
       }),
     };
     this.#workers.push(worker);
-    this.deps.changed(this.#workers.length);
+    this.#deps.onSizeChanged(this.#workers.length);
     worker.child.start();
     this.#review();
     return worker;
   }
 
-  #heard(worker: Worker, message: FromChild): void {
+  #onMessage(worker: Worker, message: ChildReport): void {
+    // The rest of the union is not about the group: the supervisor's switch is exhaustive.
     if (message.type === "full") this.#setFull(worker, message.full);
-    else if (message.type === "farewell") worker.windowMs = message.windowMs;
-    else if (message.type === "ready") this.#review();
-    this.deps.heard(message);
+    if (message.type === "drained") worker.windowMs = message.windowMs;
+    if (message.type === "ready") this.#review();
+    this.#deps.onMessage(message);
   }
 
   #setFull(worker: Worker, full: boolean): void {
@@ -104,15 +113,15 @@ export class WorkerPool {
       const overflow = worker.up && alone.has(worker);
       if (overflow === worker.overflow) continue;
       worker.overflow = overflow;
-      worker.child.tell({ type: "overflow", on: overflow });
+      worker.child.send({ type: "overflow", on: overflow });
     }
     const full = isFull(this.#workers) ?? this.#full;
     if (full === this.#full) return;
     this.#full = full;
-    this.deps.log("warn", full ? "every worker that is up is at its cap; new clients get 503" : "there is room again");
+    this.#deps.log("warn", full ? "every worker that is up is at its cap; new clients get 503" : "there is room again");
   }
 
-  /** One that never came up: it is not tried again. */
+  /** Gives up a worker that never came up. */
   remove(worker: Worker): void {
     worker.child.kill();
     this.#forget(worker);
@@ -126,13 +135,13 @@ export class WorkerPool {
     const cut = await worker.child.stop(deadlineMs, drain);
     this.#rolled += 1;
     this.#forget(worker);
-    this.deps.ended(worker.slot, pid);
+    this.#deps.ended(worker.slot, pid);
     return cut;
   }
 
   #forget(worker: Worker): void {
     this.#workers = this.#workers.filter((other) => other !== worker);
-    this.deps.changed(this.#workers.length);
+    this.#deps.onSizeChanged(this.#workers.length);
     this.#review();
   }
 
@@ -148,7 +157,7 @@ export class WorkerPool {
 }
 
 export interface WorkerSlot {
-  /** It listens: ready, and not dead since. */
+  /** Ready, and not dead since. */
   readonly up: boolean;
   readonly full: boolean;
   readonly leaving: boolean;
@@ -156,14 +165,14 @@ export interface WorkerSlot {
 
 const hasRoom = ({ up, full, leaving }: WorkerSlot): boolean => up && !full && !leaving;
 
-/** Those of `places` that are to listen beyond their caps once they are full. */
+/** Those of `slots` that must listen beyond their caps once they are full. */
 export function workersThatMustOverflow<P extends WorkerSlot>(slots: readonly P[]): ReadonlySet<P> {
   const roomy = slots.filter(hasRoom);
   if (roomy.length === 0) return new Set(slots);
   return new Set(roomy.length === 1 ? roomy : []);
 }
 
-/** Whether whoever comes now is refused; undefined while there is nobody to say so. */
+/** Whether a client that comes now is refused; undefined while no worker is there to refuse it. */
 export function isFull(slots: readonly WorkerSlot[]): boolean | undefined {
   const serving = slots.filter(({ up, leaving }) => up && !leaving);
   return serving.length === 0 ? undefined : !serving.some(hasRoom);

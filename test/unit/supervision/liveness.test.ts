@@ -48,7 +48,7 @@ class Machine {
       hungSeconds,
       log: (level, message) => void this.lines.push(`${level}: ${message}`),
       children: all,
-      tellHub: (news) => void this.news.push(news),
+      sendToHub: (news) => void this.news.push(news),
       cpuTime: (pid) => [this.hub, ...this.workers].find((child) => child.pid === pid)?.cpu,
     });
   }

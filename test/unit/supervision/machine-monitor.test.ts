@@ -1,10 +1,10 @@
 /** What the supervisor makes of its machine: lines of the log, and news for the hub when there are any. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { MachineNews, Present } from "../../../src/supervision/control-channel.js";
-import { type Machine, MachineMonitor } from "../../../src/supervision/machine-monitor.js";
+import type { LoadSample, MachineNews } from "../../../src/supervision/control-channel.js";
+import { MachineMonitor, type MachineProbe } from "../../../src/supervision/machine-monitor.js";
 
-const PRESENT: Present = {
+const PRESENT: LoadSample = {
   connections: 70,
   workers: 2,
   workersListening: 2,
@@ -12,11 +12,11 @@ const PRESENT: Present = {
   lagSeconds: 0,
   cap: { connections: 200, limit: "descriptors" },
 };
-const NOTHING: ReturnType<Machine["sample"]> = { began: [], over: [] };
+const NOTHING: ReturnType<MachineProbe["sample"]> = { began: [], over: [] };
 
 interface Fake {
-  machine: Machine;
-  look: Machine["sample"];
+  machine: MachineProbe;
+  look: MachineProbe["sample"];
   events: Record<string, number>;
   surveys: number[];
   said: string[];
@@ -31,7 +31,7 @@ function watched(): { fake: Fake; watching: MachineMonitor } {
     said: [],
     news: [],
   };
-  const machine: Machine = {
+  const machine: MachineProbe = {
     cpus: 2,
     memoryBytes: 8e9,
     first: undefined,
@@ -54,24 +54,24 @@ function watched(): { fake: Fake; watching: MachineMonitor } {
 describe("the supervisor's watch", () => {
   it("tells the hub ceilings and events when they have changed, and all of it anew when the hub is new", () => {
     const { fake, watching } = watched();
-    watching.heard(PRESENT);
-    watching.heard(PRESENT);
+    watching.update(PRESENT);
+    watching.update(PRESENT);
     const first: MachineNews = { type: "machine", ceilings: { memory: 5000 }, limitEvents: { conntrack: 0 } };
     assert.deepEqual(fake.news, [first]);
     fake.events = { conntrack: 1 };
-    watching.heard(PRESENT);
+    watching.update(PRESENT);
     const second = { ...first, limitEvents: { conntrack: 1 } };
     assert.deepEqual(fake.news, [first, second]);
     watching.renew();
-    watching.heard(PRESENT);
+    watching.update(PRESENT);
     assert.deepEqual(fake.news, [first, second, second]);
   });
 
   it("surveys the machine now and then, and only when it is known how many connections are open", () => {
     const { fake, watching } = watched();
-    watching.heard({ ...PRESENT, workers: 0, connections: 0 });
+    watching.update({ ...PRESENT, workers: 0, connections: 0 });
     assert.deepEqual(fake.surveys, []);
-    for (let i = 0; i < 10; i++) watching.heard(PRESENT);
+    for (let i = 0; i < 10; i++) watching.update(PRESENT);
     assert.deepEqual(fake.surveys, [70]);
   });
 
@@ -84,19 +84,19 @@ describe("the supervisor's watch", () => {
       remedy: "raise it",
     };
     fake.look = () => ({ began: [cause], over: [{ id: "cpu", seconds: 7 }] });
-    watching.heard(PRESENT);
+    watching.update(PRESENT);
     assert.deepEqual(fake.said, [
       'warn the table is full (dropped 9); remedy: raise it {"limit":"conntrack","connections":70}',
       'info no sign of cpu any more {"limit":"cpu","seconds":7}',
     ]);
   });
 
-  it("outlives a machine that cannot be looked at, and says so once", () => {
+  it("outlives a machine that cannot be sampled, and says so once", () => {
     const { fake, watching } = watched();
     fake.look = () => {
       throw new Error("no /proc");
     };
-    for (let i = 0; i < 3; i++) watching.heard(PRESENT);
-    assert.deepEqual(fake.said, ['error this machine could not be looked at {"error":"Error: no /proc"}']);
+    for (let i = 0; i < 3; i++) watching.update(PRESENT);
+    assert.deepEqual(fake.said, ['error this machine could not be sampled {"error":"Error: no /proc"}']);
   });
 });

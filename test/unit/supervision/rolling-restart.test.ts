@@ -55,7 +55,7 @@ class FakeGateway {
       returnRate: () => 1000,
       load: () => this.load,
       stopping: () => false,
-      tell: () => undefined,
+      onProgress: () => undefined,
     });
   }
 }
