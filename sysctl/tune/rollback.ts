@@ -95,11 +95,20 @@ export function refuseOtherNetwork(path: string, rollback: Rollback, identity: I
   );
 }
 
+/** Throws `failed` where it cannot be made. */
+export function makeRollbackFolder(path: string): void {
+  orSayWhatToDo(path, () => makeFolders(dirname(path)));
+}
+
 export function writeRollback(path: string, rollback: Rollback): void {
   const bytes = Buffer.from(`${JSON.stringify(rollback, null, 2)}\n`);
+  makeRollbackFolder(path);
+  orSayWhatToDo(path, () => replaceFile(path, { bytes, mode: 0o600, beside: `${path}.${process.pid}.tmp` }));
+}
+
+function orSayWhatToDo(path: string, write: () => void): void {
   try {
-    makeFolders(dirname(path));
-    replaceFile(path, { bytes, mode: 0o600, beside: `${path}.${process.pid}.tmp` });
+    write();
   } catch (error) {
     throw new GatewayError(
       "failed",

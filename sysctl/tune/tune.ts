@@ -10,8 +10,9 @@ import type { ReadValue } from "../remedies/render.js";
 import { isLegible, isLower, nextValue } from "../rules.js";
 import { SETTINGS, type Setting, wouldLower } from "../settings.js";
 import type { Etc } from "./etc.js";
+import { whileLocked } from "./lock.js";
 import { type FileRow, plannedFiles, verifyFiles, writeFiles } from "./persist.js";
-import { readRollback, remember } from "./rollback.js";
+import { makeRollbackFolder, readRollback, remember } from "./rollback.js";
 
 export interface Tuned {
   readonly setting: Setting;
@@ -47,13 +48,25 @@ interface Wishes {
 
 /**
  * Applies the table, and with `persistTo` writes the files that keep it over a boot. Throws `failed`, having changed
- * nothing, where the rollback file cannot be written.
+ * nothing, where the rollback file cannot be written or another run is at work with it.
  */
 export function tune(host: Host, plan: Plan, wishes: Wishes, persistTo?: Etc): Outcome {
+  const { changes, files } = whatToDo(host, plan, wishes, persistTo);
+  // The lock needs the folder; where nothing is to be written, nobody needs either.
+  if (changes.length > 0 || files.length > 0) makeRollbackFolder(wishes.statePath);
+  return whileLocked(wishes.statePath, () => change(host, plan, wishes, persistTo));
+}
+
+function whatToDo(host: Host, plan: Plan, wishes: Wishes, persistTo: Etc | undefined) {
   const findings = findingsOf(host, plan, wishes);
   const place = { kind: "thisHost", read: readerOf(host), allowLowering: wishes.allowLowering } as const;
   const files = persistTo ? plannedFiles(plan, place, persistTo) : [];
   const changes = findings.filter((found) => found.verdict === "low" && host.denied(found.setting.key) === undefined);
+  return { findings, files, changes };
+}
+
+function change(host: Host, plan: Plan, wishes: Wishes, persistTo: Etc | undefined): Outcome {
+  const { findings, files, changes } = whatToDo(host, plan, wishes, persistTo);
   if (changes.length > 0 || files.length > 0) {
     const before = changes.flatMap((found) => ("now" in found ? [{ key: found.setting.key, value: found.now }] : []));
     remember(wishes.statePath, host.identity(), before, files);

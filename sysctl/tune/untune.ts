@@ -6,6 +6,7 @@ import { refusedReason } from "../check.js";
 import type { Host } from "../kernel/proc-sys.js";
 import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";
+import { whileLocked } from "./lock.js";
 import { type FileRow, restoreFiles, setByOurFile } from "./persist.js";
 import { deleteRollback, type Rollback, readRollback, refuseOtherNetwork, writeRollback } from "./rollback.js";
 
@@ -24,7 +25,10 @@ export type Untuned =
   | { readonly kind: "restored"; readonly rows: readonly Restored[]; readonly files: readonly FileRow[] };
 
 /** Writes every remembered value back, last first. What cannot be restored stays in the file for another try. */
-export function untune(host: Host, etc: Etc, statePath: string): Untuned {
+export const untune = (host: Host, etc: Etc, statePath: string): Untuned =>
+  whileLocked(statePath, () => goBack(host, etc, statePath));
+
+function goBack(host: Host, etc: Etc, statePath: string): Untuned {
   const rollback = readRollback(statePath);
   if (!rollback) return { kind: "nothing" };
   const identity = host.identity();
