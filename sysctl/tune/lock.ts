@@ -5,8 +5,8 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { EAGAIN, lockFile } from "../kernel/libc.js";
 import { GatewayError } from "../../src/errors.js";
+import { EAGAIN, lockFile } from "../kernel/libc.js";
 
 /**
  * Runs `act` while nobody else changes the rollback file or what it remembers. Where the folder is missing or cannot be opened,
