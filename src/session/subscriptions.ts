@@ -25,6 +25,12 @@ export interface Answering {
   refuse(socket: Socket, error: GatewayError, request: SubscribeRequest): void;
 }
 
+/**
+ * From this size on uWebSockets does not gather what is published: it sends in the midst of its list of subscribers, and a full
+ * socket that is found there cannot be unsubscribed: the process crashes (tried: 16,383 bytes went well, 16,384 did not).
+ */
+const PUBLISHED_AT_ONCE_BYTES = 16_384;
+
 /** Requests of one connection that may wait, besides one for each topic that it may have. */
 const MAX_REPEATED_REQUESTS = 32;
 
@@ -146,7 +152,7 @@ export class Following {
   reset(topic: Topic, publish: (message: Uint8Array) => void): void {
     const { message, place } = resetOf(topic);
     // Parked sockets find out by their place. A large event must not go to all in one tick: they are parked for it.
-    if (message.length <= MAX_CHUNK_BYTES) {
+    if (message.length < PUBLISHED_AT_ONCE_BYTES) {
       this.topics.journal.record(topic.name, { ...place, epoch: VOID_EPOCH });
       publish(message.whole);
       return;

@@ -44,6 +44,8 @@ export class FakeSocket implements Socket {
 
   /** What the native tree does when something is published to a topic of this socket. */
   pend(message: Uint8Array): void {
+    if (message.length >= 16_384)
+      throw new Error("sent in the midst of the list of subscribers: may crash the process");
     if (this.#pending.length === 0) setImmediate(() => this.flush());
     this.#pending.push(message);
   }

@@ -1,6 +1,7 @@
 /** Slow readers of a `disconnect` topic: what their grace allows, and what ends it. Only sockets and pipes are fakes. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { resetOf } from "../../../src/catchup/answers.js";
 import { monotonicMs } from "../../../src/clock.js";
 import { SLOT } from "../../../src/metrics/catalog.js";
 import { counters } from "../../../src/metrics/counters.js";
@@ -281,4 +282,24 @@ describe("a slow reader of a conflated topic", () => {
     );
     assert.equal(scene.counted("unsent_conflate"), 2);
   });
+});
+
+it("a reset is published only where uWebSockets gathers it: of 16,384 bytes and more, readers are parked for it", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  const { following, parking } = scene.worker.sessions;
+  for (let bytes = 7100; bytes < 7400; bytes++) {
+    scene.socket.slow = false;
+    scene.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(9000)), key: "k1" });
+    scene.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(bytes)), key: "k2" });
+    await scene.arrive();
+    const topic = scene.worker.topics.find("a")!;
+    const { length } = resetOf(topic).message;
+    let published = 0;
+    following.reset(topic, (message) => {
+      published = message.length;
+    });
+    assert.equal(published, length < 16_384 ? length : 0);
+    assert.equal(parking.has(scene.socket), length >= 16_384);
+    await scene.read();
+  }
 });
