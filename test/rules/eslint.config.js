@@ -1,11 +1,12 @@
-// Type-aware lint only: format and plain lint are Biome's (biome.json), import direction is dependency-cruiser's.
+// Type-aware lint only: format and plain lint are Biome's (biome-rules.json; Biome takes a file named biome.json here for a second
+// root and stops), import direction is dependency-cruiser's. Paths are relative to the root, where `npm run lint` runs.
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
   { ignores: ["dist/", "node_modules/", "**/*.cjs", "**/*.js"] },
   ...tseslint.configs.strictTypeChecked,
   {
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: process.cwd() } },
     rules: {
       // Typed arrays indexed by descriptor are read through `!`: the bound is the array's length, by construction.
       "@typescript-eslint/no-non-null-assertion": "off",
