@@ -57,12 +57,13 @@ test: dist/.built ## all tests
 fuzz: dist/.built ## attack a live gateway with damaged bytes for a minute; FUZZ_SEED=… repeats a run, FUZZ_PACE sets attacks a second
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} node --enable-source-maps --test $$(find dist/test/fuzz -name '*.test.js')
 
-check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, tests
+check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, spelling, tests
 	npm run --silent format:check
 	npm run --silent lint
 	npm run --silent types
 	npm run --silent dead
 	npm run --silent imports
+	npm run --silent spelling
 	npm test --silent
 
 format: node_modules/.installed ## rewrite files in the project's format
