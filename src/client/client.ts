@@ -1,5 +1,5 @@
 /**
- * The client SDK, `megagate/client`: one connection to a gateway that comes back by itself, and subscriptions that say
+ * The client SDK, the package `megagate-client`: one connection to a gateway that comes back by itself, and subscriptions that say
  * what they missed. Runs in browsers and in Node; imports nothing outside this room. This file is the state machine
  * (drawn in events.ts): which connection there is, and when the next one is tried.
  */
@@ -90,12 +90,15 @@ export class MegagateClient {
     return this.#events.on(name, listener);
   }
 
-  /** Connects if it is the first. Several subscriptions of one topic cost the gateway one. */
-  subscribe(topic: string, options: SubscribeOptions = {}): Subscription {
+  /**
+   * Connects if it is the first. Several subscriptions of one topic cost the gateway one. `T` names what publishers send to
+   * this topic; nothing checks it, so that a program that does not trust its publishers leaves it `unknown` and looks.
+   */
+  subscribe<T = unknown>(topic: string, options: SubscribeOptions<T> = {}): Subscription<T> {
     if (this.#state === "closed") throw new Error("this client is closed; make a new one");
     const subscription = this.#feeds.follow(topic, options);
     if (this.#state === "idle") this.#connect();
-    return subscription;
+    return subscription as Subscription<T>;
   }
 
   /** For good; leaves no timer and no listener. */

@@ -3,21 +3,22 @@
  * so they cost the gateway one subscription. Types only; audience.ts has the feed's side.
  * A subscription hears nothing before its first `onState`; from then on its pushes are without gap and without
  * duplicate, or `onReset` says between which positions something may be missing.
+ * `T` is what publishers of the topic send, in the word of the caller: nothing here checks it.
  */
 import type { Position } from "./protocol.js";
 
-export interface Push extends Position {
+export interface Push<T = unknown> extends Position {
   readonly topic: string;
   readonly key: string | undefined;
   /** `null` with a key: the key was deleted. */
-  readonly data: unknown;
+  readonly data: T | null;
 }
 
 /** The topic as it stands at `offset`: everything that was known before is replaced by it. */
-export interface TopicState extends Position {
+export interface TopicState<T = unknown> extends Position {
   readonly topic: string;
   /** Live where the subscription asked for a snapshot: later pushes change it. */
-  readonly entries: ReadonlyMap<string, unknown>;
+  readonly entries: ReadonlyMap<string, T>;
 }
 
 /** `missed`: pushes between `from` and `to` are lost to us. `renumbered`: the gateway began a new epoch. */
@@ -42,24 +43,24 @@ export interface Refused {
   readonly error: string;
 }
 
-export interface SubscribeOptions {
+export interface SubscribeOptions<T = unknown> {
   /** Begin with the topic's keyed state, and keep it in `state`. */
   readonly snapshot?: boolean;
-  onPush?(push: Push): void;
+  onPush?(push: Push<T>): void;
   /** Once at the start, and after every reset. */
-  onState?(state: TopicState): void;
+  onState?(state: TopicState<T>): void;
   /** Runs before the `onState` that belongs to it. */
   onReset?(reset: Reset): void;
   onGap?(gap: Gap): void;
   onRefused?(refused: Refused): void;
 }
 
-export interface Subscription {
+export interface Subscription<T = unknown> {
   readonly topic: string;
   readonly closed: boolean;
   /** The last push that was seen; undefined before the first `onState`. */
   readonly position: Position | undefined;
   /** The topic's keyed state; empty without `snapshot`. */
-  readonly state: ReadonlyMap<string, unknown>;
+  readonly state: ReadonlyMap<string, T>;
   close(): void;
 }
