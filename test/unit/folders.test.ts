@@ -1,10 +1,11 @@
 /** Folders are made by one function, which comes back whatever the file system says. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { makeFolders } from "../../src/folders.js";
+import { trackedFiles } from "../support/repository.js";
 
 describe("makeFolders", () => {
   it("makes a folder and those above it, and finds one that is there as good", () => {
@@ -29,9 +30,7 @@ describe("makeFolders", () => {
   });
 
   it("is the only one: no file of the program makes a folder in another way", () => {
-    const files = ["src", "load", "sysctl"].flatMap((room) =>
-      readdirSync(room, { recursive: true, encoding: "utf8" }).map((file) => join(room, file)),
-    );
+    const files = trackedFiles().filter((file) => /^(src|load|sysctl)\//.test(file));
     const others = files.filter(
       (file) =>
         file.endsWith(".ts") && file !== "src/folders.ts" && /\bmkdir(Sync)?\b/.test(readFileSync(file, "utf8")),
