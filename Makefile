@@ -51,20 +51,20 @@ million: dist/.built ## tune, serve, load CONNS, evidence, orderly stop; exit 0 
 plan: dist/.built ## how big the machine must be for CONNS connections
 	@$(MEGAGATE) plan --connections $(CONNS) $(ARGS)
 
-test: dist/.built ## all tests
-	npm test --silent
+test: dist/.built ## the tests that a change usually needs; FILE=test/unit/flow.test.ts, or a folder, for some of them
+	@node dist/test/run.js $(FILE)
 
 fuzz: dist/.built ## attack a live gateway with damaged bytes for a minute; FUZZ_SEED=… repeats a run, FUZZ_PACE sets attacks a second
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} node --enable-source-maps --test $$(find dist/test/fuzz -name '*.test.js')
 
-check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, spelling, tests
+check: dist/.built ## what CI runs: format, lint, types, dead code, import direction, spelling, and all tests at full depth
 	npm run --silent format:check
 	npm run --silent lint
 	npm run --silent types
 	npm run --silent dead
 	npm run --silent imports
 	npm run --silent spelling
-	npm test --silent
+	npm run --silent test:all
 
 format: node_modules/.installed ## rewrite files in the project's format
 	npm run --silent format

@@ -14,6 +14,7 @@ import { ClientModel } from "../support/client-model.js";
 import type { FakeSocket } from "../support/fake-socket.js";
 import { config, FakeWorker, LINGER_MS, NAMES, rules } from "../support/fake-worker.js";
 import { LoggedHub } from "../support/hub.js";
+import { runs } from "../support/runs.js";
 
 /** Graces of slow readers: none, one that is over when the clock of a tick says so, and one without end. */
 const GRACES_MS = [0, 5000, 1e9];
@@ -215,6 +216,6 @@ it("every subscriber sees contiguous offsets or is told, and its state equals th
         assert.ok(believer.socket!.max <= max, `a slow reader's buffer is bounded: ${believer.socket!.max}`);
       }
     }),
-    { numRuns: Number(process.env.FLOW_RUNS ?? 300) },
+    runs(300),
   );
 });

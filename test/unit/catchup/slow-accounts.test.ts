@@ -13,6 +13,7 @@ import { ClientModel } from "../../support/client-model.js";
 import type { FakeSocket } from "../../support/fake-socket.js";
 import { FakeWorker, NAMES, rules } from "../../support/fake-worker.js";
 import { makeHub } from "../../support/hub.js";
+import { runs } from "../../support/runs.js";
 
 const GRACES_MS = [0, 5000];
 const LATER_MS = 6000;
@@ -223,7 +224,7 @@ it("each push to a slow reader was received or is counted, to the message and th
         max = Math.max(max, unsent.messages);
       },
     ),
-    { numRuns: Number(process.env.FLOW_RUNS ?? 300) },
+    runs(300),
   );
   assert.ok(max > 0, "somebody was slow");
 });

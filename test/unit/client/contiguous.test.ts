@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { runs } from "../../support/runs.js";
 import { type FakeSocket, Place } from "./fixture.js";
 
 type Message = Readonly<Record<string, unknown>>;
@@ -177,7 +178,7 @@ describe("client stays contiguous", () => {
         place.client.close();
         assert.deepEqual(place.clock.pending, []);
       }),
-      { numRuns: 4000 },
+      runs(4000),
     );
   });
 });

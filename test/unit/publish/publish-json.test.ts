@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { PublishApi } from "../../../src/publish/api.js";
+import { runs } from "../../support/runs.js";
 import { answer, FakeHub, MAX_DATA_BYTES, post } from "./fake-hub.js";
 
 function setUp(): {
@@ -100,7 +101,7 @@ describe("one message", () => {
           assert.deepEqual(JSON.parse(hub.published[0]!.data), data);
         },
       ),
-      { numRuns: 200 },
+      runs(200),
     );
   });
 });

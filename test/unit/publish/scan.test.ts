@@ -4,6 +4,7 @@ import { it } from "node:test";
 import fc from "fast-check";
 import { GatewayError } from "../../../src/errors.js";
 import { type ArrayLimits, scanArray } from "../../../src/publish/scan.js";
+import { runs } from "../../support/runs.js";
 
 const NONE: ArrayLimits = { messages: Infinity, messageBytes: Infinity, marks: Infinity };
 const refused = (text: string, limits: Partial<ArrayLimits>): string | undefined => {
@@ -35,7 +36,7 @@ it("counts messages, fields and brackets as they are, whatever stands in strings
       assert.match(refused(text, { marks: marksOf(parsed) - 1 })!, /fields and brackets/);
       if (parsed.length > 1) assert.match(refused(text, { messages: parsed.length - 1 })!, /more than \d messages/);
     }),
-    { numRuns: 1000 },
+    runs(1000),
   );
 });
 

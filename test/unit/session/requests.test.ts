@@ -11,6 +11,7 @@ import { WAIT_MS } from "../../../src/topics/topics.js";
 import { FakeWorker, rules } from "../../support/fake-worker.js";
 import { makeHub } from "../../support/hub.js";
 import { type Request, Requester } from "../../support/requester.js";
+import { runs } from "../../support/runs.js";
 
 /** The first three have a state that goes in fragments, and a policy each; the others have none. */
 const LARGE = ["a", "c:1", "d:1"];
@@ -211,7 +212,7 @@ it("each request gets one answer, those of a topic in their order, and the end o
       for (const each of acts) await scene.play(each);
       await scene.judge();
     }),
-    { numRuns: Number(process.env.FLOW_RUNS ?? 300) },
+    runs(300),
   );
 });
 

@@ -10,6 +10,7 @@ import { planOf } from "../../../sysctl/plan.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 import { contradictions } from "../../../sysctl/tune/contradictions.js";
 import { diff, type Tuned, tune } from "../../../sysctl/tune/tune.js";
+import { runs } from "../../support/runs.js";
 import { ALL_HOSTS, onHost } from "./doctor/variants.js";
 
 interface Asked {
@@ -68,7 +69,7 @@ describe("doctor and tune", () => {
             if (status === "notNeeded") assert.notEqual(flows.verdict, "low");
             if (question.tracked !== null && status === "raised") assert.ok(flows.connections !== null);
           }),
-          { numRuns: 60 },
+          runs(60),
         );
       }));
 

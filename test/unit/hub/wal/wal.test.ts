@@ -7,6 +7,7 @@ import type { Hub } from "../../../../src/hub/hub.js";
 import { readLog } from "../../../../src/hub/wal/read.js";
 import { TopicRules } from "../../../../src/topics/rules.js";
 import { LoggedHub, RULE } from "../../../support/hub.js";
+import { runs } from "../../../support/runs.js";
 import { until } from "../../../support/wait.js";
 
 const rules = new TopicRules(RULE, "bare:history=0,keys=0");
@@ -68,7 +69,7 @@ describe("the log", () => {
           }
         }
       }),
-      { numRuns: 300 },
+      runs(300),
     );
   });
 

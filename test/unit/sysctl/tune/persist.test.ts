@@ -11,6 +11,7 @@ import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { type Etc, openEtc } from "../../../../sysctl/tune/etc.js";
 import { type Outcome, tune, verify } from "../../../../sysctl/tune/tune.js";
 import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
+import { runs } from "../../../support/runs.js";
 import { type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK } from "../fixture.js";
 
 const PATHS = [SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH];
@@ -99,7 +100,7 @@ describe("tune --persist", () => {
           assert.equal(existsSync(fixture.statePath), false);
         }),
       ),
-      { numRuns: 40 },
+      runs(40),
     );
   });
 

@@ -11,6 +11,7 @@ import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { readRollback } from "../../../../sysctl/tune/rollback.js";
 import { type Tuned, tune } from "../../../../sysctl/tune/tune.js";
 import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
+import { runs } from "../../../support/runs.js";
 import { assertHas, type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK, type Values } from "../fixture.js";
 
 const LIVE = { ...MILLION, conntrackLive: true };
@@ -70,7 +71,7 @@ describe("tune and untune", () => {
           assert.equal(existsSync(fixture.statePath), false);
         }),
       ),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 
@@ -88,7 +89,7 @@ describe("tune and untune", () => {
           assert.deepEqual(fixture.all(), STOCK);
         }),
       ),
-      { numRuns: 13 },
+      runs(13),
     );
   });
 
@@ -110,7 +111,7 @@ describe("tune and untune", () => {
           }
         }),
       ),
-      { numRuns: 60 },
+      runs(60),
     );
   });
 });
