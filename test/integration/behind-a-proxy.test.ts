@@ -4,11 +4,11 @@ import { describe, it } from "node:test";
 import { attempt, outcomes } from "../support/attempts.js";
 import { Client } from "../support/client.js";
 import { Gateway } from "../support/gateway.js";
-import { missing, skipFor } from "../support/no-skips.js";
+import { needsPrograms } from "../support/needs.js";
 import { PROXIES, ProxyServer } from "../support/proxies.js";
 
 for (const name of PROXIES) {
-  describe(`behind ${name}`, { skip: skipFor(missing(name)) }, () => {
+  describe(`behind ${name}`, { skip: needsPrograms(name) }, () => {
     it("clients are told the address under which they know the proxy, whatever they claim", async () => {
       await using gateway = await Gateway.start("--workers", "1", "--trusted-proxies", "127.0.0.1");
       await using proxy = await ProxyServer.start(name, gateway);

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CLI, cli, Run } from "../support/gateway.js";
+import { needsRoot } from "../support/needs.js";
 
 const folder = mkdtempSync(join(tmpdir(), "megagate-test-"));
 const file = (content: string): string => {
@@ -79,7 +80,7 @@ describe("command line", () => {
   });
 
   it("a port below 1024 without the right: says so", {
-    skip: process.getuid?.() !== 0 && "needs root, to drop its rights",
+    skip: needsRoot("to drop its rights"),
   }, async () => {
     const args = [CLI, "serve", "--port", "80", "--admin-port", "0"];
     const exit = await new Run(

@@ -1,7 +1,7 @@
 /**
  * `doctor --prove` for real: the wall stands exactly at the table's size and both cures take it away; and whatever ends a
  * proof, the host's nf_conntrack_max comes back. Needs root on a machine where nobody's connections are tracked: as root
- * or in CI a lack is a failure with its reason, elsewhere the tests are skipped.
+ * a lack is a failure with its reason, else the tests are skipped.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,12 +11,12 @@ import type { ProofResult } from "../../sysctl/prove/prove.js";
 import { TRACE_PATH, type Trace } from "../../sysctl/prove/trace.js";
 import { descendants, living } from "../support/descendants.js";
 import { CLI, cli, type Exit, Run } from "../support/gateway.js";
+import { needsRoot } from "../support/needs.js";
 import { until } from "../support/wait.js";
 
 const MAXIMUM = "/proc/sys/net/netfilter/nf_conntrack_max";
 const readMaximum = (): string => readFileSync(MAXIMUM, "utf8").trim();
-const isRoot = process.getuid?.() === 0;
-const skip = isRoot || process.env.CI ? false : "needs root, to make network namespaces and to set nf_conntrack_max";
+const skip = needsRoot("to make network namespaces and to set nf_conntrack_max");
 
 /** Other tests may track connections in namespaces of their own for a moment: a proof waits for its turn. */
 async function proveWhenIdle(...args: string[]): Promise<Exit> {

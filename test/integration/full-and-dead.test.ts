@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Attempt, attempt, outcomes } from "../support/attempts.js";
 import { Gateway } from "../support/gateway.js";
+import { tunedNetwork } from "../support/tuned-network.js";
 import { until } from "../support/wait.js";
 
 const WORKERS = 3;
@@ -10,7 +11,12 @@ const CAP = 50;
 /** From the death until the supervisor's word has reached the others: 2 to 6 ms on an idle machine; a busy one has slack. */
 const BLIND_MS = 250;
 
-it("the survivors answer 503 as soon as the supervisor has seen the death, and let clients in when there is room", async () => {
+// Untuned, the kernel resets what waits in the queue of the port that a full worker leaves.
+const skip = tunedNetwork();
+
+it("the survivors answer 503 as soon as the supervisor has seen the death, and let clients in when there is room", {
+  skip,
+}, async () => {
   await using gateway = await Gateway.start("--workers", String(WORKERS), "--worker-connections", String(CAP));
   const back: Promise<Attempt>[] = [];
   let isDead = false;
@@ -49,7 +55,9 @@ it("the survivors answer 503 as soon as the supervisor has seen the death, and l
   for (const one of [...held, ...all]) one.end();
 });
 
-it("the last worker with room does not leave the port when it is full: nobody is refused by the kernel", async () => {
+it("the last worker with room does not leave the port when it is full: nobody is refused by the kernel", {
+  skip,
+}, async () => {
   await using gateway = await Gateway.start("--workers", String(WORKERS), "--worker-connections", String(CAP));
   const all: Attempt[] = [];
   while (all.length < WORKERS * CAP + 60) {

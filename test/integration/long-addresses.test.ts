@@ -7,13 +7,12 @@ import { after, before, describe, it } from "node:test";
 import WebSocket from "ws";
 import { MegagateClient } from "../../src/client/client.js";
 import { ANSWER_TO_CUT_LINE } from "../support/engine.js";
-import { skipFor } from "../support/no-skips.js";
 import { FarGateway, noLink } from "../support/shaped-link.js";
 import { until } from "../support/wait.js";
 
 const TOPICS = 16;
 
-describe("over a real link", { skip: skipFor(noLink()) }, () => {
+describe("over a real link", { skip: noLink() }, () => {
   let gateway: FarGateway;
   before(async () => {
     gateway = await FarGateway.start("--workers", "1");

@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { Client } from "../support/client.js";
 import { cli, type Exit, Gateway } from "../support/gateway.js";
+import { needsRoot } from "../support/needs.js";
 import { until } from "../support/wait.js";
 
 const root = mkdtempSync(join(tmpdir(), "megagate-state-"));
@@ -37,8 +38,7 @@ function disk(size: string): string | undefined {
   mounts.push(at);
   return at;
 }
-const needsRoot =
-  process.getuid?.() === 0 ? {} : { skip: "needs root, for a small file system: run the tests as root" };
+const onSmallDisk = { skip: needsRoot("for a small file system") };
 
 const on = (dir: string): Promise<Gateway> =>
   Gateway.start("--workers", "2", "--state-dir", dir, "--stop-seconds", "5");
@@ -178,7 +178,7 @@ describe("--state-dir", () => {
     }
   });
 
-  it("a folder of another user, or one that may not be written, is refused", needsRoot, async () => {
+  it("a folder of another user, or one that may not be written, is refused", onSmallDisk, async () => {
     const dir = folder();
     mkdirSync(dir);
     chmodSync(root, 0o755);
@@ -196,7 +196,7 @@ describe("--state-dir", () => {
 
   it(
     "rule 14: a disk that fills up: the gateway goes on, says so, and exits with 1 if there is no room at the end either",
-    needsRoot,
+    onSmallDisk,
     async () => {
       const at = disk("256k")!;
       const gateway = await on(join(at, "st"));
@@ -224,7 +224,7 @@ describe("--state-dir", () => {
     },
   );
 
-  it("rule 14: when the disk has room again, the log returns to it", needsRoot, async () => {
+  it("rule 14: when the disk has room again, the log returns to it", onSmallDisk, async () => {
     const at = disk("1m")!;
     const ballast = join(at, "ballast");
     let gateway = await on(join(at, "st"));
@@ -246,18 +246,22 @@ describe("--state-dir", () => {
     assert.equal((await gateway.stop()).code, 0);
   });
 
-  it("a disk that is full at the start is a warning, and the end says that nothing was saved", needsRoot, async () => {
-    const at = disk("64k")!;
-    mkdirSync(join(at, "st"));
-    try {
-      writeFileSync(join(at, "ballast"), Buffer.alloc(200_000));
-    } catch {
-      // It is full now.
-    }
-    const gateway = await on(join(at, "st"));
-    await keyed(gateway, "a", 1);
-    const exit = await gateway.stop();
-    assert.equal(exit.code, 1);
-    assert.match(exit.stderr, /what topics remember is not in --state-dir/);
-  });
+  it(
+    "a disk that is full at the start is a warning, and the end says that nothing was saved",
+    onSmallDisk,
+    async () => {
+      const at = disk("64k")!;
+      mkdirSync(join(at, "st"));
+      try {
+        writeFileSync(join(at, "ballast"), Buffer.alloc(200_000));
+      } catch {
+        // It is full now.
+      }
+      const gateway = await on(join(at, "st"));
+      await keyed(gateway, "a", 1);
+      const exit = await gateway.stop();
+      assert.equal(exit.code, 1);
+      assert.match(exit.stderr, /what topics remember is not in --state-dir/);
+    },
+  );
 });

@@ -8,7 +8,7 @@ import { it } from "node:test";
 import WebSocket from "ws";
 import { MegagateClient } from "../../src/client/client.js";
 import { Gateway } from "../support/gateway.js";
-import { missing, skipFor } from "../support/no-skips.js";
+import { needsPrograms } from "../support/needs.js";
 import { freePort, PROXIES, ProxyServer } from "../support/proxies.js";
 import { until } from "../support/wait.js";
 
@@ -19,7 +19,7 @@ const TOPIC = "proxied";
 /** So long is no heartbeat of theirs: whatever keeps the connection is the gateway's ping. */
 const NEVER_MS = 3_600_000;
 
-const skip = skipFor(missing(...PROXIES));
+const skip = needsPrograms(...PROXIES);
 
 /** What one client has lived through. */
 class Follower {

@@ -16,6 +16,7 @@ import { trackConnections } from "../../sysctl/prove/tracking.js";
 import { loadIn } from "../support/evidence.js";
 import { cli, Gateway, type RunEnvironment } from "../support/gateway.js";
 import { Lowered } from "../support/lowered-sysctl.js";
+import { needsRoot } from "../support/needs.js";
 
 type Row = ReturnType<typeof doctorJson>["ceilings"][number];
 
@@ -30,20 +31,20 @@ const BOUND = ["--time-limit-seconds", "60"];
 const refusal = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 // Only the first network namespace may change nf_conntrack_max: its keeper must be there before this process leaves that.
-let noTracking = process.geteuid?.() !== 0 && "needs root";
+let noTracking = needsRoot("to set nf_conntrack_max");
 const keeper = noTracking
   ? undefined
   : await Keeper.start().catch((error: unknown) => {
-      noTracking = refusal(error);
+      noTracking = `needs connection tracking: ${refusal(error)}`;
       return undefined;
     });
 let noNamespace: string | false = false;
 try {
   enterNewNamespace();
 } catch (error) {
-  noNamespace = refusal(error);
+  noNamespace = `needs a network namespace of its own: ${refusal(error)}`;
 }
-const noUser = process.geteuid?.() !== 0 && "needs root, to run as another user";
+const noUser = needsRoot("to run as another user");
 
 async function doctor(surroundings: RunEnvironment, ...args: string[]): Promise<(limit: Row["limit"]) => Row> {
   const { stdout, stderr } = await cli(["doctor", "--json", ...args], {}, surroundings).ended;
@@ -182,7 +183,7 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     // within a per cent.
     const denied = await track(18_000).catch(refusal);
     if (denied !== undefined) {
-      t.skip(denied);
+      t.skip(`needs connection tracking: ${denied}`);
       return;
     }
     await using gateway = await Gateway.start("--port", "8080", "--admin-port", "8081", "--workers", "2");

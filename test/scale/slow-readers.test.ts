@@ -4,11 +4,11 @@
  * everybody gets what its policy says, with nothing missing without a word.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { it } from "node:test";
 import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { load } from "../support/evidence.js";
 import { Gateway } from "../support/gateway.js";
+import { needsDescriptors, needsMemory } from "../support/needs.js";
 import { tunedNetwork } from "../support/tuned-network.js";
 
 const POLICIES = ["disconnect", "conflate", "drop"] as const;
@@ -24,15 +24,8 @@ const PUBLISH_BYTES = 12_000;
 const LATENCY_FACTOR = 3;
 const LATENCY_FLOOR_MS = 250;
 
-const hardNofile = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
-const freeKb = Number(/^MemFree:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
-const skip =
-  hardNofile < 16_000
-    ? `needs a hard descriptor limit of 16,000, has ${hardNofile}`
-    : // Both ends, and what waits for those who stopped.
-      freeKb < 3e6
-      ? "needs 3 GB of free memory"
-      : tunedNetwork();
+// Memory for both ends, and for what waits for those who stopped.
+const skip = needsDescriptors(16_000) || needsMemory(3) || tunedNetwork();
 
 it("5,000 of 15,000 stop reading: memory by the arithmetic, the others at most so much slower", { skip }, async (t) => {
   await using gateway = await Gateway.start(

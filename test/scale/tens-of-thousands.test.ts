@@ -3,18 +3,13 @@
  * that crosses the descriptor limit of a process with several workers and generators. The million is `make million`.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { it } from "node:test";
 import type { Evidence } from "../../load/evidence/evidence.js";
 import { load } from "../support/evidence.js";
 import { Gateway } from "../support/gateway.js";
+import { hardNofile, needsDescriptors, needsMemory } from "../support/needs.js";
 
-const hardNofile = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
-const freeKb = Number(/^MemFree:\s+(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
-const skip =
-  hardNofile < 16_000
-    ? `needs a hard descriptor limit of 16,000, has ${hardNofile}`
-    : freeKb < 1.5e6 && "needs 1.5 GB of free memory";
+const skip = needsDescriptors(16_000) || needsMemory(1.5);
 
 function assertHeld(evidence: Evidence, connections: number): void {
   assert.deepEqual(evidence.reasons, []);
@@ -39,7 +34,7 @@ it("20,000 sockets: all open, answered and pushed to; memory of a connection sta
 });
 
 it("more sockets than one process may have descriptors, over several workers and generators", { skip }, async () => {
-  const connections = Math.min(30_000, Math.floor(hardNofile * 1.25));
+  const connections = Math.min(30_000, Math.floor(hardNofile() * 1.25));
   await using gateway = await Gateway.start("--connections", String(connections), "--workers", "3");
   const wanted = [
     "--connections",

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { needsRoot } from "./needs.js";
 import { until } from "./wait.js";
 
 // Two runs of the tests must not take each other's lowered value for the old one.
@@ -31,13 +32,13 @@ export class Lowered implements AsyncDisposable {
     });
   }
 
-  /** Why this test may not change the value; undefined where it may. */
-  static whyNot(path: string): string | undefined {
+  /** Why this test may not change the value; false where it may. */
+  static whyNot(path: string): string | false {
     try {
       accessSync(path, constants.W_OK);
-      return process.geteuid?.() === 0 ? undefined : "needs root";
+      return needsRoot("to change a kernel setting");
     } catch {
-      return `${path} is missing or cannot be written here`;
+      return `needs root on a kernel with ${path}: it is missing, or cannot be written here`;
     }
   }
 

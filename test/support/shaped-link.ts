@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { readlinkSync } from "node:fs";
 import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { CLI, Run } from "./gateway.js";
-import { missing } from "./no-skips.js";
+import { needsPrograms, needsRoot } from "./needs.js";
 import { until } from "./wait.js";
 
 const GATEWAY = "10.200.0.1";
@@ -23,14 +23,13 @@ const PATH = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
 
 /** False, or why there can be no such link here. */
 export function noLink(): string | false {
-  if (process.geteuid?.() !== 0) return "needs root, for network namespaces";
-  const why = missing("ip", "tc", "unshare");
+  const why = needsRoot("for network namespaces") || needsPrograms("ip", "tc", "unshare");
   if (why !== false) return why;
   try {
     enterNewNamespace();
     return false;
   } catch (error) {
-    return String(error);
+    return `needs a network namespace of its own: ${String(error)}`;
   }
 }
 

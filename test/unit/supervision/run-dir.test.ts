@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { GatewayError } from "../../../src/errors.js";
 import { RunDir } from "../../../src/supervision/run-dir.js";
+import { needsRoot } from "../../support/needs.js";
 import { until } from "../../support/wait.js";
 
 const base = mkdtempSync(join(tmpdir(), "megagate-run-dir-"));
@@ -35,7 +36,7 @@ describe("run directory", () => {
   });
 
   it("refuses a folder that others can write, of another user, or that is none", {
-    skip: process.geteuid?.() !== 0,
+    skip: needsRoot("to give a folder to another user"),
   }, () => {
     const open = join(base, "open");
     mkdirSync(open);

@@ -4,8 +4,9 @@ import { execFile } from "node:child_process";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
 import { isTracking } from "../../../../sysctl/doctor/tracking.js";
+import { needsRoot } from "../../../support/needs.js";
 
-const NO_NAMESPACE = process.geteuid?.() === 0 ? false : "making a network namespace takes root";
+const NO_NAMESPACE = needsRoot("to make a network namespace");
 const at = (path: string): string => new URL(`../../../../${path}`, import.meta.url).href;
 
 describe("the tracking probe", () => {

@@ -111,7 +111,7 @@ it("apply, verify and rollback leave every value of a real network namespace as 
     const alone = process.getuid?.() === 0 ? ["unshare", "--net"] : ["unshare", "--user", "--map-root-user", "--net"];
     const [unshare = "", ...flags] = alone;
     if (spawnSync(unshare, [...flags, "true"]).status !== 0) {
-      context.skip("this host allows no network namespace of one's own");
+      context.skip("needs a network namespace of its own: run the tests as root");
       return;
     }
     const { stdout, stderr } = run(ROUND_TRIP, fixture, "", alone);
