@@ -93,12 +93,13 @@ async function main(): Promise<number> {
     watch(files[0]!);
     return 0;
   }
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.on(signal, () => {
-      isStopped = true;
-      stopJobs();
-    });
-  }
+  const stop = (): void => {
+    isStopped = true;
+    stopJobs();
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
+  // Whoever read the output has left.
+  process.stdout.on("error", stop);
   const env = values.all ? { MEGAGATE_THOROUGH: process.env.MEGAGATE_THOROUGH ?? "1" } : {};
   const { all, flaky } = await again(await runAll(jobsOf(files), env), env);
   const seconds = (performance.now() - startMs) / 1000;

@@ -29,6 +29,8 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 /** For what the process has printed to arrive, where a child of a test holds its output open. */
 const LAST_OUTPUT_MS = 2000;
 const GRACE_MS = 5000;
+/** Of the output of a process that did not say which test failed. */
+const TAIL_LINES = 20;
 
 const running = new Set<ChildProcess>();
 
@@ -44,7 +46,7 @@ export async function runJob(job: Job, env: NodeJS.ProcessEnv): Promise<Outcome>
   try {
     const { output, ending } = await ended(start(job, report, env), job.limitSeconds);
     const lines = readLines(report);
-    return { job, seconds: (performance.now() - startMs) / 1000, output, ...outcomeOf(job, lines, ending) };
+    return { job, seconds: (performance.now() - startMs) / 1000, output, ...outcomeOf(job, lines, { ending, output }) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -119,7 +121,7 @@ function readLines(path: string): Line[] {
 export function outcomeOf(
   { files }: Pick<Job, "files">,
   lines: readonly Line[],
-  ending: string | undefined,
+  { ending, output = "" }: { readonly ending: string | undefined; readonly output?: string },
 ): Pick<Outcome, "tests" | "failed" | "skipped"> {
   const only = files.length === 1 ? files[0] : undefined;
   const fileOf = (suite: string): string | undefined => only ?? files.find((file) => file === suite);
@@ -136,7 +138,8 @@ export function outcomeOf(
   }
   const how = tests === undefined ? "before its tests were done" : "though each of its tests passed";
   if (failed.length === 0 && (ending !== undefined || tests === undefined)) {
-    failed.push({ file: only, name: "the process", error: `it ended ${ending ?? "with 0"}, ${how}` });
+    const tail = output.trimEnd().split("\n").slice(-TAIL_LINES).join("\n");
+    failed.push({ file: only, name: "the process", error: `it ended ${ending ?? "with 0"}, ${how}\n${tail}` });
   }
   return { tests: tests ?? 0, failed, skipped };
 }

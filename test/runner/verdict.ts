@@ -60,6 +60,7 @@ export function conclude({ outcomes, flaky, seconds, noSkips }: Final): { lines:
       ...notRun(lacks),
       ...flakyLines(flaky),
       ...failed.flatMap(failureLines),
+      "",
       `${verdict}: ${[counts, ...parts].join(", ")}`,
     ],
     passed,
@@ -82,7 +83,7 @@ function notRun(lacks: readonly SkippedTest[]): string[] {
   );
   const remedy =
     packages.size > 0 && `  all of them: apt-get install --no-install-recommends ${[...packages].join(" ")}`;
-  return ["", "Could not be run on this machine:", ...rows, ...(remedy ? [remedy] : []), ""];
+  return ["", "Could not be run on this machine:", ...rows, ...(remedy ? [remedy] : [])];
 }
 
 const named = (tests: readonly SkippedTest[]): string =>
@@ -96,7 +97,6 @@ function flakyLines(flaky: Flaky | undefined): string[] {
     "",
     `FLAKY: ${flaky.file}${seeds} failed, and passed when it was run again alone. Its cause is to be found:`,
     ...first,
-    "",
   ];
 }
 

@@ -62,16 +62,17 @@ describe("the last lines", () => {
     conclude({ outcomes, flaky: undefined, seconds: 12.4, noSkips: false, ...more });
 
   it("of a run that passed are one line", () => {
-    assert.deepEqual(run([outcome(A), outcome(B)]), { lines: ["passed: 4 tests in 12 s"], passed: true });
+    assert.deepEqual(run([outcome(A), outcome(B)]), { lines: ["", "passed: 4 tests in 12 s"], passed: true });
   });
 
   it("name each failed test with its error, below everything else", () => {
     const { lines, passed } = run([failing(A), lacking(B, "needs nginx: apt-get install nginx")]);
     assert.equal(passed, false);
-    assert.deepEqual(lines.slice(-4), [
+    assert.deepEqual(lines.slice(-5), [
       `✖ ${A}: is quick`,
       "    AssertionError: 2 !== 1",
       "        at somewhere",
+      "",
       "FAILED: 4 tests in 12 s, 1 failed, 1 could not be run here",
     ]);
   });
@@ -130,21 +131,31 @@ describe("the outcome of a process", () => {
   const failed = { type: "failed", suite: A, name: `${A} > is quick`, error: "slow" } as const;
 
   it("gives each failure to its file, also in a batch", () => {
-    assert.deepEqual(outcomeOf({ files: [A, B] }, [failed, end], "with 1").failed, [
+    assert.deepEqual(outcomeOf({ files: [A, B] }, [failed, end], { ending: "with 1" }).failed, [
       { file: A, name: "is quick", error: "slow" },
     ]);
     const alone = outcomeOf(
       { files: [B] },
       [{ ...failed, suite: "the gateway", name: "the gateway > is quick" }, end],
-      "with 1",
+      { ending: "with 1" },
     );
     assert.deepEqual(alone.failed, [{ file: B, name: "the gateway > is quick", error: "slow" }]);
   });
 
   it("is a failure where the process ends early, or not with 0, or is ended", () => {
-    assert.deepEqual(outcomeOf({ files: [A] }, [end], undefined).failed, []);
-    assert.match(outcomeOf({ files: [A] }, [end], "with 7").failed[0]!.error, /it ended with 7, though each/);
-    assert.match(outcomeOf({ files: [A] }, [], undefined).failed[0]!.error, /ended with 0, before its tests were done/);
-    assert.equal(outcomeOf({ files: [A, B] }, [], "by SIGKILL").failed[0]!.file, undefined);
+    assert.deepEqual(outcomeOf({ files: [A] }, [end], { ending: undefined }).failed, []);
+    assert.match(
+      outcomeOf({ files: [A] }, [end], { ending: "with 7" }).failed[0]!.error,
+      /it ended with 7, though each/,
+    );
+    assert.match(
+      outcomeOf({ files: [A] }, [], { ending: undefined }).failed[0]!.error,
+      /ended with 0, before its tests were done/,
+    );
+    assert.equal(outcomeOf({ files: [A, B] }, [], { ending: "by SIGKILL", output: "a\nb" }).failed[0]!.file, undefined);
+    assert.match(
+      outcomeOf({ files: [A] }, [], { ending: "by SIGKILL", output: "a\nb\n" }).failed[0]!.error,
+      /done\na\nb$/,
+    );
   });
 });
