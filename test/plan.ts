@@ -35,7 +35,11 @@ export interface Exception {
 const at = (name: string): string => `test/integration/${name}.test.ts`;
 
 export const EXCEPTIONS: readonly Exception[] = [
-  { file: at("load-scenarios"), seconds: 90 },
+  {
+    file: at("load-scenarios"),
+    checkOnly: "twelve scenarios with hundreds of clients take a minute and a half of a whole core; load-command stays",
+    seconds: 90,
+  },
   { file: at("hostile-handshakes"), seconds: 46 },
   { file: at("rolling-restart"), seconds: 43 },
   { file: at("state-dir"), seconds: 42 },
@@ -44,7 +48,6 @@ export const EXCEPTIONS: readonly Exception[] = [
   { file: at("hung-processes"), seconds: 28 },
   { file: at("load-command"), seconds: 27 },
   { file: at("stalled-readers"), seconds: 24 },
-  { file: at("hostile-publishers"), seconds: 23 },
   { file: at("admission"), seconds: 21 },
   { file: at("hostile-frames"), seconds: 18 },
   { file: at("slow-readers"), seconds: 17 },
@@ -54,6 +57,11 @@ export const EXCEPTIONS: readonly Exception[] = [
     file: at("doctor-proves"),
     alone: "it lowers the connection-tracking table of the whole machine, and asks that nobody else is tracked",
     seconds: 31,
+  },
+  {
+    file: at("hostile-publishers"),
+    alone: "it bounds how long honest clients wait, while its own process makes a body of 120 MB",
+    seconds: 23,
   },
   { file: at("full-and-dead"), alone: "it bounds in milliseconds how long a dead worker is answered for", seconds: 8 },
 ];
