@@ -73,7 +73,7 @@ function watch(file: string): void {
   const compiled = `dist/${file.replace(/\.ts$/, ".js")}`;
   const programs = [
     ["node_modules/typescript/bin/tsc", "-p", "tsconfig.json", "--watch", "--preserveWatchOutput"],
-    ["--watch", "--enable-source-maps", compiled],
+    ["--watch", "--enable-source-maps", "--test-reporter=spec", compiled],
   ];
   const children: ChildProcess[] = programs.map((args) => spawn(process.execPath, args, { stdio: "inherit" }));
   const end = (): void => {

@@ -3,10 +3,10 @@
  * middle of 500 publications a second, the page ends with every offset, without gap and without duplicate.
  */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { it } from "node:test";
 import { type Browser, chromium } from "playwright-core";
 import { Gateway } from "../support/gateway.js";
+import { needsPrograms } from "../support/needs.js";
 import { until } from "../support/wait.js";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -19,7 +19,7 @@ const FLAGS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const skip = !existsSync(CHROMIUM) && `needs ${CHROMIUM}: apt-get install chromium`;
+const skip = needsPrograms(CHROMIUM);
 
 const publish = (gateway: Gateway, key: string, data: unknown): Promise<Response> =>
   gateway.admin("/publish", { method: "POST", body: JSON.stringify({ topic: "exts", key, data }) });

@@ -102,8 +102,9 @@ function flakyLines(flaky: Flaky | undefined): string[] {
 
 const firstLine = (error: string): string => error.split("\n").find((line) => line.trim() !== "") ?? "";
 
-/** So many lines of each error: the tail that CI shows has room for several. */
+/** So much of each error: the tail that CI shows has room for several. */
 const ERROR_LINES = 30;
+const LINE_LENGTH = 400;
 
 function failureLines({ file, name, error }: FailedTest): string[] {
   const lines = error.split("\n");
@@ -111,7 +112,7 @@ function failureLines({ file, name, error }: FailedTest): string[] {
   return [
     "",
     `✖ ${file ?? "in a batch"}: ${name}`,
-    ...lines.slice(0, ERROR_LINES).map((line) => `    ${line}`),
+    ...lines.slice(0, ERROR_LINES).map((line) => `    ${line.slice(0, LINE_LENGTH)}`),
     ...more,
   ];
 }

@@ -5,8 +5,9 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Debian's package of a program, where it has another name. */
+/** Debian's package of a program, where it has another name. Each is in .ci/run too. */
 const PACKAGES: Readonly<Record<string, string>> = {
+  "/usr/bin/chromium": "chromium",
   promtool: "prometheus",
   ip: "iproute2",
   tc: "iproute2",
