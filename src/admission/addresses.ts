@@ -1,81 +1,85 @@
 /**
- * Live connections of each client address, in one worker; only where --connections-per-address asks for it. One entry an
- * address, gone with its last connection. The entry is the connection's user data, because a dead socket no longer knows
- * its peer.
+ * Counts the live connections of each client address in one worker; exists only where --connections-per-address limits them.
+ * One entry per address, removed with its last connection. The entry is the connection's user data, because a closed
+ * socket no longer knows its peer.
  *
- * Several workers do not ask each other before they let somebody in. Each reports the counts that changed to the hub and
- * hears which addresses have reached the limit in all; until that has come, its own part is all that holds an address.
+ * Workers do not ask each other before they admit a client. Each reports the counts that changed to the hub, and the hub
+ * reports which addresses have reached the limit over all workers. Until that arrives, only the worker's own share limits
+ * an address.
  */
 import { fullestWorker } from "../config/capacity.js";
 
-/** What all connections of one address share. */
-export interface Held {
+/** One per address, shared by all its connections. */
+export interface AddressCount {
   readonly address: string;
   count: number;
 }
 
 /**
- * How many of an address's connections one worker takes: the kernel spreads them by hash, so its even part with five
- * standard deviations of room. What a burst can reach before the workers have heard of each other.
+ * How many connections of one address a worker takes: its even share and five standard deviations, because the kernel
+ * spreads connections by hash (src/README.md fact 1). A burst can reach this in each worker before the hub reports back.
  */
 export function addressShare(limit: number, workers: number): number {
   return workers === 1 ? limit : Math.min(limit, fullestWorker(limit, workers));
 }
 
 export class Addresses {
-  readonly #held = new Map<string, Held>();
+  readonly #max: number;
+  /** Whether several workers report to a hub that adds their counts up. */
+  readonly areReported: boolean;
+  readonly #counts = new Map<string, AddressCount>();
+  /** At the limit over all workers, by the hub's last report. */
   readonly #atLimit = new Set<string>();
-  /** Whose count is to be reported. */
+  /** Addresses whose count the hub does not know yet. */
   readonly #changed = new Set<string>();
 
-  constructor(
-    private readonly max: number,
-    /** Whether there are others, and a hub that adds up. */
-    readonly areReported = false,
-  ) {}
+  constructor(max: number, areReported = false) {
+    this.#max = max;
+    this.areReported = areReported;
+  }
 
-  /** Counts one more; undefined when the address is at its limit. */
-  enter(address: string): Held | undefined {
-    const held = this.#held.get(address) ?? { address, count: 0 };
-    if (held.count >= this.max || this.#atLimit.has(address)) return undefined;
-    if (held.count === 0) this.#held.set(address, held);
-    held.count += 1;
+  /** Counts one connection more; undefined when the address is at its limit. */
+  acquire(address: string): AddressCount | undefined {
+    const entry = this.#counts.get(address) ?? { address, count: 0 };
+    if (entry.count >= this.#max || this.#atLimit.has(address)) return undefined;
+    if (entry.count === 0) this.#counts.set(address, entry);
+    entry.count += 1;
     if (this.areReported) this.#changed.add(address);
-    return held;
+    return entry;
   }
 
-  leave(held: Held): void {
-    held.count -= 1;
-    if (held.count === 0) this.#held.delete(held.address);
-    if (this.areReported) this.#changed.add(held.address);
+  release(entry: AddressCount): void {
+    entry.count -= 1;
+    if (entry.count === 0) this.#counts.delete(entry.address);
+    if (this.areReported) this.#changed.add(entry.address);
   }
 
-  /** The hub's word: these have reached the limit over all workers, those no longer. */
-  heard(yes: readonly string[], no: readonly string[]): void {
-    for (const address of yes) this.#atLimit.add(address);
-    for (const address of no) this.#atLimit.delete(address);
+  /** The hub reports which addresses have reached the limit over all workers, and which no longer have. */
+  updateAtLimit(reached: readonly string[], below: readonly string[]): void {
+    for (const address of reached) this.#atLimit.add(address);
+    for (const address of below) this.#atLimit.delete(address);
   }
 
-  /** The next `most` counts that the hub does not know. */
+  /** The next `max` counts that the hub does not know, which are then taken as known. */
   report(max: number): [address: string, count: number][] {
     const counts: [string, number][] = [];
     for (const address of this.#changed) {
       if (counts.length === max) break;
-      counts.push([address, this.#held.get(address)?.count ?? 0]);
+      counts.push([address, this.#counts.get(address)?.count ?? 0]);
       this.#changed.delete(address);
     }
     return counts;
   }
 
-  /** A hub that knows nothing of this worker is told everything, and says anew who is at the limit. */
+  /** On a new link the worker reports all counts again, and the hub all addresses at the limit. */
   relinked(): void {
     this.#atLimit.clear();
     this.#changed.clear();
-    if (this.areReported) for (const address of this.#held.keys()) this.#changed.add(address);
+    if (this.areReported) for (const address of this.#counts.keys()) this.#changed.add(address);
   }
 
   /** Addresses with live connections. */
   get size(): number {
-    return this.#held.size;
+    return this.#counts.size;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Who may come in, in one worker: the gate for storms, tickets that pass it, slots for those that ask before they come,
- * the limit of an address, and what those are told who may not. The edge (socket/) asks; nothing here knows sockets.
- * Nothing is kept for a connection, but for its address where --connections-per-address is given.
+ * Decides in one worker which handshakes are admitted: the gate for storms, tickets that pass it, slots for clients that
+ * ask for the address before they connect, the limit per address, and what a refusal says. socket/ asks; nothing here
+ * knows sockets. Keeps nothing per connection, except the count of its address where --connections-per-address is given.
  */
 import type { ServeConfig } from "../config/options.js";
 import { SLOT } from "../metrics/catalog.js";
@@ -18,13 +18,13 @@ export interface AdmissionOptions {
   readonly workers: number;
   /** Handshakes a second of the whole gateway. */
   readonly rate: number;
-  /** Milliseconds within which the clients of this gateway can come back. */
+  /** Milliseconds within which all clients of this gateway can reconnect. */
   readonly windowMs: number;
   readonly capReason: CapReason;
   readonly ticketKey: Buffer;
 }
 
-/** When a client that asked is to come, and what it shows then. */
+/** When a client that asked for the address may connect, and the ticket that it presents then. */
 export interface Slot {
   readonly afterMs: number;
   readonly ticket: string;
@@ -36,47 +36,54 @@ export class Admission {
   readonly #gate: Gate;
   readonly #slots = new Slots();
   readonly #tickets: Tickets;
+  readonly #workers: number;
+  readonly #capReason: CapReason;
   windowMs: number;
 
-  constructor(private readonly options: AdmissionOptions) {
-    const { config, workers, rate, ticketKey } = options;
-    this.#gate = new Gate(rate / workers, config.handshakeWaitSeconds, config.acceptRate > 0);
+  constructor({ config, workers, rate, windowMs, capReason, ticketKey }: AdmissionOptions) {
+    this.#workers = workers;
+    this.#capReason = capReason;
+    this.#gate = new Gate({
+      share: rate / workers,
+      waitSeconds: config.handshakeWaitSeconds,
+      isFixed: config.acceptRate > 0,
+    });
     this.#tickets = new Tickets(ticketKey);
-    this.windowMs = options.windowMs;
+    this.windowMs = windowMs;
     const limit = config.connectionsPerAddress;
     this.addresses = limit > 0 ? new Addresses(addressShare(limit, workers), workers > 1) : undefined;
   }
 
-  /** The budget has changed. */
-  budget(rate: number, windowMs: number): void {
-    this.#gate.setShare(rate / this.options.workers);
+  /** The supervisor's new budget. */
+  setBudget(rate: number, windowMs: number): void {
+    this.#gate.setShare(rate / this.#workers);
     this.windowMs = windowMs;
   }
 
-  /** Once a second. `busyShare` is the part of that second in which the event loop did not sleep. */
+  /** Once a second. `busyShare` is the share of that second in which the event loop did not sleep. */
   tick(busyShare: number, nowMs: number): void {
     this.#gate.tick(counters[SLOT.handshakes]!, busyShare, nowMs);
     counters[SLOT.waiting] = this.#gate.waiting(counters[SLOT.handshakes]!);
     counters[SLOT.storms] = this.#gate.isStorm(nowMs) ? 1 : 0;
   }
 
-  /** What keeps everybody out, if anything does. */
-  closed(draining: boolean, full: boolean): Refusal | undefined {
+  /** The refusal of every handshake while the worker drains or is full. */
+  refuseAll(draining: boolean, full: boolean): Refusal | undefined {
     if (draining) return refuseDraining(spreadSeconds(this.windowMs, Math.random()));
-    return full ? refuseFull(this.options.capReason, Math.random()) : undefined;
+    return full ? refuseFull(this.#capReason, Math.random()) : undefined;
   }
 
   /** Whether a handshake needs a ticket now: the hot path, a comparison of numbers. */
-  get isCrowded(): boolean {
-    return this.#gate.isCrowded(counters[SLOT.handshakes]!);
+  get needsTicket(): boolean {
+    return this.#gate.isOverLimit(counters[SLOT.handshakes]!);
   }
 
-  /** In a crowd: undefined lets the bearer of this ticket in. */
-  crowded(ticket: string | undefined, nowMs: number): Refusal | undefined {
+  /** Where a ticket is needed: undefined admits the client that presents this one. */
+  checkTicket(ticket: string | undefined, nowMs: number): Refusal | undefined {
     if (ticket !== undefined && ticket !== "") {
       const verdict = this.#tickets.check(ticket, nowMs);
       counters[SLOT[`ticket_${verdict}`]]! += 1;
-      if (verdict === "valid" && !this.#gate.isCrushed(counters[SLOT.handshakes]!)) return undefined;
+      if (verdict === "valid" && !this.#gate.isOverTicketLimit(counters[SLOT.handshakes]!)) return undefined;
     }
     this.#gate.refused(nowMs);
     const expected = this.#gate.expected(counters[SLOT.handshakes]!);
@@ -87,11 +94,11 @@ export class Admission {
     this.#gate.admitted();
   }
 
-  /** For a client that asks for the address: undefined outside of storms. */
+  /** For a client that asks for the address; undefined outside of storms. */
   slot(nowMs: number): Slot | undefined {
     if (!this.#gate.isStorm(nowMs)) return undefined;
     const startMs = this.#slots.take(nowMs, this.#gate.share, Math.random());
     counters[SLOT.ticket_given]! += 1;
-    return { afterMs: Math.max(0, startMs - nowMs), ticket: this.#tickets.give(startMs) };
+    return { afterMs: Math.max(0, startMs - nowMs), ticket: this.#tickets.issue(startMs) };
   }
 }

@@ -1,9 +1,10 @@
 /**
- * The most connections of the whole gateway, and what sets it: descriptors, --max-connections, or memory. Each worker gets its
- * part as its cap, at which it leaves the port to the others, so that the limit is exact without anybody counting for all.
+ * The maximum number of connections of the whole gateway, and which limit sets it: descriptors, --max-connections, or memory.
+ * Each worker gets its share as its cap, at which it stops listening, so that the limit is exact without a common counter.
  *
- * Memory goes by the model and not by MemAvailable, which counts pinned inodes of sockets as free (KERNEL.md §2): memory of
- * the machine or the control group, less the floor, less the processes, over what a connection costs.
+ * The memory limit comes from a model and not from MemAvailable, which counts pinned inodes of sockets as free (src/README.md
+ * fact 14): memory of the machine or the control group, minus the floor, minus the processes, divided by the cost of a
+ * connection. Pure; runs in the supervisor.
  */
 import {
   BYTES_PER_WORKER,
@@ -13,7 +14,7 @@ import {
 } from "../config/capacity.js";
 import { GatewayError } from "../errors.js";
 
-/** Supervisor and hub, beside the workers. */
+/** Supervisor and hub. */
 const OTHER_PROCESSES = 2;
 
 /** Why a worker is at its cap; the names are those of the refusals. */
@@ -40,13 +41,13 @@ export function memoryCeiling(memory: number, floor: number, workers: number): n
   return Math.max(0, Math.floor(left / (KERNEL_BYTES_PER_SERVER_SOCKET + USER_BYTES_PER_CONNECTION)));
 }
 
-/** The lowest of the limits. Throws `config` when it leaves a worker without a place. */
+/** The lowest of the limits. Throws `config` when it is lower than the number of workers. */
 export function ceilingOf(limits: Limits, memory: number): Ceiling {
   const { workers, maxConnections, memoryFloorBytes } = limits;
   let lowest: Ceiling = { connections: limits.workerCap * workers, reason: "full" };
   if (maxConnections > 0 && maxConnections < lowest.connections) {
     if (maxConnections < workers) {
-      const detail = `--max-connections: ${workers} workers need at least one place each; not ${maxConnections}`;
+      const detail = `--max-connections: ${workers} workers need at least one connection each; not ${maxConnections}`;
       throw new GatewayError("config", detail);
     }
     lowest = { connections: maxConnections, reason: "total_limit" };
@@ -63,9 +64,9 @@ export function ceilingOf(limits: Limits, memory: number): Ceiling {
 }
 
 /**
- * The cap of the worker at a place. A rolling restart uses one place more: any `workers` of them stay within the ceiling
- * together, and while an old and a new process stand beside each other it may be exceeded by one worker's part.
+ * The cap of the worker in a slot. A rolling restart uses one slot more: any `workers` of the slots stay within the ceiling
+ * together; while an old and a new process run next to each other, the ceiling may be exceeded by one worker's share.
  */
-export function capOf(ceiling: Ceiling, workers: number, place: number): number {
-  return spread(ceiling.connections, workers)[place] ?? Math.floor(ceiling.connections / workers);
+export function capOfSlot(ceiling: Ceiling, workers: number, slot: number): number {
+  return spread(ceiling.connections, workers)[slot] ?? Math.floor(ceiling.connections / workers);
 }

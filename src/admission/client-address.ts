@@ -1,14 +1,14 @@
 /**
- * Who a client is, and who is believed about it: the peer of its TCP connection, or where that is a proxy named in
- * --trusted-proxies the address that the proxy gives in X-Forwarded-For. The one place that decides it; whatever limits or
- * logs an address asks here. Pure: texts in, texts out. Runs in workers, once a handshake, and in the command line, which
- * checks the option.
+ * The address of a client: the peer of its TCP connection, or, where the peer is a proxy named in --trusted-proxies, the
+ * address that the proxy gives in X-Forwarded-For. The only file that decides this; everything that limits or logs an
+ * address asks here. Pure: texts in, texts out. Runs in workers, once a handshake, and in the command line, which checks
+ * the option.
  */
 import { BlockList, isIP, isIPv4 } from "node:net";
 
 export interface ClientAddress {
   readonly address: string;
-  /** The peer is a trusted proxy: what its X-Forwarded-… headers say holds. */
+  /** The peer is a trusted proxy, so its X-Forwarded-… headers may be believed. */
   readonly viaProxy: boolean;
 }
 
@@ -17,7 +17,7 @@ export class TrustedProxies {
   readonly isEmpty: boolean;
   readonly #list = new BlockList();
 
-  /** Throws where `list` is none (isProxyList). */
+  /** Throws where an entry of `list` is invalid (isProxyList). */
   constructor(list: string) {
     const entries = entriesOf(list);
     this.isEmpty = entries.length === 0;
@@ -49,9 +49,9 @@ function networkOf(entry: string): { address: string; bits: number } | undefined
 }
 
 /**
- * The client of a connection. `forwardedFor` is asked only where the peer is trusted: all lines of X-Forwarded-For, joined
- * by commas. It is read from its end, where the nearest proxy wrote, and as far as each writer is trusted: what stands
- * before that the client may have sent itself.
+ * The client of a connection. `forwardedFor` returns all lines of X-Forwarded-For, joined by commas, and is called only
+ * where the peer is trusted. The list is read from its end, where the nearest proxy wrote, as long as each writer is
+ * trusted: the client may have sent all earlier entries itself.
  */
 export function clientAddress(peer: string, forwardedFor: () => string, proxies: TrustedProxies): ClientAddress {
   if (proxies.isEmpty || !proxies.trusts(peer)) return { address: peer, viaProxy: false };
@@ -59,14 +59,14 @@ export function clientAddress(peer: string, forwardedFor: () => string, proxies:
   const hops = forwardedFor().split(",");
   for (let hop = hops.pop(); hop !== undefined && proxies.trusts(address); hop = hops.pop()) {
     const known = addressOf(hop);
-    // "unknown" or worse: nobody beyond this proxy is known.
+    // "unknown" or malformed: no address beyond this proxy is known.
     if (known === undefined) break;
     address = known;
   }
   return { address, viaProxy: true };
 }
 
-/** One entry, in the one form that each address has: some proxies add a port, and IPv6 may wrap IPv4. */
+/** One entry in canonical form: some proxies add a port, and IPv6 may wrap IPv4. */
 function addressOf(entry: string): string | undefined {
   const text = entry.trim();
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? text.replace(/^([\d.]+):\d+$/, "$1");

@@ -1,45 +1,56 @@
 /**
- * Whether a handshake may come in now, in one worker. A refusal costs nearly as much as an upgrade, so nobody is refused
- * who can be served in time: only when the worker is busy *and* so many handshakes wait that the last would wait longer
- * than allowed. The listener stays open meanwhile: leaving it would reset what is in the accept queue.
+ * Whether one worker admits a handshake now. A refusal costs nearly as much as an upgrade, so handshakes that can be served
+ * in time are never refused: the gate refuses only when the worker is busy *and* so many handshakes wait that the last
+ * would wait longer than allowed. The listener stays open meanwhile: closing it would reset the accept queue.
  *
- * With a fixed rate it is a leaky bucket instead, of one second: what comes faster is refused, busy or not.
+ * With a fixed rate (--accept-rate) the gate is a leaky bucket of one second instead, busy or not. Pure but for the clock
+ * of that bucket.
  */
 import { maxWaiting } from "./budget.js";
 
-/** Share of a second in which the event loop did not sleep, from which a worker counts as busy. */
+/** A worker counts as busy from this share of a second in which the event loop did not sleep. */
 const BUSY = 0.9;
 const BURST_SECONDS = 1;
-/** A storm is over so long after its last sign. */
+/** A storm ends this long after its last sign. */
 const LINGER_MS = 5000;
-/** Who has a ticket is refused only at so many times the bound: tickets are given out at the pace of the budget. */
-const WITH_TICKET = 2;
+/** A valid ticket is refused only at this multiple of the limit: tickets are issued at the rate of the budget. */
+const TICKET_LIMIT_FACTOR = 2;
+
+export interface GateOptions {
+  /** This worker's share of the budget, handshakes a second. */
+  readonly share: number;
+  /** How long the last waiting handshake may wait. */
+  readonly waitSeconds: number;
+  /** The operator fixed the rate. */
+  readonly isFixed: boolean;
+}
 
 export class Gate {
+  readonly #waitSeconds: number;
+  readonly #isFixed: boolean;
   #share: number;
   #max = 0;
   #busy = false;
-  /** Handshakes that were in flight while the worker had time for them: their clients are slow, they do not wait for us. */
+  /** Handshakes that were in flight while the worker was idle: they wait for their slow clients, not for the worker. */
   #stalled = 0;
+  /** Of the leaky bucket. */
   #level = 0;
   #levelAtMs = 0;
   #stormUntilMs = 0;
-  /** Turned away in this storm: they come back. */
+  /** Handshakes refused in this storm; their clients come back. */
   #refused = 0;
 
-  constructor(
-    share: number,
-    private readonly waitSeconds: number,
-    private readonly isFixed: boolean,
-  ) {
+  constructor({ share, waitSeconds, isFixed }: GateOptions) {
+    this.#waitSeconds = waitSeconds;
+    this.#isFixed = isFixed;
     this.#share = share;
     this.setShare(share);
   }
 
-  /** This worker's part of the budget, handshakes a second. */
+  /** Handshakes a second. */
   setShare(share: number): void {
     this.#share = share;
-    this.#max = this.isFixed ? Math.max(1, share * BURST_SECONDS) : maxWaiting(share, this.waitSeconds);
+    this.#max = this.#isFixed ? Math.max(1, share * BURST_SECONDS) : maxWaiting(share, this.#waitSeconds);
   }
 
   get share(): number {
@@ -59,34 +70,34 @@ export class Gate {
     return this.#busy ? inFlight - this.#stalled : 0;
   }
 
-  /** Whether the one that has its turn now would have to be refused, were it not for its ticket. */
-  isCrowded(inFlight: number): boolean {
-    return this.isFixed ? this.#leaked() + 1 > this.#max : this.waiting(inFlight) > this.#max;
+  /** Whether a handshake without a ticket must be refused now. */
+  isOverLimit(inFlight: number): boolean {
+    return this.#isFixed ? this.#leaked() + 1 > this.#max : this.waiting(inFlight) > this.#max;
   }
 
-  /** In a crowd: whether even those with a ticket are too many. */
-  isCrushed(inFlight: number): boolean {
-    const level = this.isFixed ? this.#level : this.waiting(inFlight);
-    return level > WITH_TICKET * this.#max;
+  /** Whether even a handshake with a valid ticket must be refused now. */
+  isOverTicketLimit(inFlight: number): boolean {
+    const level = this.#isFixed ? this.#level : this.waiting(inFlight);
+    return level > TICKET_LIMIT_FACTOR * this.#max;
   }
 
-  /** One more was let in. */
+  /** One more handshake was admitted. */
   admitted(): void {
-    if (this.isFixed) this.#level += 1;
+    if (this.#isFixed) this.#level += 1;
   }
 
-  /** One more was refused. */
+  /** One more handshake was refused. */
   refused(nowMs: number): void {
     this.#refused += 1;
     this.#stormUntilMs = nowMs + LINGER_MS;
   }
 
-  /** Whether clients that ask for the address are given slots. */
+  /** Whether clients that ask for the address get slots. */
   isStorm(nowMs: number): boolean {
     return nowMs <= this.#stormUntilMs;
   }
 
-  /** Who is still to come, as far as it is known: those waiting and those refused. */
+  /** Known clients that are still to be admitted: those that wait and those that were refused. */
   expected(inFlight: number): number {
     return this.waiting(inFlight) + this.#refused;
   }

@@ -1,17 +1,17 @@
 /**
- * The window in which clients are to come back whose connection ends without a word, because a process or a part of the
- * machine died: they must know it before. It follows the gateway's size and rate in steps, so that everybody need be told only
- * when it has doubled. One for each worker, looked at once a second; pure.
+ * The window in which clients wait a random time before they reconnect after a disconnect without a close frame, because a
+ * process or a part of the machine died: they must know it in advance. It follows the gateway's size and rate in powers of
+ * two, so that it is sent to all clients only when it has doubled. Each worker has one and updates it once a second. Pure.
  */
 const MIN_MS = 1000;
-/** Beyond it a single client would pay too much for what happens seldom: more than come back then than can be taken are refused. */
+/** A longer window would cost a single client too much for a rare event; handshakes beyond the rate are then refused. */
 const MAX_MS = 8000;
-/** The share of its connections that a gateway loses at once and takes back while the others do not notice. */
+/** The share of its connections that a gateway may lose at once and take back while the other clients do not notice. */
 const SHARE = 0.3;
-/** A loss of clients is no news until it has lasted: a hub that was restarted counts from nothing. */
+/** A shorter window counts only when it has lasted this long: a restarted hub counts from zero. */
 const LASTING_MS = 60_000;
 
-/** `allMs` is the window in which all of them can come back. A power of two times the least. */
+/** `allMs` is the window in which all clients can reconnect. The result is MIN_MS times a power of two. */
 export function unannouncedWindowMs(allMs: number): number {
   const steps = Math.ceil(Math.log2((allMs * SHARE) / MIN_MS));
   return Math.min(MAX_MS, MIN_MS * 2 ** Math.max(0, steps));
@@ -21,12 +21,12 @@ export class ReconnectWindow {
   #windowMs = MIN_MS;
   #lowerSinceMs: number | undefined;
 
-  /** What newcomers are to be told; the least one is what clients assume, and need not be said. */
+  /** The window to send to new clients; undefined for the minimum, which clients assume by themselves. */
   get windowMs(): number | undefined {
     return this.#windowMs === MIN_MS ? undefined : this.#windowMs;
   }
 
-  /** The window in which all could come back now. True when those who are here must be told a longer one. */
+  /** `allMs` as of now. True when the connected clients must be sent a longer window. */
   update(allMs: number, nowMs: number): boolean {
     const wanted = unannouncedWindowMs(allMs);
     if (wanted >= this.#windowMs) {

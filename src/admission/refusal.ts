@@ -1,4 +1,7 @@
-/** What a refused handshake is told: the row of errors.ts, the reason it is counted under, and when to try again. Pure. */
+/**
+ * The refusal of a handshake: the row of errors.ts, the reason under which it is counted, and when the client may try again.
+ * Pure; runs in workers. socket/ writes it as an HTTP answer.
+ */
 import { type ErrorName, GatewayError } from "../errors.js";
 import type { RefuseReason } from "../metrics/catalog.js";
 import type { CapReason } from "./ceiling.js";
@@ -15,7 +18,7 @@ const CAP_ERRORS: Readonly<Record<CapReason, ErrorName>> = {
   memory: "memoryLimit",
 };
 
-/** No place is free: one becomes free when somebody leaves, which nobody can foresee. */
+/** The gateway is full: a connection is possible when another ends, and nobody can foresee when. */
 const FULL_SECONDS = { min: 5, spread: 10 };
 
 export function refuseFull(reason: CapReason, random: number): Refusal {
@@ -31,7 +34,7 @@ export function refuseAddress(random: number): Refusal {
   return later("address_limit", "addressLimit", seconds);
 }
 
-/** Milliseconds until whoever was refused may try again. */
+/** Milliseconds until the refused client may try again. */
 export const retryAfterMs = ({ headers }: Refusal): number => Number(headers?.["Retry-After"] ?? 0) * 1000;
 
 function later(reason: RefuseReason, kind: ErrorName, seconds: number): Refusal {

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { isNews, priorRate, returnRate, returnWindowMs } from "../admission/budget.js";
-import { capOf } from "../admission/ceiling.js";
+import { capOfSlot } from "../admission/ceiling.js";
 import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import type { DrainOptions } from "../drain/goodbye.js";
@@ -233,7 +233,7 @@ export class Supervisor {
       token: this.#runDir.token,
       workers,
       cap: this.#sizing.cap,
-      workerCap: capOf(ceiling, workers, 0),
+      workerCap: capOfSlot(ceiling, workers, 0),
       workerProcesses: this.#pool.workers.length,
       ended,
       roll: this.#roller.state,
@@ -246,7 +246,7 @@ export class Supervisor {
 
   #startWorker(index: number): StartWorker {
     const { workers, ceiling, nofile, max } = this.#sizing;
-    const cap = capOf(ceiling, workers, index);
+    const cap = capOfSlot(ceiling, workers, index);
     return {
       type: "startWorker",
       config: this.#config,

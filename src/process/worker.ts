@@ -24,6 +24,7 @@ import { Sessions } from "../session/session.js";
 import type { Waiter } from "../session/subscriptions.js";
 import { Listener } from "../socket/listener.js";
 import { createApp, type TemplatedApp } from "../socket/native.js";
+import { NativePublish } from "../socket/publish.js";
 import { Server } from "../socket/server.js";
 import { report, type StartWorker, type Stop, type WorkerCommand } from "../supervision/control-channel.js";
 import { TopicRules } from "../topics/rules.js";
@@ -39,6 +40,7 @@ const log = forwardedLog({ process: "worker" });
 class WorkerProcess implements RunningChild<WorkerCommand> {
   readonly #given: StartWorker;
   readonly #app: TemplatedApp = createApp();
+  readonly #native = new NativePublish(this.#app);
   readonly #topics: Topics<Waiter>;
   readonly #sessions: Sessions;
   readonly #listener: Listener;
@@ -65,14 +67,14 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     this.#sessions = new Sessions(this.#topics, given.config);
     this.#listener = this.#createListener();
     this.#admission = new Admission({ ...given, ticketKey: Buffer.from(given.ticketKey, "hex") });
-    this.#server = new Server(
-      this.#app,
-      this.#listener,
-      this.#sessions,
-      this.#admission,
-      (topic) => this.#topics.emptied(topic, monotonicMs()),
-      given.config,
-    );
+    this.#server = new Server({
+      app: this.#app,
+      listener: this.#listener,
+      sessions: this.#sessions,
+      admission: this.#admission,
+      topicEmptied: (topic) => this.#topics.emptied(topic, monotonicMs()),
+      config: given.config,
+    });
     this.#welcomed = new Promise<void>((resolve, reject) => {
       this.#onWelcome = resolve;
       this.#onRefused = reject;
@@ -104,10 +106,10 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
         unfollow: (topic) => this.#link.send({ type: "unfollow", topic }),
         relinked: () => this.#link.send({ type: "relinked" }),
         compare: (names) => this.#link.send({ type: "compare", topics: names }),
-        publish: (topic, message) => push(this.#app, topic, message),
-        subscribers: (topic) => this.#app.numSubscribers(topic) + this.#sessions.parking.count(topic),
+        publish: (topic, message) => this.#native.publish(topic, message),
+        subscribers: (topic) => this.#native.subscribers(topic) + this.#sessions.parking.count(topic),
         ready: (topic, waiting, timedOut) => this.#sessions.following.ready(topic, waiting, timedOut),
-        reset: (topic) => this.#sessions.following.reset(topic, (message) => push(this.#app, topic.name, message)),
+        reset: (topic) => this.#sessions.following.reset(topic, (message) => this.#native.publish(topic.name, message)),
         failed: (topic, waiting, why) => this.#sessions.following.failed(topic, waiting, why),
       },
       new TopicRules(config, config.topicRules),
@@ -121,7 +123,8 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
 
   #createListener(): Listener {
     const { config, index, cap, overflow, nofile } = this.#given;
-    return new Listener(this.#app, {
+    return new Listener({
+      app: this.#app,
       host: config.host,
       backlog: config.backlog,
       cap,
@@ -159,7 +162,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
         this.#link.send({ type: "counters", values: counters });
         return undefined;
       case "atLimit":
-        this.#admission.addresses?.heard(frame.yes, frame.no);
+        this.#admission.addresses?.updateAtLimit(frame.yes, frame.no);
         return undefined;
       case "refused":
         log("error", `the hub refuses this worker: ${frame.reason}`);
@@ -241,7 +244,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
         this.#listener.setOverflow(message.on);
         break;
       case "budget":
-        this.#admission.budget(message.rate, message.windowMs);
+        this.#admission.setBudget(message.rate, message.windowMs);
         this.#drainAlone = { ...this.#drainAlone, perSecond: returnRate(message.rate) };
         break;
       default:
@@ -261,15 +264,6 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     this.#sendCounters();
     await this.#link.stop();
   }
-}
-
-/** To every native subscriber, in one call. */
-function push(app: TemplatedApp, topic: string, message: Uint8Array): void {
-  const subscribers = app.numSubscribers(topic);
-  if (!app.publish(topic, message, false)) return;
-  counters[SLOT.pushes]! += subscribers;
-  counters[SLOT.messagesOut]! += subscribers;
-  counters[SLOT.bytesOut]! += subscribers * message.length;
 }
 
 runChild<StartWorker, WorkerCommand>("startWorker", log, async (given) => {

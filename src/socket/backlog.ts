@@ -1,7 +1,8 @@
 /**
- * Calls listen(2) a second time on uWebSockets' listening descriptor, because its backlog of 512 is hard-coded: in a
- * burst of 12,000 connects 5.1 s became 0.31 s (KERNEL.md fact 3). uWebSockets does not tell its descriptor, so the
- * kernel is asked which of ours listens on the port. Worker only; without koffi the gateway works with 512.
+ * Calls listen(2) a second time on uWebSockets' listening descriptor, because its backlog of 512 is hard-coded: a burst
+ * of 12,000 connects then took 0.31 s instead of 5.1 s (src/README.md fact 3). uWebSockets does not expose the descriptor,
+ * so this file asks the kernel which descriptor of the process listens on the port. Worker only; where koffi cannot be
+ * loaded, the gateway works with a backlog of 512.
  */
 import { createRequire } from "node:module";
 
@@ -17,7 +18,7 @@ interface Libc {
 
 let libc: Libc | undefined;
 
-function load(): Libc {
+function loadLibc(): Libc {
   const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
   const self = koffi.load(null);
   return {
@@ -27,9 +28,12 @@ function load(): Libc {
   };
 }
 
-/** True if a listening descriptor of this process on `port` now has the backlog. `limit` bounds the search. */
+/**
+ * True if a listening descriptor of this process on `port` now has the backlog. Descriptors up to `limit` are searched.
+ * Throws where koffi cannot be loaded.
+ */
 export function setBacklog(port: number, backlog: number, limit: number): boolean {
-  libc ??= load();
+  libc ??= loadLibc();
   const fd = findListener(libc, port, limit);
   return fd !== undefined && libc.listen(fd, backlog) === 0;
 }

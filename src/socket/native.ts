@@ -1,7 +1,8 @@
 /**
  * The sole import of uWebSockets.js, and the few calls of it that we use. Worker only.
- * Rules that bite (KERNEL.md §3): buffers die when a callback returns; a closed socket throws on every call; a throw
- * inside `upgrade` aborts the process; at EMFILE the accept loop spins, so we stop listening before.
+ * Rules that bite (src/README.md facts 10, 11, 17 and 18): buffers become invalid when a callback returns; a closed socket
+ * throws on every call; a throw inside `upgrade` aborts the process; at EMFILE the accept loop spins, so the worker stops
+ * listening before that. The rules of publishing are in publish.ts.
  */
 import uWS from "uWebSockets.js";
 
@@ -14,7 +15,7 @@ export type {
   WebSocket,
 } from "uWebSockets.js";
 
-// In the binary but not in its types: RFC 6455 fragments (tried, DESIGN.md §4).
+// In the binary but not in its types: RFC 6455 fragments, which the tests of catchup/ send through real sockets.
 declare module "uWebSockets.js" {
   // Merging needs the same type parameter, used or not.
   // eslint-disable-next-line @typescript-eslint/no-unused-vars

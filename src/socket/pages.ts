@@ -1,6 +1,6 @@
 /**
  * The few files that the public port serves: the client SDK as one browser file, and in development mode the example
- * page. Read once at start by each worker (16 KB); built into dist/browser by `npm run build`.
+ * page. Each worker reads them once at its start (16 KB); `npm run build` writes them to dist/browser.
  */
 import { readFileSync } from "node:fs";
 

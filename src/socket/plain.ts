@@ -1,7 +1,7 @@
 /**
- * Plain HTTP on the public port: how an answer is written, and what the headers of a request say. Worker only; which path
- * answers what is server.ts's. Every plain answer closes its connection, because this port is for WebSockets; after HEAD
- * and 204 uWebSockets leaves that to the client, or to its own 10 s.
+ * Plain HTTP on the public port: writes answers and reads request headers. Worker only; server.ts decides which path
+ * answers what. Every plain answer closes its connection, because this port is for WebSockets; after HEAD and 204
+ * uWebSockets leaves the close to the client, or to its own timeout of 10 s.
  */
 import type { HttpRequest, HttpResponse } from "./native.js";
 
@@ -27,25 +27,25 @@ export interface PlainAnswer {
 /** The methods of a path that answers GET, for `Allow`. */
 export const READ_METHODS = "GET, HEAD, OPTIONS";
 
-/** How long a browser may keep the answer to a preflight. */
+/** How long a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = "7200";
 
-/** To HEAD the same head without the body (RFC 9110 §9.3.2). */
-export function write(res: HttpResponse, { status, body, headers = {} }: PlainAnswer, isHead: boolean): void {
+/** HEAD gets the same head without the body (RFC 9110 §9.3.2). */
+export function writeAnswer(res: HttpResponse, { status, body, headers = {} }: PlainAnswer, isHead: boolean): void {
   res.cork(() => {
     res.writeStatus(STATUS[status] ?? String(status));
-    // Read by pages of other origins too: the original front end is served elsewhere.
+    // Pages of other origins may read the answer: the original front end is served elsewhere.
     res.writeHeader("Access-Control-Allow-Origin", "*");
     if (body !== "" && headers["Content-Type"] === undefined) res.writeHeader("Content-Type", "application/json");
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
     if (status === 204) {
-      // No Content-Length either (§8.6), which `end` would write.
+      // RFC 9110 §8.6 forbids Content-Length here, and `end` would write it.
       res.writeHeader("Connection", "close");
       res.endWithoutBody();
     } else if (isHead && body !== "") {
       res.writeHeader("Connection", "close");
-      // `tryEnd` writes the length of a body that never comes, and `end` that this was all; `endWithoutBody` with a length
-      // leaves the response unfinished in this binary.
+      // `tryEnd` writes the Content-Length of a body that never comes, and `end` finishes the response; `endWithoutBody`
+      // with a length leaves it unfinished in this binary.
       const [, isOver] = res.tryEnd("", Buffer.byteLength(body));
       if (!isOver) res.end();
     } else {
@@ -55,8 +55,8 @@ export function write(res: HttpResponse, { status, body, headers = {} }: PlainAn
 }
 
 /**
- * The answer to a CORS preflight: whatever ordinary headers a page's HTTP library adds are allowed, each by its name, since
- * `*` does not cover Authorization (the Fetch standard, §3.3.5). None of them changes our answer.
+ * The answer to a CORS preflight. It allows all header names that the page's HTTP library asks for, each by its name, since
+ * `*` does not cover Authorization (the Fetch standard, §3.3.5). None of these headers changes our answer.
  */
 export function preflight(requestedHeaders: string): PlainAnswer {
   const names = requestedHeaders.split(",").map((name) => name.trim());
@@ -74,7 +74,7 @@ export function preflight(requestedHeaders: string): PlainAnswer {
   };
 }
 
-/** All lines of a header, joined as RFC 9110 §5.3 has it; `getHeader` knows the first alone. `name` in lower case. */
+/** All lines of a header, joined as in RFC 9110 §5.3; `getHeader` returns the first line only. `name` is in lower case. */
 export function headerLines(req: HttpRequest, name: string): string {
   const lines: string[] = [];
   req.forEach((key, value) => {

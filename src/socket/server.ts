@@ -1,11 +1,10 @@
 /**
- * The edge of a worker: maps uWebSockets' events onto the session room, refuses what is no handshake, answers the few
- * plain HTTP paths, and counts. Every plain answer closes its connection: this port is for WebSockets.
- * One connection costs no object here; `res.upgrade` gets one shared empty object as user data, or where addresses are
- * limited the entry of its address.
+ * The edge of a worker: maps uWebSockets' events to the sessions, refuses requests that are not handshakes, answers the
+ * few plain HTTP paths, and counts. Every plain answer closes its connection: this port is for WebSockets.
+ * A connection costs no object here: `res.upgrade` gets one shared empty object as user data, or, where addresses are
+ * limited, the count of its address.
  */
-
-import type { Held } from "../admission/addresses.js";
+import type { AddressCount } from "../admission/addresses.js";
 import type { Admission, Slot } from "../admission/admission.js";
 import { type ClientAddress, clientAddress, TrustedProxies } from "../admission/client-address.js";
 import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
@@ -19,18 +18,18 @@ import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
 import { loadPages } from "./pages.js";
-import { headerLines, type PlainAnswer, preflight, READ_METHODS, write } from "./plain.js";
+import { headerLines, type PlainAnswer, preflight, READ_METHODS, writeAnswer } from "./plain.js";
 import { type Forwarded, publicAddress } from "./public-address.js";
 import { decideUpgrade, refusePlain } from "./upgrade.js";
 
-/** Longest message that uWebSockets takes before it cuts the connection itself; our own limit answers with 1009. */
+/** Above it uWebSockets cuts the connection without a close frame; our own, lower limit closes with 1009. */
 const NATIVE_MAX_PAYLOAD_BYTES = 8192;
 const ALIVE = JSON.stringify({ status: "alive" });
-/** A ticket in it is for one client. */
-const NOT_KEPT = { "Cache-Control": "no-store" };
+/** An answer may hold a ticket, which is for one client. */
+const NO_STORE = { "Cache-Control": "no-store" };
 
 interface UserData {
-  readonly held?: Held;
+  readonly addressCount?: AddressCount;
 }
 const NO_USER_DATA: UserData = Object.freeze({});
 
@@ -39,114 +38,130 @@ export type ServerConfig = Pick<
   "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "trustedProxies" | "dev"
 >;
 
+export interface ServerOptions {
+  readonly app: TemplatedApp;
+  readonly listener: Listener;
+  readonly sessions: Sessions;
+  readonly admission: Admission;
+  /** The last native subscriber of the topic left. */
+  readonly topicEmptied: (topic: string) => void;
+  readonly config: ServerConfig;
+}
+
 export class Server {
   draining = false;
+  readonly #app: TemplatedApp;
+  readonly #listener: Listener;
+  readonly #sessions: Sessions;
+  readonly #admission: Admission;
+  readonly #topicEmptied: (topic: string) => void;
+  readonly #config: ServerConfig;
+  readonly #proxies: TrustedProxies;
   /** Topics of the handshake that is being upgraded: `open` runs inside `res.upgrade`, so no user data is needed. */
   #opening: readonly SubscribeRequest[] = [];
   /** Plain HTTP answers whose connections have not reported their end yet. */
   #answered = 0;
-  readonly #proxies: TrustedProxies;
 
-  constructor(
-    private readonly app: TemplatedApp,
-    private readonly listener: Listener,
-    private readonly sessions: Sessions,
-    private readonly admission: Admission,
-    private readonly topicEmptied: (topic: string) => void,
-    private readonly config: ServerConfig,
-  ) {
+  constructor({ app, listener, sessions, admission, topicEmptied, config }: ServerOptions) {
+    this.#app = app;
+    this.#listener = listener;
+    this.#sessions = sessions;
+    this.#admission = admission;
+    this.#topicEmptied = topicEmptied;
+    this.#config = config;
     this.#proxies = new TrustedProxies(config.trustedProxies);
-    this.#routes();
+    this.#registerRoutes();
   }
 
-  /** What keeps everybody out. */
-  get #closedDoor(): Refusal | undefined {
-    return this.admission.closed(this.draining, this.sessions.size >= this.listener.cap || this.listener.crowded);
-  }
-
-  #routes(): void {
-    const { idleTimeoutSeconds, maxBackpressureBytes } = this.config;
-    this.app.ws<UserData>(WEBSOCKET_PATH, {
+  #registerRoutes(): void {
+    const { idleTimeoutSeconds, maxBackpressureBytes } = this.#config;
+    this.#app.ws<UserData>(WEBSOCKET_PATH, {
       maxPayloadLength: NATIVE_MAX_PAYLOAD_BYTES,
       maxBackpressure: maxBackpressureBytes,
       idleTimeout: idleTimeoutSeconds,
-      // 0 with automatic pings would still ping and close after 250 s (KERNEL.md fact 8).
+      // With 0 and automatic pings, uWebSockets would still ping and close after 250 s (src/README.md fact 8).
       sendPingsAutomatically: idleTimeoutSeconds !== 0,
       maxLifetime: 0,
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
-      open: (ws) => this.sessions.opened(ws, this.#opening),
-      message: (ws, message, isBinary) => this.sessions.received(ws, Buffer.from(message), isBinary),
-      ping: (ws) => this.sessions.beat(ws),
-      pong: (ws) => this.sessions.beat(ws),
-      drain: (ws) => this.sessions.drained(ws),
-      dropped: (ws, message) => this.sessions.dropped(ws, new Uint8Array(message)),
+      open: (ws) => this.#sessions.opened(ws, this.#opening),
+      message: (ws, message, isBinary) => this.#sessions.received(ws, Buffer.from(message), isBinary),
+      ping: (ws) => this.#sessions.beat(ws),
+      pong: (ws) => this.#sessions.beat(ws),
+      drain: (ws) => this.#sessions.drained(ws),
+      dropped: (ws, message) => this.#sessions.dropped(ws, new Uint8Array(message)),
       subscription: (_ws, topic, now, before) => this.#subscription(topic, now, before),
       close: (ws, code, reason) => this.#closed(ws, code, reason),
     });
-    this.app.any(WEBSOCKET_PATH, (res, req) => {
+    this.#app.any(WEBSOCKET_PATH, (res, req) => {
       const request = { upgrade: req.getHeader("upgrade"), method: req.getMethod() };
-      this.#refuse(res, req, this.#closedDoor ?? refusePlain(request));
+      this.#refuse(res, req, this.#refusalOfAll ?? refusePlain(request));
     });
-    this.#read(ADDRESS_PATH, (res, req) => this.#address(res, req));
-    // For load balancers that cannot reach the private port: this worker runs, and no more.
-    this.#read(HEALTH_PATH, () => ({ status: 200, body: ALIVE, headers: NOT_KEPT }));
-    for (const { path, contentType, body } of loadPages(this.config.dev)) {
+    this.#routeRead(ADDRESS_PATH, (res, req) => this.#addressAnswer(res, req));
+    // For load balancers that cannot reach the private port: it says only that this worker runs.
+    this.#routeRead(HEALTH_PATH, () => ({ status: 200, body: ALIVE, headers: NO_STORE }));
+    for (const { path, contentType, body } of loadPages(this.#config.dev)) {
       const headers = { "Content-Type": contentType, "Cache-Control": "no-cache" };
-      this.#read(path, () => ({ status: 200, body, headers }));
+      this.#routeRead(path, () => ({ status: 200, body, headers }));
     }
     const notFound: Refusal = { reason: "not_found", error: new GatewayError("notFound") };
-    this.app.any("/*", (res, req) => this.#refuse(res, req, notFound));
-    this.app.filter((_res, change) => this.#filter(Number(change)));
+    this.#app.any("/*", (res, req) => this.#refuse(res, req, notFound));
+    this.#app.filter((_res, change) => this.#filter(Number(change)));
   }
 
-  /** A path that is read: GET, HEAD and a browser's preflight; any other method is told so. */
-  #read(path: string, answer: (res: HttpResponse, req: HttpRequest) => PlainAnswer): void {
+  /** A path that answers GET, HEAD and a browser's preflight, and refuses any other method. */
+  #routeRead(path: string, answer: (res: HttpResponse, req: HttpRequest) => PlainAnswer): void {
     const read = (res: HttpResponse, req: HttpRequest): void => this.#answer(res, req, answer(res, req));
-    this.app.get(path, read);
-    this.app.head(path, read);
-    this.app.options(path, (res, req) =>
+    this.#app.get(path, read);
+    this.#app.head(path, read);
+    this.#app.options(path, (res, req) =>
       this.#answer(res, req, preflight(headerLines(req, "access-control-request-headers"))),
     );
     const error = new GatewayError("badMethod", `use GET ${path}`);
     const refusal: Refusal = { reason: "bad_method", error, headers: { Allow: READ_METHODS } };
-    this.app.any(path, (res, req) => this.#refuse(res, req, refusal));
+    this.#app.any(path, (res, req) => this.#refuse(res, req, refusal));
   }
 
   /** +1 for every accepted connection, −1 for one that ends without having been upgraded. */
   #filter(change: number): void {
     counters[SLOT.handshakes]! += change;
     if (change > 0) {
-      this.listener.added();
+      this.#listener.added();
       return;
     }
-    this.listener.removed();
+    this.#listener.removed();
     if (this.#answered > 0) this.#answered -= 1;
     else this.#count("broken");
     this.#boundAnswered();
   }
 
-  /** Requests of one pipeline are all answered, but their connection ends once. */
+  /** All requests of a pipeline are answered, but their connection ends once. */
   #boundAnswered(): void {
     this.#answered = Math.min(this.#answered, counters[SLOT.handshakes]!);
   }
 
-  /** A throw in here would abort the process. */
+  /** The refusal that every handshake gets now, if any. */
+  get #refusalOfAll(): Refusal | undefined {
+    const isFull = this.#sessions.size >= this.#listener.cap || this.#listener.isOverCap;
+    return this.#admission.refuseAll(this.draining, isFull);
+  }
+
+  /** A throw in here would abort the process (src/README.md fact 10). */
   #upgrade(res: HttpResponse, req: HttpRequest, context: us_socket_context_t): void {
     try {
-      const { admission } = this;
+      const admission = this.#admission;
       // Read first: getQuery(name) decodes in place. Undefined where the address has no `?`, whatever the type says.
       const query = (req.getQuery() as string | undefined) ?? "";
-      let refusal = this.#closedDoor;
-      if (!refusal && admission.isCrowded) refusal = admission.crowded(req.getQuery("ticket"), monotonicMs());
+      let refusal = this.#refusalOfAll;
+      if (!refusal && admission.needsTicket) refusal = admission.checkTicket(req.getQuery("ticket"), monotonicMs());
       if (refusal) {
         this.#refuse(res, req, refusal);
         return;
       }
       let protocols = req.getHeader("sec-websocket-protocol");
-      // Seldom, and 2 µs: more may stand on further lines.
+      // Rare, and 2 µs: the header may have further lines.
       if (protocols !== "" && protocols !== SUBPROTOCOL) protocols = headerLines(req, "sec-websocket-protocol");
       const handshake = { version: req.getHeader("sec-websocket-version"), protocols, query };
-      const decision = decideUpgrade(handshake, this.config.maxTopicsPerConnection);
+      const decision = decideUpgrade(handshake, this.#config.maxTopicsPerConnection);
       if ("reason" in decision) {
         this.#refuse(res, req, decision);
         return;
@@ -167,12 +182,12 @@ export class Server {
     }
   }
 
-  /** What the connection carries; undefined when its address is at its limit. */
+  /** Undefined when the address of the client is at its limit. */
   #userData(res: HttpResponse, req: HttpRequest): UserData | undefined {
-    const { addresses } = this.admission;
+    const { addresses } = this.#admission;
     if (!addresses) return NO_USER_DATA;
-    const held = addresses.enter(this.#client(res, req).address);
-    return held && { held };
+    const addressCount = addresses.acquire(this.#client(res, req).address);
+    return addressCount && { addressCount };
   }
 
   #client(res: HttpResponse, req: HttpRequest): ClientAddress {
@@ -182,35 +197,35 @@ export class Server {
 
   #subscription(topic: ArrayBuffer, now: number, before: number): void {
     counters[SLOT.subscriptions]! += now - before;
-    if (now === 0) this.topicEmptied(Buffer.from(topic).toString("latin1"));
+    if (now === 0) this.#topicEmptied(Buffer.from(topic).toString("latin1"));
   }
 
   #closed(ws: WebSocket<UserData>, code: number, reason: ArrayBuffer): void {
-    const { addresses } = this.admission;
-    const held = addresses && ws.getUserData().held;
-    if (held) addresses.leave(held);
-    this.sessions.closed(ws, closeReason(code, reason));
-    // After a close frame uWebSockets waits for the peer's end. An invalid close frame comes as 1006 without a sentence.
-    this.listener.removed(code !== 1006 || reason.byteLength === 0);
+    const { addresses } = this.#admission;
+    const addressCount = addresses && ws.getUserData().addressCount;
+    if (addressCount) addresses.release(addressCount);
+    this.#sessions.closed(ws, closeReason(code, reason));
+    // After a close frame uWebSockets waits until the peer closes. An invalid close frame is reported as 1006 without a text.
+    this.#listener.removed(code !== 1006 || reason.byteLength === 0);
   }
 
-  /** The address of the WebSocket, for clients that ask before they connect, and in a crowd when to use it. */
-  #address(res: HttpResponse, req: HttpRequest): PlainAnswer {
-    const answer = (body: object): PlainAnswer => ({ status: 200, body: JSON.stringify(body), headers: NOT_KEPT });
+  /** The WebSocket address for clients that ask before they connect; in a storm also when to use it. */
+  #addressAnswer(res: HttpResponse, req: HttpRequest): PlainAnswer {
+    const answer = (body: object): PlainAnswer => ({ status: 200, body: JSON.stringify(body), headers: NO_STORE });
     let data: string;
     try {
       const forwarded = this.#proxies.isEmpty || !this.#client(res, req).viaProxy ? undefined : forwardedBy(req);
-      data = publicAddress({ host: req.getHeader("host"), forwarded }, this.config.publicUrl);
+      data = publicAddress({ host: req.getHeader("host"), forwarded }, this.#config.publicUrl);
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
       this.#count("bad_host");
       return { status: error.row.http, body: JSON.stringify(error) };
     }
-    const closed = this.#closedDoor;
-    // Not refused: the original front end takes any answer but this one for the end.
-    if (closed) return answer({ data, afterMs: retryAfterMs(closed) });
-    const slot = this.admission.slot(monotonicMs());
-    return answer(slot ? inSlot(data, slot) : { data });
+    const refusal = this.#refusalOfAll;
+    // Status 200 even so: the original front end gives up after any other answer.
+    if (refusal) return answer({ data, afterMs: retryAfterMs(refusal) });
+    const slot = this.#admission.slot(monotonicMs());
+    return answer(slot ? withTicket(data, slot) : { data });
   }
 
   #refuse(res: HttpResponse, req: HttpRequest, { reason, error, headers }: Refusal): void {
@@ -225,7 +240,7 @@ export class Server {
   #answer(res: HttpResponse, req: HttpRequest, answer: PlainAnswer): void {
     this.#answered += 1;
     this.#boundAnswered();
-    write(res, answer, req.getMethod() === "head");
+    writeAnswer(res, answer, req.getMethod() === "head");
   }
 }
 
@@ -234,17 +249,17 @@ function forwardedBy(req: HttpRequest): Forwarded {
   return { proto: header("proto"), host: header("host"), prefix: header("prefix") };
 }
 
-/** The address with a ticket in it, so that a front end that knows nothing of slots carries it too. */
-function inSlot(data: string, { afterMs, ticket }: Slot): object {
+/** Puts the ticket into the address, so that a front end that ignores slots sends it as well. */
+function withTicket(data: string, { afterMs, ticket }: Slot): object {
   return { data: `${data}${data.includes("?") ? "&" : "?"}ticket=${ticket}`, afterMs };
 }
 
-/** uWebSockets gives 1006 and a sentence for what it cut itself (KERNEL.md §3.6; the sentences were seen in tests). */
+/** uWebSockets reports 1006 and a text for connections that it cut itself (src/README.md fact 17 lists the texts). */
 function closeReason(code: number, reason: ArrayBuffer): CloseReason {
   if (code !== 1006) return "client";
   if (reason.byteLength === 0) return "abnormal";
-  const sentence = Buffer.from(reason).toString("latin1");
-  if (sentence.includes("too big")) return "too_big";
-  if (sentence.includes("inactivity")) return "idle";
-  return sentence.includes("FIN") ? "abnormal" : "protocol";
+  const text = Buffer.from(reason).toString("latin1");
+  if (text.includes("too big")) return "too_big";
+  if (text.includes("inactivity")) return "idle";
+  return text.includes("FIN") ? "abnormal" : "protocol";
 }

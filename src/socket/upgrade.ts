@@ -1,7 +1,7 @@
 /**
- * Accept or refuse a handshake by what it says: a pure decision from its headers; whether there is room is decided in
- * admission/. uWebSockets checks neither version nor topics,
- * and routes handshakes without a proper key to plain HTTP (KERNEL.md §3.6), so both paths are decided here.
+ * Accepts or refuses a handshake by its headers and its query. Pure; admission/ decides whether the worker has capacity.
+ * uWebSockets checks neither the version nor the topics, and routes handshakes without a valid key to plain HTTP
+ * (src/README.md fact 17), so both paths are decided here.
  */
 import type { Refusal } from "../admission/refusal.js";
 import { GatewayError } from "../errors.js";
@@ -11,7 +11,7 @@ import { TOPIC_RULE } from "../topics/name.js";
 export interface Handshake {
   readonly version: string;
   readonly protocols: string;
-  /** Behind the `?` of the address, as it came: uWebSockets decodes malformed escapes to other texts, or to none. */
+  /** The raw query, behind the `?`: uWebSockets decodes malformed escapes to other texts, or to none. */
   readonly query: string;
 }
 
@@ -21,21 +21,22 @@ export interface Accepted {
   readonly protocol: string;
 }
 
-/** Goes with every 426 (RFC 9110 §15.5.22). */
-const UPGRADE = { Upgrade: "websocket" } as const;
+/** Every 426 must name the protocol (RFC 9110 §15.5.22). */
+const UPGRADE_HEADER = { Upgrade: "websocket" } as const;
 
 const NO_TOPICS: readonly SubscribeRequest[] = [];
 
-/** A handshake that uWebSockets recognised as one. */
+/** Decides on a request that uWebSockets recognised as a handshake. */
 export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted | Refusal {
   if (handshake.version !== "13") {
-    const headers = { ...UPGRADE, "Sec-WebSocket-Version": "13" };
+    const headers = { ...UPGRADE_HEADER, "Sec-WebSocket-Version": "13" };
     return { reason: "bad_version", error: new GatewayError("badVersion"), headers };
   }
   const offered = handshake.protocols.split(",", 16).map((name) => name.trim());
   const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : "";
-  const entries = topicEntries(handshake.query);
-  if (!entries) return badTopic("topics: % must be followed by two hexadecimal digits, and the bytes be UTF-8");
+  const entries = parseTopicEntries(handshake.query);
+  if (!entries)
+    return badTopic("topics: % must be followed by two hexadecimal digits, and the decoded bytes must be UTF-8");
   if (entries.length === 0) return { topics: NO_TOPICS, protocol };
   const requests = entries.map(parseUrlTopic);
   const topics = [...new Map(requests.map((request) => [request?.topic, request])).values()];
@@ -50,21 +51,21 @@ export function decideUpgrade(handshake: Handshake, maxTopics: number): Accepted
 
 const badTopic = (detail: string): Refusal => ({ reason: "bad_topic", error: new GatewayError("badTopic", detail) });
 
-/** Of all `topics=` of the query together; undefined where one is malformed. */
-function topicEntries(query: string): string[] | undefined {
+/** The entries of all `topics=` fields of the query together; undefined where one is malformed. */
+function parseTopicEntries(query: string): string[] | undefined {
   const entries: string[] = [];
   for (const field of query.split("&")) {
     const [name = "", ...value] = field.split("=");
-    if (decoded(name) !== "topics") continue;
-    const text = decoded(value.join("="));
+    if (percentDecoded(name) !== "topics") continue;
+    const text = percentDecoded(value.join("="));
     if (text === undefined) return undefined;
     if (text !== "") entries.push(...text.split(","));
   }
   return entries;
 }
 
-/** RFC 3986 §2.1; undefined where it is malformed. */
-function decoded(text: string): string | undefined {
+/** Percent-decoded (RFC 3986 §2.1); undefined where an escape is malformed. */
+function percentDecoded(text: string): string | undefined {
   if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);
@@ -73,10 +74,10 @@ function decoded(text: string): string | undefined {
   }
 }
 
-/** Plain HTTP on the WebSocket path: no upgrade asked for, or a handshake that is not one. */
+/** Refuses plain HTTP on the WebSocket path: no upgrade was asked for, or the handshake is malformed. */
 export function refusePlain(request: { upgrade: string; method: string }): Refusal {
   if (request.upgrade.toLowerCase() !== "websocket") {
-    return { reason: "not_upgrade", error: new GatewayError("upgradeRequired"), headers: UPGRADE };
+    return { reason: "not_upgrade", error: new GatewayError("upgradeRequired"), headers: UPGRADE_HEADER };
   }
   const detail =
     request.method === "get"

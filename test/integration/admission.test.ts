@@ -144,7 +144,7 @@ it("says what is wrong with a limit that leaves no place", async () => {
   const base = ["serve", "--port", "0", "--admin-port", "0", "--connections", "2000"];
   const few = await cli([...base, "--workers", "3", "--max-connections", "2"]).ended;
   assert.equal(few.code, 2);
-  assert.match(few.stderr, /--max-connections: 3 workers need at least one place each/);
+  assert.match(few.stderr, /--max-connections: 3 workers need at least one connection each/);
   const none = await cli([...base, "--memory-floor-bytes", "1099511627776"]).ended;
   assert.equal(none.code, 2);
   assert.match(none.stderr, /--memory-floor-bytes: .*0 switches the floor off/);

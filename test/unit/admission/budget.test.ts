@@ -1,3 +1,4 @@
+/** The measured rate of handshakes, and what follows from it. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
@@ -20,7 +21,7 @@ function afterStorm(budget: Budget, workers: number, capacity: number, seconds: 
   return budget.rate;
 }
 
-it("comes to what the workers do while handshakes wait, from above and from below", () => {
+it("converges to the rate of the workers while handshakes wait, from above and from below", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 64 }),
@@ -34,12 +35,12 @@ it("comes to what the workers do while handshakes wait, from above and from belo
   );
 });
 
-it("four seconds of storm bring it most of the way", () => {
+it("four seconds of storm move it most of the way", () => {
   const rate = afterStorm(new Budget(2, 20_000), 2, 10_000, 4);
   assert.ok(rate < 12_500 && rate > 10_000, String(rate));
 });
 
-it("learns nothing where the clients were the bottleneck, or the workers did something else", () => {
+it("does not change where the clients were the bottleneck, or the workers did something else", () => {
   const quiet = new Budget(2, 20_000);
   quiet.measure({ handshakes: 0, busySeconds: 0, waiting: 0 }, 1);
   quiet.measure({ handshakes: 100, busySeconds: 0.1, waiting: 0 }, 1);
@@ -48,19 +49,19 @@ it("learns nothing where the clients were the bottleneck, or the workers did som
   assert.equal(quiet.rate, 20_000);
 });
 
-it("does not sink because of refusals, for they are handshakes too, and never below its floor", () => {
+it("does not fall because of refusals, which count as handshakes, and never below its minimum", () => {
   assert.ok(afterStorm(new Budget(1, 20_000), 1, 1, 100) >= 100);
   const calm = new Budget(1, 1000);
   calm.measure({ handshakes: 0, busySeconds: 0, waiting: 0 }, 1);
   calm.measure({ handshakes: 1e6, busySeconds: 1, waiting: 1e6 }, 1);
-  assert.ok(calm.rate <= 1900, "one second moves it by its weight of at most four times");
+  assert.ok(calm.rate <= 1900, "a sample counts as at most four times the estimate");
 });
 
-it("stays where it was fixed", () => {
+it("does not change where the operator fixed it", () => {
   assert.equal(afterStorm(new Budget(2, 700, true), 2, 10_000, 10), 700);
 });
 
-it("everything follows from the rate", () => {
+it("the other numbers follow from the rate", () => {
   assert.equal(priorRate(2), 20_000);
   assert.equal(maxWaiting(20_000, 8), 160_000);
   assert.equal(maxWaiting(1, 1), 64, "a burst is no storm");

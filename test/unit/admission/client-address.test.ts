@@ -1,4 +1,4 @@
-/** Who a client is, behind proxies that are trusted and behind others. */
+/** The address of a client, behind trusted proxies and behind others. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -13,15 +13,20 @@ const client = (peer: string, forwardedFor: string, proxies = PROXIES): string =
 describe("the address of a client", () => {
   for (const [peer, forwardedFor, wanted, why] of [
     ["192.0.2.1", "", "192.0.2.1", "no proxy"],
-    ["192.0.2.1", "203.0.113.9", "192.0.2.1", "anybody may claim to be forwarded"],
+    ["192.0.2.1", "203.0.113.9", "192.0.2.1", "an untrusted peer may claim anything"],
     ["127.0.0.2", "203.0.113.9", "127.0.0.2", "one address is not its network"],
     ["127.0.0.1", "203.0.113.9", "203.0.113.9 via proxy", "one proxy"],
     ["10.9.9.9", "203.0.113.9, 10.1.1.1", "203.0.113.9 via proxy", "two proxies"],
-    ["127.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9 via proxy", "what the client sent itself stands before"],
+    [
+      "127.0.0.1",
+      "198.51.100.1, 203.0.113.9",
+      "203.0.113.9 via proxy",
+      "entries that the client sent itself stand before",
+    ],
     ["127.0.0.1", "10.5.5.5, 203.0.113.9", "203.0.113.9 via proxy", "a client that claims to be a proxy"],
-    ["127.0.0.1", "", "127.0.0.1 via proxy", "a proxy that does not say"],
-    ["127.0.0.1", "unknown", "127.0.0.1 via proxy", "or does not know"],
-    ["127.0.0.1", "203.0.113.9, unknown", "127.0.0.1 via proxy", "nor believes the one before"],
+    ["127.0.0.1", "", "127.0.0.1 via proxy", "a proxy without the header"],
+    ["127.0.0.1", "unknown", "127.0.0.1 via proxy", "a proxy that does not know the address"],
+    ["127.0.0.1", "203.0.113.9, unknown", "127.0.0.1 via proxy", "entries before an unknown one are not believed"],
     ["127.0.0.1", "203.0.113.9,, ", "127.0.0.1 via proxy", "empty entries"],
     ["10.1.1.1", "10.2.2.2, 10.3.3.3", "10.2.2.2 via proxy", "a client in a trusted network"],
     ["127.0.0.1", "203.0.113.9:4711", "203.0.113.9 via proxy", "with a port"],
@@ -33,14 +38,14 @@ describe("the address of a client", () => {
     it(why, () => assert.equal(client(peer, forwardedFor), wanted));
   }
 
-  it("is the peer where no proxy is trusted, and the headers are not even read", () => {
+  it("is the peer where no proxy is trusted, without reading the headers", () => {
     const none = new TrustedProxies("");
     assert.ok(none.isEmpty);
     const { address, viaProxy } = clientAddress("127.0.0.1", () => assert.fail("read"), none);
     assert.deepEqual([address, viaProxy], ["127.0.0.1", false]);
   });
 
-  it("cannot be chosen by a client, whatever it sends before its proxy's entry", () => {
+  it("cannot be forged by a client, whatever it sends before its proxy's entry", () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 60 }), (sent) => {
         assert.equal(client("127.0.0.1", `${sent}, 203.0.113.9`), "203.0.113.9 via proxy");

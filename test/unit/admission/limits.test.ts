@@ -1,14 +1,15 @@
+/** The limits of the gateway, of a worker and of an address. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import { Addresses, addressShare } from "../../../src/admission/addresses.js";
-import { capOf, ceilingOf, memoryCeiling } from "../../../src/admission/ceiling.js";
+import { capOfSlot, ceilingOf, memoryCeiling } from "../../../src/admission/ceiling.js";
 import { GatewayError } from "../../../src/errors.js";
 
 const GB = 1e9;
 const limits = { workers: 4, workerCap: 1000, maxConnections: 0, memoryFloorBytes: 0 };
 
-it("the lowest limit holds, and says which it is", () => {
+it("the lowest limit holds and names itself", () => {
   assert.deepEqual(ceilingOf(limits, 8 * GB), { connections: 4000, reason: "full" });
   assert.deepEqual(ceilingOf({ ...limits, maxConnections: 4000 }, 8 * GB), { connections: 4000, reason: "full" });
   assert.deepEqual(ceilingOf({ ...limits, maxConnections: 3999 }, 8 * GB), {
@@ -24,7 +25,7 @@ it("the workers' caps add up to the limit, whatever it is", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 100, max: 1e7 }), (workers, connections) => {
       const ceiling = { connections, reason: "total_limit" } as const;
-      const caps = Array.from({ length: workers }, (_, index) => capOf(ceiling, workers, index));
+      const caps = Array.from({ length: workers }, (_, index) => capOfSlot(ceiling, workers, index));
       assert.equal(
         caps.reduce((sum, cap) => sum + cap),
         connections,
@@ -34,7 +35,7 @@ it("the workers' caps add up to the limit, whatever it is", () => {
   );
 });
 
-it("nor do they exceed it together whichever place a rolling restart leaves empty", () => {
+it("the workers' caps never exceed the limit together whichever slot a rolling restart leaves empty", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 30 }),
@@ -42,7 +43,7 @@ it("nor do they exceed it together whichever place a rolling restart leaves empt
       fc.nat(),
       (workers, connections, empty) => {
         const ceiling = { connections, reason: "total_limit" } as const;
-        const caps = Array.from({ length: workers + 1 }, (_, place) => capOf(ceiling, workers, place));
+        const caps = Array.from({ length: workers + 1 }, (_, slot) => capOfSlot(ceiling, workers, slot));
         caps.splice(empty % (workers + 1), 1);
         const sum = caps.reduce((all, cap) => all + cap);
         assert.ok(sum <= connections && sum >= connections - 1);
@@ -51,7 +52,7 @@ it("nor do they exceed it together whichever place a rolling restart leaves empt
   );
 });
 
-it("a limit that leaves a worker without a place is refused, with the remedy", () => {
+it("a limit lower than the number of workers is refused, with the remedy", () => {
   assert.throws(() => ceilingOf({ ...limits, maxConnections: 3 }, 8 * GB), /--max-connections: 4 workers/);
   assert.throws(
     () => ceilingOf({ ...limits, memoryFloorBytes: 9 * GB }, 8 * GB),
@@ -60,21 +61,21 @@ it("a limit that leaves a worker without a place is refused, with the remedy", (
   );
 });
 
-it("an address holds no more than its limit, and costs nothing when it is gone", () => {
+it("an address has no more connections than its limit, and no entry without connections", () => {
   const addresses = new Addresses(2);
-  const first = addresses.enter("127.0.0.1");
-  const second = addresses.enter("127.0.0.1");
-  assert.ok(first && second && addresses.enter("127.0.0.2"));
-  assert.equal(addresses.enter("127.0.0.1"), undefined);
+  const first = addresses.acquire("127.0.0.1");
+  const second = addresses.acquire("127.0.0.1");
+  assert.ok(first && second && addresses.acquire("127.0.0.2"));
+  assert.equal(addresses.acquire("127.0.0.1"), undefined);
   assert.equal(addresses.size, 2);
-  addresses.leave(first);
-  assert.ok(addresses.enter("127.0.0.1"));
-  addresses.leave(first);
-  addresses.leave(second);
+  addresses.release(first);
+  assert.ok(addresses.acquire("127.0.0.1"));
+  addresses.release(first);
+  addresses.release(second);
   assert.equal(addresses.size, 1);
 });
 
-it("an address's part of one worker is never less than its even part", () => {
+it("the share of a worker in an address's limit is never less than the even share", () => {
   assert.equal(addressShare(7, 1), 7);
   assert.equal(addressShare(10, 2), 10, "few connections may all fall to one worker");
   assert.equal(addressShare(1000, 2), 612);

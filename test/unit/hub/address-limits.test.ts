@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Addresses, type Held } from "../../../src/admission/addresses.js";
+import { type AddressCount, Addresses } from "../../../src/admission/addresses.js";
 import { AddressBook } from "../../../src/hub/address-limits.js";
 import { ADDRESSES_A_FRAME, type AtLimit } from "../../../src/hub/wire.js";
 
@@ -49,12 +49,12 @@ describe("the sum over all workers", () => {
 
 /** Workers, a hub and the frames between them, which arrive when the test says so. */
 class World {
-  readonly workers = [0, 1, 2].map(() => ({ addresses: new Addresses(LIMIT, true), held: [] as Held[] }));
+  readonly workers = [0, 1, 2].map(() => ({ addresses: new Addresses(LIMIT, true), held: [] as AddressCount[] }));
   book = this.#createBook();
 
   #createBook(): AddressBook<object> {
     return new AddressBook(LIMIT, (news) => {
-      for (const { addresses } of this.workers) addresses.heard(news.yes, news.no);
+      for (const { addresses } of this.workers) addresses.updateAtLimit(news.yes, news.no);
     });
   }
 
@@ -70,7 +70,7 @@ class World {
   die(n: number): void {
     this.book.left(this.workers[n]!);
     this.workers[n] = { addresses: new Addresses(LIMIT, true), held: [] };
-    for (const news of this.book.standing()) this.workers[n].addresses.heard(news.yes, news.no);
+    for (const news of this.book.standing()) this.workers[n].addresses.updateAtLimit(news.yes, news.no);
   }
 
   loseHub(): void {
@@ -102,9 +102,9 @@ it("once everything has arrived, an address is let in exactly where the workers 
         world.settle();
         for (const one of ["a", "b", "c"]) {
           for (const { addresses } of world.workers) {
-            const held = addresses.enter(one);
+            const held = addresses.acquire(one);
             assert.equal(held !== undefined, world.total(one) < LIMIT, `${one}: ${world.total(one)}`);
-            if (held) addresses.leave(held);
+            if (held) addresses.release(held);
           }
         }
       };
@@ -114,12 +114,12 @@ it("once everything has arrived, an address is let in exactly where the workers 
         else if (each.do === "die") world.die(each.worker);
         else if (each.do === "enter") {
           const { addresses, held } = world.workers[each.worker]!;
-          const one = addresses.enter(each.address);
+          const one = addresses.acquire(each.address);
           if (one) held.push(one);
         } else {
           const { addresses, held } = world.workers[each.worker]!;
           const [one] = held.splice(each.which % Math.max(1, held.length), 1);
-          if (one) addresses.leave(one);
+          if (one) addresses.release(one);
         }
       }
       settled();

@@ -1,4 +1,4 @@
-/** What GET /bcall/url answers: by a trusted proxy's headers, --public-url, or the Host. */
+/** The answer of GET /bcall/url: from a trusted proxy's headers, --public-url, or the Host header. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { publicAddress } from "../../../src/socket/public-address.js";
@@ -17,7 +17,7 @@ describe("the address of the WebSocket", () => {
     "[2001:db8::1]:65535",
     "host:",
   ]) {
-    it(`is under the name that the client used: ${host}`, () =>
+    it(`has the host name that the client used: ${host}`, () =>
       assert.equal(publicAddress({ host, forwarded: undefined }, ""), `ws://${host}/ws`));
   }
 
@@ -34,15 +34,15 @@ describe("the address of the WebSocket", () => {
     "a#b",
     "ä",
   ]) {
-    it(`is not made from what is no host: ${host || "(empty)"}`, () =>
+    it(`is refused for a Host header that is not a host: ${host || "(empty)"}`, () =>
       assert.throws(() => publicAddress({ host, forwarded: undefined }, ""), /the Host header is no host name/));
   }
 
-  it("is what the operator gave, whatever the Host", () => {
+  it("is --public-url where it is given, whatever the Host header", () => {
     assert.equal(publicAddress({ host: "a/b", forwarded: undefined }, "wss://x.example/ws"), "wss://x.example/ws");
   });
 
-  it("behind a trusted proxy is what the client sees: scheme, name and prefix", () => {
+  it("behind a trusted proxy has the scheme, name and prefix that the client sees", () => {
     const at = (change: object, publicUrl = ""): string =>
       publicAddress({ host: "10.0.0.1:8080", forwarded: forwarded(change) }, publicUrl);
     assert.equal(at({}), "ws://10.0.0.1:8080/ws");
@@ -51,7 +51,7 @@ describe("the address of the WebSocket", () => {
     assert.equal(at({ proto: "http", host: "push.example:8443", prefix: "/gate/" }), "ws://push.example:8443/gate/ws");
     assert.equal(at({ proto: "wss", host: "p.example", prefix: "/" }), "wss://p.example/ws");
     assert.equal(at({ proto: "https", host: "p.example" }, "wss://x.example/ws"), "wss://p.example/ws");
-    assert.equal(at({ proto: "https" }, "wss://x.example/ws"), "wss://x.example/ws", "it does not know the name");
+    assert.equal(at({ proto: "https" }, "wss://x.example/ws"), "wss://x.example/ws", "the proxy gave no name");
     assert.throws(() => at({ proto: "gopher" }), /X-Forwarded-Proto must be https or http/);
     assert.throws(() => at({ host: 'a"b' }), /the X-Forwarded-Host header is no host name/);
     assert.throws(() => at({ prefix: 'x"' }), /X-Forwarded-Prefix must be a path/);

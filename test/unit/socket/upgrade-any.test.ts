@@ -1,4 +1,4 @@
-/** Whatever stands in a handshake: it is admitted with topics that are right, or refused with a row; never another error. */
+/** Any handshake at all is admitted with valid topics, or refused with a row of errors.ts; it never throws. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
@@ -21,7 +21,7 @@ const entry = fc.oneof(
   ),
   fc.string({ unit: "binary", maxLength: 8 }),
 );
-/** Any text at all, and such as a client would write it. */
+/** Any text, and texts as clients write them. */
 const query = fc.oneof(
   fc.array(entry, { maxLength: 12 }).map((entries) => `topics=${entries.join(",")}`),
   fc.array(entry, { maxLength: 12 }).map((entries) => `x=%&topics=a&topics=${encodeURIComponent(entries.join(","))}`),
@@ -29,7 +29,7 @@ const query = fc.oneof(
   fc.constant(""),
 );
 
-it("a handshake", () => {
+it("any handshake is admitted with valid topics or refused", () => {
   let admitted = 0;
   const { numRuns } = runs(2000);
   const version = fc.constantFrom("13", "13", "13", "8", "", "13 ", "013");
@@ -54,7 +54,7 @@ it("a handshake", () => {
   assert.ok(admitted > numRuns / 40, `${admitted} of ${numRuns} were admitted`);
 });
 
-it("plain HTTP", () => {
+it("any plain request is refused", () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (upgrade, method) => {
       assert.ok(refusePlain({ upgrade, method }).error.row.http >= 400);

@@ -1,3 +1,4 @@
+/** Handshakes by their headers and query: admitted with their topics, or refused with the reason. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { decideUpgrade, refusePlain } from "../../../src/socket/upgrade.js";
@@ -19,7 +20,7 @@ it("admits with the topics of the URL, each once, and our sub-protocol if it is 
   assert.deepEqual(decide({ protocols: "other" }), { topics: [], protocol: "" });
 });
 
-it("refuses by what is wrong first: version, topics", () => {
+it("refuses a wrong version before wrong topics", () => {
   assert.equal(decide({ version: "8" }), "bad_version");
   assert.equal(decide({ version: "" }), "bad_version");
   assert.equal(decide({ topics: "a,b,c,d" }), "bad_topic");
@@ -27,7 +28,7 @@ it("refuses by what is wrong first: version, topics", () => {
   assert.equal(decide({ version: "8", topics: "a b" }), "bad_version");
 });
 
-it("names what it upgrades to with every 426", () => {
+it("names the protocol with every 426", () => {
   for (const refusal of [
     decideUpgrade({ ...handshake, version: "8" }, 3),
     decideUpgrade({ ...handshake, version: "" }, 3),
@@ -40,13 +41,13 @@ it("names what it upgrades to with every 426", () => {
   }
 });
 
-it("tells plain HTTP from a broken handshake", () => {
+it("distinguishes plain HTTP from a malformed handshake", () => {
   assert.equal(refusePlain({ upgrade: "", method: "get" }).reason, "not_upgrade");
   assert.equal(refusePlain({ upgrade: "h2c", method: "get" }).reason, "not_upgrade");
   assert.equal(refusePlain({ upgrade: "WebSocket", method: "get" }).reason, "bad_handshake");
 });
 
-it("topics= that come again add up, wherever they stand and however they are written", () => {
+it("several topics= fields add up, wherever they stand and however they are escaped", () => {
   const topics = [{ topic: "a" }, { topic: "b:c" }];
   for (const query of [
     "topics=a&topics=b:c",
@@ -60,7 +61,7 @@ it("topics= that come again add up, wherever they stand and however they are wri
   assert.deepEqual(decide({ query: "Topics=a&topic=b&ticket=%26topics%3Dc" }), { topics: [], protocol: "" });
 });
 
-it("malformed escapes of topics are refused, never taken for another topic or for none", () => {
+it("malformed escapes in topics are refused, never read as another topic or as none", () => {
   for (const topics of [
     "%",
     "a%",
