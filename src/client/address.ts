@@ -34,14 +34,17 @@ export class NoAddress extends Error {
 const KEPT_MS = 10_000;
 
 export class Address {
+  readonly #settings: AddressSettings;
   #request: AbortController | undefined;
   #kept: { readonly url: string; readonly untilMs: number } | undefined;
 
-  constructor(private readonly settings: AddressSettings) {}
+  constructor(settings: AddressSettings) {
+    this.#settings = settings;
+  }
 
   /** The address, where nobody has to be asked for it. */
   take(): string | undefined {
-    const { url, clock } = this.settings;
+    const { url, clock } = this.#settings;
     if (typeof url === "string") return url;
     const kept = this.#kept;
     this.#kept = undefined;
@@ -50,7 +53,7 @@ export class Address {
 
   /** Throws NoAddress, or whatever the function or fetch throws. */
   async ask(): Promise<Slot> {
-    const { url, addressUrl, fetch } = this.settings;
+    const { url, addressUrl, fetch } = this.#settings;
     if (typeof url === "string") return { url, afterMs: 0 };
     if (url) return { url: await url(), afterMs: 0 };
     const request = new AbortController();
@@ -68,7 +71,7 @@ export class Address {
 
   /** For the next `take()`, after the wait. */
   keep({ url, afterMs }: Slot): void {
-    this.#kept = { url, untilMs: this.settings.clock.now() + afterMs + KEPT_MS };
+    this.#kept = { url, untilMs: this.#settings.clock.now() + afterMs + KEPT_MS };
   }
 
   cancel(): void {

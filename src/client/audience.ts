@@ -15,43 +15,50 @@ interface Source {
 }
 
 class Follower implements Subscription {
+  readonly #source: Source;
+  readonly #leave: () => void;
   closed = false;
   /** Its first `onState` has run. */
   started = false;
 
   constructor(
-    private readonly source: Source,
+    source: Source,
     readonly options: SubscribeOptions,
-    private readonly leave: () => void,
-  ) {}
+    leave: () => void,
+  ) {
+    this.#source = source;
+    this.#leave = leave;
+  }
 
   get topic(): string {
-    return this.source.topic;
+    return this.#source.topic;
   }
 
   get position(): Position | undefined {
-    return this.started ? this.source.position : undefined;
+    return this.started ? this.#source.position : undefined;
   }
 
   get state(): ReadonlyMap<string, unknown> {
-    return this.started && this.options.snapshot ? this.source.state : NO_STATE;
+    return this.started && this.options.snapshot ? this.#source.state : NO_STATE;
   }
 
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.leave();
+    this.#leave();
   }
 }
 
 export class Audience {
+  readonly #topic: string;
+  readonly #onError: ListenerErrors;
   /** Iterated while listeners run: who leaves is skipped, who joins has not started yet. */
   readonly #followers = new Set<Follower>();
 
-  constructor(
-    private readonly topic: string,
-    private readonly onError: ListenerErrors,
-  ) {}
+  constructor(topic: string, onError: ListenerErrors) {
+    this.#topic = topic;
+    this.#onError = onError;
+  }
 
   get isEmpty(): boolean {
     return this.#followers.size === 0;
@@ -107,7 +114,7 @@ export class Audience {
   }
 
   #call(listener: string, call: () => unknown): void {
-    shielded(call, { listener, topic: this.topic }, this.onError);
+    shielded(call, { listener, topic: this.#topic }, this.#onError);
   }
 
   *#started(): Iterable<Follower> {

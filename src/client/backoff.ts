@@ -33,13 +33,15 @@ export interface Delay {
 }
 
 export class Backoff {
+  readonly #settings: BackoffSettings;
   #attempts = 0;
   #window: readonly [number, number] | undefined;
   /** Told by the gateway for an end without a word; 0 for nothing. */
   #toldMs = 0;
   #baseMs: number;
 
-  constructor(private readonly settings: BackoffSettings) {
+  constructor(settings: BackoffSettings) {
+    this.#settings = settings;
     this.#baseMs = settings.baseMs;
   }
 
@@ -60,12 +62,12 @@ export class Backoff {
 
   /** A connection ended, after `openMs` of being open; `wordless` when the other side did it, without a close frame. */
   ended(openMs: number, wordless: boolean): void {
-    if (openMs >= this.settings.stableMs) this.#attempts = 0;
-    this.#baseMs = wordless ? Math.max(this.settings.baseMs, this.#toldMs) : this.settings.baseMs;
+    if (openMs >= this.#settings.stableMs) this.#attempts = 0;
+    this.#baseMs = wordless ? Math.max(this.#settings.baseMs, this.#toldMs) : this.#settings.baseMs;
   }
 
   next(advice: Exclude<Advice, "never">): Delay {
-    const { random, capMs } = this.settings;
+    const { random, capMs } = this.#settings;
     const attempts = this.#attempts++;
     if (this.#window) {
       const [from, to] = this.#window;

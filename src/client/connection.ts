@@ -22,13 +22,13 @@ const ABNORMAL = 1006;
 const ignore = (): void => undefined;
 
 export class Connection {
+  readonly #socket: WebSocketLike;
+  readonly #listener: ConnectionListener;
   readonly #heartbeat: Heartbeat;
 
-  constructor(
-    private readonly socket: WebSocketLike,
-    settings: HeartbeatSettings,
-    private readonly listener: ConnectionListener,
-  ) {
+  constructor(socket: WebSocketLike, settings: HeartbeatSettings, listener: ConnectionListener) {
+    this.#socket = socket;
+    this.#listener = listener;
     this.#heartbeat = new Heartbeat(settings, {
       sendHeartbeat: () => this.send(HEARTBEAT),
       isOverdue: () => listener.isOverdue(),
@@ -52,7 +52,7 @@ export class Connection {
 
   /** A socket that is closing already takes nothing more; its end is on the way. */
   send(text: string): void {
-    if (this.socket.readyState === OPEN) this.socket.send(text);
+    if (this.#socket.readyState === OPEN) this.#socket.send(text);
   }
 
   /** The gateway's word on how long to be idle before a heartbeat. */
@@ -68,22 +68,22 @@ export class Connection {
   /** The peer is gone without saying so: a close handshake with it would only wait. */
   drop(reason: string): void {
     this.#letGo();
-    if (this.socket.terminate) this.socket.terminate();
-    else this.socket.close();
-    this.listener.ended(ABNORMAL, reason, true);
+    if (this.#socket.terminate) this.#socket.terminate();
+    else this.#socket.close();
+    this.#listener.ended(ABNORMAL, reason, true);
   }
 
   /** The client wants no more; nothing is reported. */
   close(): void {
     this.#letGo();
-    this.socket.close(1000);
+    this.#socket.close(1000);
   }
 
   /** `onerror` stays: the ws package throws an error that nobody listens to, such as a close while connecting. */
   #letGo(): void {
     this.#heartbeat.stop();
-    this.socket.onopen = null;
-    this.socket.onmessage = null;
-    this.socket.onclose = null;
+    this.#socket.onopen = null;
+    this.#socket.onmessage = null;
+    this.#socket.onclose = null;
   }
 }

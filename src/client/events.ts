@@ -38,6 +38,7 @@ export interface ClientEvents {
 type Listeners = { readonly [Name in keyof ClientEvents]: Set<(event: ClientEvents[Name]) => void> };
 
 export class Events {
+  readonly #onError: ListenerErrors;
   readonly #listeners: Listeners = {
     state: new Set(),
     stopped: new Set(),
@@ -47,7 +48,9 @@ export class Events {
     restored: new Set(),
   };
 
-  constructor(private readonly onError: ListenerErrors) {}
+  constructor(onError: ListenerErrors) {
+    this.#onError = onError;
+  }
 
   on<Name extends keyof ClientEvents>(name: Name, listener: (event: ClientEvents[Name]) => void): () => void {
     this.#listeners[name].add(listener);
@@ -55,6 +58,6 @@ export class Events {
   }
 
   emit<Name extends keyof ClientEvents>(name: Name, event: ClientEvents[Name]): void {
-    for (const listener of this.#listeners[name]) shielded(() => listener(event), { listener: name }, this.onError);
+    for (const listener of this.#listeners[name]) shielded(() => listener(event), { listener: name }, this.#onError);
   }
 }

@@ -36,6 +36,7 @@ export interface FeedDeps {
 }
 
 export class Feed {
+  readonly #deps: FeedDeps;
   readonly #audience: Audience;
   readonly #state = new KeyedState();
   #position: Position | undefined;
@@ -55,8 +56,9 @@ export class Feed {
 
   constructor(
     readonly topic: string,
-    private readonly deps: FeedDeps,
+    deps: FeedDeps,
   ) {
+    this.#deps = deps;
     this.#audience = new Audience(topic, deps.onListenerError);
   }
 
@@ -69,7 +71,7 @@ export class Feed {
   }
 
   follow(options: SubscribeOptions): Subscription {
-    const subscription = this.#audience.add(this, options, () => this.deps.emptied(this));
+    const subscription = this.#audience.add(this, options, () => this.#deps.emptied(this));
     if (options.snapshot) this.#state.want();
     // Later, so that the caller holds the subscription when its first event comes.
     queueMicrotask(() => {
@@ -106,12 +108,12 @@ export class Feed {
     // A listener may have closed the last subscription meanwhile.
     if (this.#audience.isEmpty) return;
     const isWhole = request.reqtype === "Query" || "since" in request || this.#queryless;
-    this.#await(this.deps.ask(request, this), request, isWhole);
+    this.#await(this.#deps.ask(request, this), request, isWhole);
   }
 
   #await(id: number, request: Request, isWhole: boolean): void {
     this.#recovering = true;
-    this.#askedMs = this.deps.now();
+    this.#askedMs = this.#deps.now();
     this.#request = { id, request, isWhole };
   }
 
@@ -156,7 +158,7 @@ export class Feed {
     this.#owed = 0;
     if (from) {
       const because = from.epoch === epoch ? "missed" : "renumbered";
-      this.deps.counts.resets += 1;
+      this.#deps.counts.resets += 1;
       this.#audience.reset({ topic: this.topic, because, from, to }, { topic: this.topic, ...to, entries });
     }
     this.#start(entries);
@@ -169,7 +171,7 @@ export class Feed {
   }
 
   pushed(push: PushMessage): void {
-    const { counts } = this.deps;
+    const { counts } = this.#deps;
     const position = this.#position;
     if (!this.#joined || !position) counts.strays += 1;
     else if (push.offset <= position.offset) counts.duplicates += 1;
@@ -178,10 +180,10 @@ export class Feed {
   }
 
   #accept({ topic, offset, key, data }: PushMessage, epoch: string): void {
-    this.deps.counts.pushes += 1;
+    this.#deps.counts.pushes += 1;
     this.#position = { epoch, offset };
     this.#fruitless = 0;
-    if (this.#isOwed()) this.#askedMs = this.deps.now();
+    if (this.#isOwed()) this.#askedMs = this.#deps.now();
     this.#state.apply(key, data);
     this.#audience.push({ topic, epoch, offset, key, data });
     this.#completeState();
@@ -194,7 +196,7 @@ export class Feed {
 
   #gap(from: number, to: number): void {
     if (this.#recovering) return;
-    this.deps.counts.gaps += 1;
+    this.#deps.counts.gaps += 1;
     this.#fruitless += 1;
     if (this.#fruitless === 1) this.ask();
     else this.#later();
@@ -204,7 +206,7 @@ export class Feed {
   /** No tight loop with a gateway that cannot answer now, or whose answers do not help. */
   #later(): void {
     this.#recovering = true;
-    this.deps.askLater(this);
+    this.#deps.askLater(this);
   }
 
   reset(reset: ResetMessage): void {
@@ -222,7 +224,7 @@ export class Feed {
       this.#later();
     } else {
       this.#audience.refuse({ topic: this.topic, code, error });
-      this.deps.emptied(this, refusal);
+      this.#deps.emptied(this, refusal);
     }
   }
 
@@ -241,7 +243,7 @@ export class Feed {
   /** Whether an answer, or what an answer promised, has been outstanding for this long. */
   isOverdue(limitMs: number): boolean {
     const waits = this.#request !== undefined || this.#isOwed();
-    return waits && this.deps.now() - this.#askedMs > limitMs;
+    return waits && this.#deps.now() - this.#askedMs > limitMs;
   }
 
   #isOwed(): boolean {

@@ -32,6 +32,8 @@ interface FeedsDeps {
 type TopicMessage = Extract<ServerMessage, { kind: "push" | "answer" | "refusal" | "reset" | "dropped" }>;
 
 export class Feeds {
+  readonly #counts: Counts;
+  readonly #deps: FeedsDeps;
   readonly #feeds = new Map<string, Feed>();
   /** Requests on this connection without an answer yet. */
   readonly #asked = new Map<number, Feed>();
@@ -41,10 +43,9 @@ export class Feeds {
   #isConnected = false;
   #lastId = 0;
 
-  constructor(
-    private readonly counts: Counts,
-    private readonly deps: FeedsDeps,
-  ) {
+  constructor(counts: Counts, deps: FeedsDeps) {
+    this.#counts = counts;
+    this.#deps = deps;
     this.#urlTopics = new UrlTopics(deps.topicsInUrl);
     this.#lent = {
       counts,
@@ -91,7 +92,7 @@ export class Feeds {
       case "push": {
         const feed = this.#feeds.get(message.topic);
         if (feed) feed.pushed(message);
-        else this.counts.strays += 1;
+        else this.#counts.strays += 1;
         break;
       }
       case "answer":
@@ -112,7 +113,7 @@ export class Feeds {
     const id = answer.id ?? this.#urlTopics.answered(answer.urlTopic);
     if (id === undefined) {
       // Of an address whose author named topics.
-      this.counts.unknown += 1;
+      this.#counts.unknown += 1;
       return;
     }
     const feed = this.#asked.get(id);
@@ -127,7 +128,7 @@ export class Feeds {
     const id = refusal.id ?? this.#urlTopics.answered(refusal.urlTopic);
     const feed = id === undefined ? undefined : this.#asked.get(id);
     if (id !== undefined) this.#asked.delete(id);
-    if (!feed) this.deps.refused({ code, error });
+    if (!feed) this.#deps.refused({ code, error });
     else if (this.#feeds.get(feed.topic) === feed) feed.refused({ ...refusal, id });
   }
 
@@ -135,12 +136,12 @@ export class Feeds {
     const { topic } = feed;
     this.#feeds.delete(topic);
     this.#askAgain.delete(feed);
-    if (refusal) this.deps.refused({ code: refusal.code, error: refusal.error, topic });
+    if (refusal) this.#deps.refused({ code: refusal.code, error: refusal.error, topic });
     else if (this.#isConnected && ![...this.#asked.values()].includes(feed)) this.#unsubscribe(topic);
   }
 
   #unsubscribe(topic: string): void {
-    this.deps.send(JSON.stringify({ reqtype: "Unsubscribe", topic }));
+    this.#deps.send(JSON.stringify({ reqtype: "Unsubscribe", topic }));
   }
 
   askAgain(): void {

@@ -28,14 +28,15 @@ interface Patient {
 }
 
 export class Heartbeat {
+  readonly #settings: HeartbeatSettings;
+  readonly #patient: Patient;
   readonly #wakeup: Wakeup;
   #heardMs = 0;
   #everyMs: number;
 
-  constructor(
-    private readonly settings: HeartbeatSettings,
-    private readonly patient: Patient,
-  ) {
+  constructor(settings: HeartbeatSettings, patient: Patient) {
+    this.#settings = settings;
+    this.#patient = patient;
     this.#wakeup = new Wakeup(settings.clock);
     this.#everyMs = settings.heartbeatMs;
   }
@@ -52,29 +53,29 @@ export class Heartbeat {
 
   /** Any message proves life. */
   heard(): void {
-    this.#heardMs = this.settings.clock.now();
+    this.#heardMs = this.#settings.clock.now();
   }
 
   /** Asks now, whatever the timer says: the machine slept, or the page was hidden. */
   check(): void {
-    this.patient.sendHeartbeat();
-    const askedMs = this.settings.clock.now();
-    this.#wakeup.set(this.settings.answerTimeoutMs, () => {
-      if (this.#heardMs < askedMs) this.patient.died("no answer to a heartbeat");
+    this.#patient.sendHeartbeat();
+    const askedMs = this.#settings.clock.now();
+    this.#wakeup.set(this.#settings.answerTimeoutMs, () => {
+      if (this.#heardMs < askedMs) this.#patient.died("no answer to a heartbeat");
       else this.#waitForIdle();
     });
   }
 
   #waitForIdle(): void {
     const sinceMs = this.#heardMs;
-    this.#waitUntil(sinceMs + this.#everyMs * (1 - this.settings.random() / 4), sinceMs);
+    this.#waitUntil(sinceMs + this.#everyMs * (1 - this.#settings.random() / 4), sinceMs);
   }
 
   /** `dueMs` was drawn for the silence that began at `sinceMs`. */
   #waitUntil(dueMs: number, sinceMs: number): void {
-    const { clock } = this.settings;
+    const { clock } = this.#settings;
     this.#wakeup.set(Math.min(Math.max(dueMs - clock.now(), 0), POLL_MS), () => {
-      if (this.patient.isOverdue()) this.patient.died("no answer to a request");
+      if (this.#patient.isOverdue()) this.#patient.died("no answer to a request");
       else if (this.#heardMs !== sinceMs) this.#waitForIdle();
       else if (clock.now() >= dueMs) this.check();
       else this.#waitUntil(dueMs, sinceMs);

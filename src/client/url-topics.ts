@@ -24,6 +24,7 @@ const PARAMETER = "topics=";
 const MAX_FAILURES = 6;
 
 export class UrlTopics<F extends Follower> {
+  readonly #isWanted: boolean;
   /** Named in the address of this attempt and not answered yet, by the id that their request has. */
   readonly requests = new Map<number, F>();
   /** What is known of this attempt, once it is one. */
@@ -32,13 +33,15 @@ export class UrlTopics<F extends Follower> {
   /** Attempts that still go without. */
   #without = 0;
 
-  constructor(private readonly isWanted: boolean) {}
+  constructor(isWanted: boolean) {
+    this.#isWanted = isWanted;
+  }
 
   /** The address of the next attempt; the first of these topics are in it, as far as it can carry them. */
   addTo(address: string, followers: Iterable<F>, nextId: () => number): string {
     this.requests.clear();
     const names =
-      this.isWanted && this.#without === 0 && mayCarry(address) ? this.#name(address, followers, nextId) : [];
+      this.#isWanted && this.#without === 0 && mayCarry(address) ? this.#name(address, followers, nextId) : [];
     this.#attempt = { named: names.length > 0, answered: false };
     if (names.length === 0) return address;
     return `${address}${address.includes("?") ? "&" : "?"}${PARAMETER}${names.join(",")}`;

@@ -8,9 +8,12 @@ import type { Clock } from "./environment.js";
 const MAX_MS = 2 ** 31 - 1;
 
 export class Wakeup {
+  readonly #clock: Clock;
   #timer: unknown;
 
-  constructor(private readonly clock: Clock) {}
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   get isSet(): boolean {
     return this.#timer !== undefined;
@@ -19,7 +22,7 @@ export class Wakeup {
   /** Replaces what was set before. */
   set(delayMs: number, ring: () => void): void {
     this.clear();
-    this.#timer = this.clock.setTimeout(
+    this.#timer = this.#clock.setTimeout(
       () => {
         this.#timer = undefined;
         ring();
@@ -29,7 +32,7 @@ export class Wakeup {
   }
 
   clear(): void {
-    if (this.#timer !== undefined) this.clock.clearTimeout(this.#timer);
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 }

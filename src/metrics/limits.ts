@@ -13,16 +13,19 @@ export interface Told {
 }
 
 export class Limits {
+  readonly #workerCaps: number;
   #told: Told = { ceilings: {}, limitEvents: {} };
 
-  constructor(private readonly workerCaps: number) {}
+  constructor(workerCaps: number) {
+    this.#workerCaps = workerCaps;
+  }
 
   update(told: Told): void {
     this.#told = told;
   }
 
   ceilings(): Sample[] {
-    return samples({ [WORKER_CAPS]: this.workerCaps, ...this.#told.ceilings });
+    return samples({ [WORKER_CAPS]: this.#workerCaps, ...this.#told.ceilings });
   }
 
   /** Connections that each leaves beside those there are now; 0 where it is passed. */

@@ -14,32 +14,38 @@ export interface BodyLimits {
 
 /** One body, from its head until its messages are published. */
 export class OpenBody {
+  readonly #bodies: Bodies;
   bytes = 0;
   /** Set while the body is being read. */
   onLate: ((error: GatewayError) => void) | undefined;
 
   constructor(
     readonly sinceMs: number,
-    private readonly bodies: Bodies,
-  ) {}
+    bodies: Bodies,
+  ) {
+    this.#bodies = bodies;
+  }
 
   /** Throws publishersBusy. */
   add(bytes: number): void {
     this.bytes += bytes;
-    this.bodies.added(bytes);
+    this.#bodies.added(bytes);
   }
 
   close(): void {
-    this.bodies.closed(this);
+    this.#bodies.closed(this);
   }
 }
 
 export class Bodies {
+  readonly #limits: BodyLimits;
   readonly #open = new Set<OpenBody>();
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly limits: BodyLimits) {}
+  constructor(limits: BodyLimits) {
+    this.#limits = limits;
+  }
 
   get bytes(): number {
     return this.#bytes;
@@ -48,14 +54,14 @@ export class Bodies {
   begin(): OpenBody {
     const body = new OpenBody(performance.now(), this);
     this.#open.add(body);
-    this.#timer ??= setInterval(() => this.#endLate(), Math.min(1000, this.limits.seconds * 250)).unref();
+    this.#timer ??= setInterval(() => this.#endLate(), Math.min(1000, this.#limits.seconds * 250)).unref();
     return body;
   }
 
   added(bytes: number): void {
     this.#bytes += bytes;
-    if (this.#bytes <= this.limits.bytes) return;
-    const detail = `unfinished publications hold ${this.limits.bytes} bytes already (--publish-buffer-bytes); try again`;
+    if (this.#bytes <= this.#limits.bytes) return;
+    const detail = `unfinished publications hold ${this.#limits.bytes} bytes already (--publish-buffer-bytes); try again`;
     throw new GatewayError("publishersBusy", detail);
   }
 
@@ -65,10 +71,10 @@ export class Bodies {
 
   /** Oldest first, so that it stops at the first one in time. */
   #endLate(): void {
-    const before = performance.now() - this.limits.seconds * 1000;
+    const before = performance.now() - this.#limits.seconds * 1000;
     for (const body of this.#open) {
       if (body.sinceMs > before) break;
-      body.onLate?.(new GatewayError("bodyTooSlow", `the body did not come in ${this.limits.seconds} s`));
+      body.onLate?.(new GatewayError("bodyTooSlow", `the body did not come in ${this.#limits.seconds} s`));
     }
     if (this.#open.size > 0) return;
     clearInterval(this.#timer);

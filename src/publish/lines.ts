@@ -8,12 +8,15 @@ const NEWLINE = 0x0a;
 const FIRST_HOLD_BYTES = 4096;
 
 export class Lines {
+  readonly #maxBytes: number;
   #held = Buffer.alloc(0);
   #heldBytes = 0;
   /** The line that is being read or handed on, from 1. */
   number = 1;
 
-  constructor(private readonly maxBytes: number) {}
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
 
   /** `onLine` gets each finished line without its end; the bytes are its own only until it returns. */
   feed(chunk: Buffer, onLine: (line: Buffer) => void): void {
@@ -56,8 +59,8 @@ export class Lines {
   }
 
   #check(bytes: number): void {
-    if (bytes > this.maxBytes) {
-      throw new GatewayError("publicationTooBig", `the line has more than ${this.maxBytes} bytes`);
+    if (bytes > this.#maxBytes) {
+      throw new GatewayError("publicationTooBig", `the line has more than ${this.#maxBytes} bytes`);
     }
   }
 }

@@ -69,15 +69,14 @@ export class Truth {
 
 /** One client of the SDK with subscriptions that come and go. */
 export class Subscriber {
+  readonly #truth: Truth;
   readonly client: MegagateClient;
   readonly subscriptions = new Map<string, { subscription: Subscription; at: Position | undefined }>();
   resets = 0;
   renumbered = 0;
 
-  constructor(
-    url: string,
-    private readonly truth: Truth,
-  ) {
+  constructor(url: string, truth: Truth) {
+    this.#truth = truth;
     this.client = new MegagateClient({
       url,
       WebSocket,
@@ -102,7 +101,7 @@ export class Subscriber {
         this.resets += 1;
       },
       onState: ({ epoch, offset }) => {
-        if (!own.isTold) this.truth.fault(`${topic}: a new state at ${epoch}:${offset} that no reset announced`);
+        if (!own.isTold) this.#truth.fault(`${topic}: a new state at ${epoch}:${offset} that no reset announced`);
         own.isTold = false;
         own.at = { epoch, offset };
       },
@@ -114,9 +113,9 @@ export class Subscriber {
   #pushed({ topic, epoch, offset, data }: Push, own: { at: Position | undefined }): void {
     const { at } = own;
     if (at?.epoch !== epoch || offset !== at.offset + 1)
-      this.truth.fault(`${topic}: after ${at?.epoch}:${at?.offset} came ${epoch}:${offset}`);
+      this.#truth.fault(`${topic}: after ${at?.epoch}:${at?.offset} came ${epoch}:${offset}`);
     own.at = { epoch, offset };
-    this.truth.value(topic, { epoch, offset }, JSON.stringify(data));
+    this.#truth.value(topic, { epoch, offset }, JSON.stringify(data));
   }
 
   leave(topic: string): void {
@@ -127,7 +126,7 @@ export class Subscriber {
   /** Topics of which it has not got everything, or believes something else than publishers were told. */
   wrong(): string[] {
     return [...this.subscriptions].flatMap(([topic, { subscription, at }]) => {
-      const { position, state } = this.truth.of(topic);
+      const { position, state } = this.#truth.of(topic);
       if (at?.epoch !== position?.epoch || at?.offset !== position?.offset)
         return [`${topic} at ${at?.epoch}:${at?.offset}, not ${position?.epoch}:${position?.offset}`];
       const own = new Map([...subscription.state].map(([key, value]) => [key, JSON.stringify(value)]));
@@ -139,20 +138,22 @@ export class Subscriber {
 
 /** Publishes messages, and the same ones again until they are answered. */
 export class SurePublisher {
+  readonly #url: () => string;
+  readonly #truth: Truth;
   #ids = 0;
   refused = 0;
 
-  constructor(
-    private readonly url: () => string,
-    private readonly truth: Truth,
-  ) {}
+  constructor(url: () => string, truth: Truth) {
+    this.#url = url;
+    this.#truth = truth;
+  }
 
   async publish(messages: readonly Omit<Message, "id">[]): Promise<void> {
     const body = messages.map((message) => ({ ...message, id: `m${this.#ids++}` }));
     for (let tries = 0; ; tries++) {
       const results = await this.#try(body);
       if (results) {
-        for (const [i, result] of results.entries()) this.truth.accepted(body[i]!, result);
+        for (const [i, result] of results.entries()) this.#truth.accepted(body[i]!, result);
         return;
       }
       assert.ok(tries < 600, "a publication was not taken for a minute");
@@ -162,7 +163,7 @@ export class SurePublisher {
 
   async #try(body: readonly Message[]): Promise<Position[] | undefined> {
     try {
-      const response = await fetch(`${this.url()}/publish`, {
+      const response = await fetch(`${this.#url()}/publish`, {
         method: "POST",
         body: JSON.stringify(body),
         signal: AbortSignal.timeout(15_000),
@@ -174,7 +175,7 @@ export class SurePublisher {
       };
       if (response.ok) return results;
       this.refused += 1;
-      if (response.status !== 503) this.truth.fault(`publish: ${response.status} ${code} ${error}`);
+      if (response.status !== 503) this.#truth.fault(`publish: ${response.status} ${code} ${error}`);
     } catch {
       this.refused += 1;
     }

@@ -13,6 +13,8 @@ export interface FakeEvents {
 }
 
 export class FakeSocket implements Socket {
+  readonly #maxBufferedBytes: number;
+  readonly #events: FakeEvents;
   /** Whole messages as the client got them. */
   readonly messages: string[] = [];
   readonly topics = new Set<string>();
@@ -24,15 +26,15 @@ export class FakeSocket implements Socket {
   #fragments: Buffer[] | undefined;
   #pending: Uint8Array[] = [];
 
-  constructor(
-    private readonly maxBufferedBytes: number,
-    private readonly events: FakeEvents,
-  ) {}
+  constructor(maxBufferedBytes: number, events: FakeEvents) {
+    this.#maxBufferedBytes = maxBufferedBytes;
+    this.#events = events;
+  }
 
   #isFull(message: Uint8Array): boolean {
     if (!this.open) throw new Error("send on a closed socket");
-    if (this.buffered <= this.maxBufferedBytes) return false;
-    this.events.dropped(this, message);
+    if (this.buffered <= this.#maxBufferedBytes) return false;
+    this.#events.dropped(this, message);
     return true;
   }
 
@@ -91,7 +93,7 @@ export class FakeSocket implements Socket {
 
   #whole(message: Buffer): void {
     this.messages.push(message.toString());
-    this.events.sent?.(this);
+    this.#events.sent?.(this);
   }
 
   getBufferedAmount(): number {
@@ -131,7 +133,7 @@ export class FakeSocket implements Socket {
   close(): void {
     if (!this.open) throw new Error("close of a closed socket");
     this.open = false;
-    this.events.closed(this);
+    this.#events.closed(this);
     this.topics.clear();
   }
 }

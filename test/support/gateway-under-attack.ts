@@ -8,11 +8,17 @@ import { until } from "./wait.js";
 const MAX_DELAY_MS = 2000;
 
 export class GatewayUnderAttack {
+  readonly #honest: LatencyProbe;
+  readonly #pids: readonly number[];
+
   private constructor(
     readonly gateway: Gateway,
-    private readonly honest: LatencyProbe,
-    private readonly pids: readonly number[],
-  ) {}
+    honest: LatencyProbe,
+    pids: readonly number[],
+  ) {
+    this.#honest = honest;
+    this.#pids = pids;
+  }
 
   static async start(...args: string[]): Promise<GatewayUnderAttack> {
     const gateway = await Gateway.start("--workers", "2", ...args);
@@ -25,7 +31,7 @@ export class GatewayUnderAttack {
     attack: Promise<T>,
     counted?: { metric: string; by: number; atLeast?: boolean; from: number },
   ): Promise<T> {
-    const { heartbeats, pushes } = await this.honest.during(attack);
+    const { heartbeats, pushes } = await this.#honest.during(attack);
     const longest = Math.max(...heartbeats, ...pushes);
     assert.ok(longest < MAX_DELAY_MS, `an honest client waited ${longest} ms`);
     if (counted) {
@@ -44,14 +50,14 @@ export class GatewayUnderAttack {
 
   /** Nothing of the attackers is left, nobody died, and honest clients are served still. */
   async end(): Promise<void> {
-    await this.honest.alone();
+    await this.#honest.alone();
     await this.under(new Promise((resolve) => setTimeout(resolve, 100)));
     assert.deepEqual(
       (await this.gateway.processes()).map(({ pid }) => pid),
-      this.pids,
+      this.#pids,
     );
     assert.equal(await this.gateway.metric("megagate_worker_restarts_total"), 0);
-    await this.honest.end();
+    await this.#honest.end();
     await this.gateway[Symbol.asyncDispose]();
   }
 }

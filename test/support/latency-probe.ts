@@ -13,15 +13,17 @@ export interface Delays {
 }
 
 export class LatencyProbe {
+  readonly #gateway: Gateway;
+  readonly #clients: readonly Client[];
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   #turn = 0;
   /** What became of the last publication. */
   #published = "none";
 
-  private constructor(
-    private readonly gateway: Gateway,
-    private readonly clients: readonly Client[],
-  ) {}
+  private constructor(gateway: Gateway, clients: readonly Client[]) {
+    this.#gateway = gateway;
+    this.#clients = clients;
+  }
 
   static async start(gateway: Gateway): Promise<LatencyProbe> {
     const clients: Client[] = [];
@@ -38,14 +40,14 @@ export class LatencyProbe {
       state.over = true;
     });
     while (!state.over) {
-      const client = this.clients[this.#turn++ % CLIENTS]!;
+      const client = this.#clients[this.#turn++ % CLIENTS]!;
       delays.heartbeats.push(await this.#timed(client, () => client.send("ping"), ["text", "pong"]));
       const n = this.#turn;
       delays.pushes.push(await this.#timed(client, () => this.#publish(n), ["data", n]));
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }
     await done;
-    for (const { closed } of this.clients) if (closed) throw new Error(`an honest client was closed: ${closed.code}`);
+    for (const { closed } of this.#clients) if (closed) throw new Error(`an honest client was closed: ${closed.code}`);
     return delays;
   }
 
@@ -78,7 +80,7 @@ export class LatencyProbe {
   }
 
   #publish(data: number): void {
-    const { agent, port } = { agent: this.#agent, port: this.gateway.adminPort };
+    const { agent, port } = { agent: this.#agent, port: this.#gateway.adminPort };
     this.#published = "no answer";
     const publishing = request({ agent, port, host: "127.0.0.1", path: "/publish", method: "POST" }, (response) => {
       this.#published = `status ${response.statusCode}`;
@@ -95,8 +97,8 @@ export class LatencyProbe {
     const held = async (): Promise<string> =>
       JSON.stringify(
         await Promise.all([
-          this.gateway.metric("megagate_connections"),
-          this.gateway.metric("megagate_handshakes_in_flight"),
+          this.#gateway.metric("megagate_connections"),
+          this.#gateway.metric("megagate_handshakes_in_flight"),
         ]),
       );
     await until("only honest clients are left", held, (is) => is === JSON.stringify([CLIENTS, 0]), 30_000);
@@ -104,7 +106,7 @@ export class LatencyProbe {
 
   async end(): Promise<void> {
     this.#agent.destroy();
-    for (const client of this.clients) await client.end();
+    for (const client of this.#clients) await client.end();
   }
 }
 

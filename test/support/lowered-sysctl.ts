@@ -24,9 +24,11 @@ echo restored 2>/dev/null
 const PATIENCE_MS = 130_000;
 
 export class Lowered implements AsyncDisposable {
+  readonly #guard: ChildProcess;
   #said = "";
 
-  private constructor(private readonly guard: ChildProcess) {
+  private constructor(guard: ChildProcess) {
+    this.#guard = guard;
     guard.stdout!.on("data", (chunk: Buffer) => {
       this.#said += chunk.toString();
     });
@@ -52,7 +54,7 @@ export class Lowered implements AsyncDisposable {
 
   async set(value: number): Promise<void> {
     const times = this.#count("set") + 1;
-    this.guard.stdin!.write(`${value}\n`);
+    this.#guard.stdin!.write(`${value}\n`);
     await until(
       "the value is set",
       () => this.#count("set"),
@@ -63,7 +65,7 @@ export class Lowered implements AsyncDisposable {
 
   /** May be asked twice. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.guard.stdin!.writableEnded) this.guard.stdin!.end();
+    if (!this.#guard.stdin!.writableEnded) this.#guard.stdin!.end();
     await until(
       "the value is back",
       () => this.#count("restored"),

@@ -10,13 +10,15 @@ interface End {
 }
 
 export class NaiveClient {
+  readonly #url: string;
   readonly ends: End[] = [];
   /** Errors of sockets, such as ECONNRESET. */
   readonly errors: string[] = [];
   socket: WebSocket;
   #stopped = false;
 
-  constructor(private readonly url: string) {
+  constructor(url: string) {
+    this.#url = url;
     this.socket = this.#dial();
   }
 
@@ -35,7 +37,7 @@ export class NaiveClient {
   }
 
   #dial(): WebSocket {
-    const socket = new WebSocket(this.url);
+    const socket = new WebSocket(this.#url);
     let goodbye: { reason: string; reconnect: { afterMs: [number, number] } } | undefined;
     socket.on("message", (data: Buffer) => {
       const text = data.toString();

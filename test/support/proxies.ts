@@ -32,14 +32,18 @@ export function freePort(): Promise<number> {
 }
 
 export class ProxyServer implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  readonly #folder: string;
   #said = "";
 
   private constructor(
     readonly name: ProxyName,
     readonly port: number,
-    private readonly process: ChildProcess,
-    private readonly folder: string,
+    process: ChildProcess,
+    folder: string,
   ) {
+    this.#process = process;
+    this.#folder = folder;
     process.stderr?.on("data", (chunk: Buffer) => {
       this.#said += chunk.toString();
     });
@@ -86,12 +90,12 @@ export class ProxyServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.process.exitCode === null && this.process.signalCode === null) {
-      const ended = new Promise((resolve) => this.process.once("exit", resolve));
-      this.process.kill("SIGTERM");
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+      this.#process.kill("SIGTERM");
       await ended;
     }
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 

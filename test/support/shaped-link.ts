@@ -34,11 +34,17 @@ export function noLink(): string | false {
 }
 
 export class FarGateway implements AsyncDisposable {
+  readonly #run: Run;
+  readonly #adminPort: number;
+
   private constructor(
-    private readonly run: Run,
+    run: Run,
     readonly port: number,
-    private readonly adminPort: number,
-  ) {}
+    adminPort: number,
+  ) {
+    this.#run = run;
+    this.#adminPort = adminPort;
+  }
 
   /** After noLink() has said false. */
   static async start(...args: readonly string[]): Promise<FarGateway> {
@@ -85,12 +91,12 @@ export class FarGateway implements AsyncDisposable {
   }
 
   admin(path: string, init?: RequestInit): Promise<Response> {
-    return fetch(`http://${GATEWAY}:${this.adminPort}${path}`, init);
+    return fetch(`http://${GATEWAY}:${this.#adminPort}${path}`, init);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.run.process.kill("SIGTERM");
-    await this.run.ended;
+    this.#run.process.kill("SIGTERM");
+    await this.#run.ended;
   }
 }
 
