@@ -1,15 +1,18 @@
 /**
- * Which client addresses are at their limit over all workers: each worker reports the counts that changed, the sum
- * decides, and every worker hears of an address whose side of the limit changed. Counts are whole, not differences, so that a
- * link that breaks loses nothing: what its worker reported is forgotten with it, and reported again on the next. One
- * entry an address and worker, gone with its last connection. Hub process only.
+ * Which client addresses are at --connections-per-address over all workers. Each worker reports the counts that changed; the sum
+ * decides; every worker is notified when an address reaches the limit or falls below it. Counts are absolute, not differences,
+ * so that a broken link loses nothing: the worker's counts are forgotten with the link, and reported again on the next. One
+ * entry for each address and worker, removed with its last connection. Hub process only.
  */
 import { ADDRESSES_A_FRAME, type AddressCount, type AtLimit } from "./wire.js";
 
-/** So that the reports of all workers that come together make one answer. */
+/** Reports of several workers that come within this time make one notification. */
 const GATHER_MS = 10;
 
-export class AddressBook<P> {
+export class AddressLimits<P> {
+  readonly #limit: number;
+  /** Sends a change to every worker. */
+  readonly #notify: (change: AtLimit) => void;
   readonly #reported = new Map<P, Map<string, number>>();
   readonly #totals = new Map<string, number>();
   /** As the workers know it. */
@@ -17,11 +20,10 @@ export class AddressBook<P> {
   #changed = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(
-    private readonly limit: number,
-    /** Says it to every worker. */
-    private readonly tell: (news: AtLimit) => void,
-  ) {}
+  constructor(limit: number, notify: (change: AtLimit) => void) {
+    this.#limit = limit;
+    this.#notify = notify;
+  }
 
   /** Addresses with connections anywhere. */
   get size(): number {
@@ -39,7 +41,7 @@ export class AddressBook<P> {
   }
 
   /** Its link is gone. */
-  left(worker: P): void {
+  unlinked(worker: P): void {
     for (const [address, count] of this.#reported.get(worker) ?? []) this.#add(address, -count);
     this.#reported.delete(worker);
   }
@@ -48,29 +50,29 @@ export class AddressBook<P> {
     const total = (this.#totals.get(address) ?? 0) + difference;
     if (total === 0) this.#totals.delete(address);
     else this.#totals.set(address, total);
-    if (total >= this.limit === this.#atLimit.has(address)) return;
+    if (total >= this.#limit === this.#atLimit.has(address)) return;
     this.#changed.add(address);
     this.#timer ??= setTimeout(() => this.flush(), GATHER_MS);
   }
 
-  /** Says what has changed since the last time. */
+  /** Notifies the workers of what has changed since the last time. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const isAt = (address: string): boolean => (this.#totals.get(address) ?? 0) >= this.limit;
-    const turned = [...this.#changed].filter((address) => isAt(address) !== this.#atLimit.has(address));
+    const isAt = (address: string): boolean => (this.#totals.get(address) ?? 0) >= this.#limit;
+    const crossed = [...this.#changed].filter((address) => isAt(address) !== this.#atLimit.has(address));
     this.#changed = new Set();
-    for (const address of turned) {
+    for (const address of crossed) {
       if (isAt(address)) this.#atLimit.add(address);
       else this.#atLimit.delete(address);
     }
-    for (const part of parts(turned)) {
-      this.tell({ type: "atLimit", yes: part.filter(isAt), no: part.filter((address) => !isAt(address)) });
+    for (const part of parts(crossed)) {
+      this.#notify({ type: "atLimit", yes: part.filter(isAt), no: part.filter((address) => !isAt(address)) });
     }
   }
 
   /** For a worker that has just linked. */
-  *standing(): Generator<AtLimit> {
+  *current(): Generator<AtLimit> {
     for (const yes of parts([...this.#atLimit])) yield { type: "atLimit", yes, no: [] };
   }
 }

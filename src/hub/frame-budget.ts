@@ -1,15 +1,15 @@
 /**
- * What of a topic fits into one frame between hub and worker, for a larger one would cut the link each time that it is asked for. Keyed state is
- * refused when it is published, so that it fits always; of the history the newest part goes, in what the state leaves:
- * a client whose place is older is told that it missed something. Pure.
+ * How much of a topic fits into one frame between hub and worker: a larger frame would cut the link, again at each `follow`.
+ * Keyed state that would not fit is refused when it is published; of the history the newest part is sent, in the space that
+ * the state leaves: a client whose position is older gets `recovered:false`. Pure.
  */
 import type { Remembered } from "../topics/memory.js";
 
-/** A UTF-16 unit is three bytes at most in UTF-8, and two where it is escaped. */
+/** A UTF-16 unit takes at most three bytes in UTF-8, or two where it is escaped. */
 const BYTES_A_CHARACTER = 3;
-/** Of a frame, the part that state may take; the rest is left to history. */
+/** The part of a frame that state may take; the rest is for history. */
 const STATE_SHARE = 3 / 4;
-/** A push is JSON and becomes a JSON string: each byte is escaped at worst. Its key is in it too, and stands once more. */
+/** A push is JSON and becomes a JSON string: at worst each byte is escaped. The key is in the push and again next to it. */
 const BYTES_A_PUSH_BYTE = 3;
 /** Offset, time and punctuation of an entry; name, epoch and offset of the topic. */
 const ENTRY_BYTES = 64;
@@ -18,7 +18,7 @@ const HEAD_BYTES = 512;
 /** Characters of keyed state, with its punctuation, that fit into a frame of `frameBytes`. */
 export const stateLimit = (frameBytes: number): number => Math.floor((frameBytes * STATE_SHARE) / BYTES_A_CHARACTER);
 
-/** The newest of `history` that fit beside a state of so many characters. */
+/** The newest entries of `history` that fit into a frame next to a state of so many characters. */
 export function newestThatFit(
   history: readonly Remembered[],
   stateCharacters: number,

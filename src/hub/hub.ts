@@ -1,8 +1,8 @@
 /**
- * Numbers every publication, remembers what each topic's rule asks for, and hands it to the workers that follow the topic.
+ * Numbers every publication, remembers what the topic's rule asks for, and sends it to the workers that follow the topic.
  * One per gateway, in the hub process. A topic's `epoch` names one run of numbering, its `offset` rises by one with each
- * publication. Every change goes to the log before anybody sees it (wal/), and `restore` makes the same changes from it.
- * Peers are a narrow interface; their queues are bounded by the acceptor.
+ * publication. Every change is in the log before it is visible outside (wal/); restore.ts makes the same changes from the
+ * log. A linked worker is a narrow interface here (`Peer`); the acceptor bounds its queue.
  */
 import { GatewayError } from "../errors.js";
 import type { StateEntry } from "../topics/memory.js";
@@ -12,7 +12,7 @@ import { newestThatFit, stateLimit } from "./frame-budget.js";
 import { IDEMPOTENCY_AGE_MS, nameOf, RecentIds } from "./recent-ids.js";
 import { pageOf, type StatePage } from "./state-page.js";
 import { type HubTopic, type Peer, TopicTable } from "./topic-table.js";
-import type { Image, WalRecord } from "./wal/records.js";
+import type { FramedPublication, WalImage, WalRecord } from "./wal/records.js";
 import { encode, encodeNew, encodePublication, type Follow, MAX_FRAME_BYTES, type TopicImage, toWire } from "./wire.js";
 
 /** One message to publish. `data`: JSON text; "null" with a key deletes that key. `id`: idempotency key. */
@@ -25,34 +25,39 @@ export interface Draft {
 
 export interface Published extends Position {
   readonly topic: string;
-  /** The id was known: this is where its first publication stands. */
+  /** The id is known: this is the position of its first publication. */
   readonly duplicate?: true;
 }
 
-/** The results of those before the first that was refused, and why that was. */
+/** What became of a list of messages. */
 export interface Batch {
+  /** Of the messages before the first that was refused; of all where none was. */
   readonly results: readonly Published[];
+  /** Why that one was refused. */
   readonly error?: GatewayError;
 }
 
 export interface Description extends Position {
   readonly topic: string;
   readonly history: { count: number; bytes: number };
-  /** Made when it is asked for: it may be large. */
+  /** Computed when it is read: it may be large. */
   readonly state: readonly StateEntry[];
 }
 
-/** As `Description`, with sizes in place of what is remembered. */
-export interface TopicSize extends Published {
+/** As `Description`, with the size of the state in place of its entries. */
+export interface TopicSize extends Position {
+  readonly topic: string;
   readonly history: { readonly count: number; readonly bytes: number };
   readonly state: { readonly keys: number; readonly bytes: number };
 }
 
 /** Where changes are recorded (wal/wal.ts). */
 export interface HubLog {
+  /** Number of the file in use. */
   readonly sequence: number;
   record(record: WalRecord): void;
-  publication(epoch: number, frame: Uint8Array, id: string | undefined): void;
+  /** As `record`, for the hot path. */
+  publication(publication: FramedPublication): void;
 }
 
 export interface HubOptions {
@@ -62,7 +67,7 @@ export interface HubOptions {
   readonly memoryBytes: number;
   readonly lingerMs: number;
   readonly idempotencyBytes: number;
-  /** Greatest frame that a worker takes. */
+  /** Largest frame that a worker accepts. */
   readonly frameBytes?: number;
   /** Monotonic, ms. */
   readonly now: () => number;
@@ -75,28 +80,29 @@ const NO_PUSH = Buffer.alloc(0);
 export class Hub {
   readonly table: TopicTable;
   readonly ids: RecentIds;
-  /** Set once what the log holds has been restored. */
+  /** Set when everything in the log has been restored. */
   log: HubLog = NO_LOG;
   generation: string;
   /** Topics forgotten so far: the second part of the next epoch. */
   forgotten = 0;
-  /** False while workers dial in after a restart: publications are refused, not half done. */
+  /** False while the workers link again after a restart of the hub: publications are refused, not half done. */
   open = true;
   publications = 0;
   publicationBytes = 0;
   /** States that could not grow because followed topics fill --topic-memory-bytes. */
   statesRefused = 0;
-  /** Workers that claimed a later offset than was given out: a fault of ours, which should never be. */
+  /** Times that a worker claimed a later offset than was given out. A fault of Megagate: it should stay 0. */
   aheadClaims = 0;
+  /** Monotonic, ms. */
+  readonly now: () => number;
   readonly #frameBytes: number;
-  readonly #now: () => number;
   #lastEpoch = { count: -1, text: "" };
 
   constructor(options: HubOptions) {
     const { rules, memoryBytes, lingerMs, idempotencyBytes, now, generation } = options;
     this.generation = generation;
     this.#frameBytes = options.frameBytes ?? MAX_FRAME_BYTES;
-    this.#now = now;
+    this.now = now;
     this.ids = new RecentIds({ bytes: idempotencyBytes, ageMs: IDEMPOTENCY_AGE_MS });
     const onForgotten = (topic: HubTopic): void => {
       this.forgotten += 1;
@@ -109,7 +115,7 @@ export class Hub {
     return this.table.size;
   }
 
-  /** Numbers, remembers and fans out messages in their order, until one is refused. */
+  /** Publishes the messages in their order, until one is refused. */
   publishAll(drafts: readonly Draft[]): Batch {
     const results: Published[] = [];
     try {
@@ -121,29 +127,30 @@ export class Hub {
     return { results };
   }
 
-  /** Throws GatewayError: hubUnavailable, stateFull. */
+  /** Numbers a message, records it, sends it to the workers and remembers it. Throws GatewayError: hubUnavailable, stateFull. */
   publish({ topic: name, data, key, id }: Draft): Published {
     if (!this.open) {
-      const detail = "the hub was restarted and its workers are dialling in; publish again in a second";
+      const detail = "the hub was restarted and its workers are linking again; publish again in a second";
       throw new GatewayError("hubUnavailable", detail);
     }
-    const nowMs = this.#now();
+    const nowMs = this.now();
     const known = id === undefined ? undefined : this.ids.find(name, id, nowMs);
     if (known) return { topic: name, epoch: known.epoch, offset: known.offset, duplicate: true };
     const topic = this.table.find(name) ?? this.table.create(name, this.forgotten);
     const memory = this.table.memoryOf(topic);
     if (memory && key !== undefined) {
       this.#checkState(topic, key, data);
-      // It was itself what had to go for its new state.
+      // The topic itself was evicted to free memory for its new state.
       if (this.table.find(name) !== topic) return this.publish({ topic: name, data, key, id });
     }
     topic.offset += 1;
-    if (topic.offset === 1) this.#born(topic);
+    if (topic.offset === 1) this.#firstPublished(topic);
     else this.table.used(topic);
-    const epoch = this.#epoch(topic);
+    const epoch = this.epochOf(topic);
     const { frame, push } = encodeNew({ topic: name, offset: topic.offset, key, data });
     const publication = { topic: name, offset: topic.offset, key, push };
-    this.log.publication(topic.epoch, memory ? frame : encodePublication({ ...publication, push: NO_PUSH }), id);
+    const recorded = memory ? frame : encodePublication({ ...publication, push: NO_PUSH });
+    this.log.publication({ epoch: topic.epoch, frame: recorded, id });
     if (id !== undefined)
       this.ids.remember({ name: nameOf(name, id), epoch, offset: topic.offset, atMs: nowMs }, nowMs);
     this.publications += 1;
@@ -159,17 +166,17 @@ export class Hub {
     return { topic: name, epoch, offset: topic.offset };
   }
 
-  #born(topic: HubTopic): void {
+  #firstPublished(topic: HubTopic): void {
     topic.logFile = this.log.sequence;
-    this.table.born(topic);
+    this.table.firstPublished(topic);
   }
 
-  /** State that no worker could be told must not come to be, nor one that has no room. */
+  /** Throws stateFull where the new state would fit neither into a frame to a worker nor into memory. */
   #checkState(topic: HubTopic, key: string, data: string): void {
     const { name } = topic;
     const memory = topic.memory!;
     const refuse = (detail: string): never => {
-      // It was made for this publication.
+      // It was created for this publication.
       if (topic.offset === 0 && topic.followers === undefined) this.table.unfollowed(topic);
       throw new GatewayError("stateFull", detail);
     };
@@ -182,34 +189,34 @@ export class Hub {
       );
     }
     const growth = memory.stateGrowth(key, data);
-    if (growth <= 0 || this.table.makeRoom(growth)) return;
+    if (growth <= 0 || this.table.reclaim(growth)) return;
     this.statesRefused += 1;
     refuse(
-      `topic ${name}: topics that somebody follows fill --topic-memory-bytes, and their states are never dropped; raise it, or delete keys`,
+      `topic ${name}: followed topics fill --topic-memory-bytes, and their states are never dropped; raise it, or delete keys`,
     );
   }
 
-  /** A worker follows a topic: it is told where that stands, and gets every publication after that. */
+  /** A worker follows a topic: it gets the topic as it stands, and then every publication after that. */
   follow(peer: Peer, { topic: name, request, epoch, offset }: Follow): void {
     const has = epoch === undefined || offset === undefined ? undefined : { epoch, offset };
     let topic = this.table.find(name);
     if (!topic) {
-      // A worker that comes back had it before.
-      if (!this.table.hasRoomForName && has === undefined) {
+      // A worker with a position followed it before.
+      if (!this.table.acceptsNewNames && has === undefined) {
         peer.answer(encode({ type: "followRefused", topic: name, request }));
         return;
       }
       topic = this.table.create(name, this.forgotten);
     }
     this.table.followed(topic);
-    // A literal of one: `push` to an empty array makes room for 17.
+    // A literal of one element: `push` to an empty array reserves space for 17.
     if (topic.followers === undefined) topic.followers = [peer];
     else if (!topic.followers.includes(peer)) topic.followers.push(peer);
-    if (has && has.epoch === this.#epoch(topic) && has.offset > topic.offset) this.#renumber(topic);
+    if (has && has.epoch === this.epochOf(topic) && has.offset > topic.offset) this.#renumber(topic);
     else peer.answer(encode({ type: "topicSync", request, ...this.#image(topic, has) }));
   }
 
-  /** A worker knows publications that this hub does not: its numbers are taken, so numbering begins again for every follower. */
+  /** A worker has publications that this hub does not know: their offsets are used up, so every follower gets a new epoch. */
   #renumber(topic: HubTopic): void {
     this.aheadClaims += 1;
     this.#beginAgain(topic);
@@ -223,7 +230,7 @@ export class Hub {
   #beginAgain(topic: HubTopic): void {
     this.forgotten += 1;
     topic.epoch = this.forgotten;
-    // As if its state were the first publication: 0 would say that nobody has published to it.
+    // As if its state were the first publication: 0 would mean that nobody has published to it.
     topic.offset = Math.min(topic.offset, 1);
     const { memory } = topic;
     if (!memory) return;
@@ -235,10 +242,10 @@ export class Hub {
   /** The whole topic, or only what follows `has` where that is remembered. */
   #image(topic: HubTopic, has?: Position): TopicImage {
     const { name, offset, memory } = topic;
-    const epoch = this.#epoch(topic);
+    const epoch = this.epochOf(topic);
     const missed =
       has?.epoch === epoch
-        ? (memory?.since(has.offset, offset, this.#now()) ?? (has.offset === offset ? [] : undefined))
+        ? (memory?.since(has.offset, offset, this.now()) ?? (has.offset === offset ? [] : undefined))
         : undefined;
     if (missed && newestThatFit(missed, 0, this.#frameBytes).length === missed.length) {
       return { topic: name, epoch, offset, history: toWire(missed) };
@@ -258,11 +265,11 @@ export class Hub {
   }
 
   /** A worker's link is gone. */
-  left(peer: Peer, followed: Iterable<string>): void {
+  unlinked(peer: Peer, followed: Iterable<string>): void {
     for (const name of followed) this.unfollow(peer, name);
   }
 
-  /** Every worker has asked for what it follows: the rest may be forgotten. */
+  /** Every worker has asked for what it follows: other topics may be forgotten from now on. */
   allFollowed(): void {
     this.table.mayForget = true;
     this.table.trim();
@@ -274,14 +281,14 @@ export class Hub {
     const { offset, memory } = topic;
     const history = memory?.history ?? { count: 0, bytes: 0 };
     return {
-      ...{ topic: name, epoch: this.#epoch(topic), offset, history },
+      ...{ topic: name, epoch: this.epochOf(topic), offset, history },
       get state() {
         return memory?.state ?? [];
       },
     };
   }
 
-  /** A part of its state, in the order of keys. */
+  /** One page of its state, in the order of keys. */
   statePage(name: string, limit: number, after?: string): StatePage {
     return pageOf(this.table.find(name)?.memory?.entries() ?? [], limit, after);
   }
@@ -292,7 +299,7 @@ export class Hub {
       const { name, offset, memory } = topic;
       const history = memory?.history ?? { count: 0, bytes: 0 };
       const state = memory?.stateSize ?? { keys: 0, bytes: 0 };
-      yield { topic: name, epoch: this.#epoch(topic), offset, history, state };
+      yield { topic: name, epoch: this.epochOf(topic), offset, history, state };
     }
   }
 
@@ -301,13 +308,14 @@ export class Hub {
     return this.table.find(name)?.followers ?? [];
   }
 
-  #epoch({ epoch }: HubTopic): string {
+  /** Of a topic, as clients see it. The last text is kept: many topics have the same epoch. */
+  epochOf({ epoch }: HubTopic): string {
     if (this.#lastEpoch.count !== epoch)
       this.#lastEpoch = { count: epoch, text: `${this.generation}.${epoch.toString(36)}` };
     return this.#lastEpoch.text;
   }
 
-  /** For a new file of the log: the ids, then every topic that was not born in it. */
+  /** For a new file of the log: the ids, then every topic whose first publication is not in that file. */
   *images(): Generator<WalRecord> {
     for (const ids of this.ids.parts(IDS_A_RECORD)) yield { type: "ids", ids };
     for (const topic of this.table.values()) {
@@ -317,87 +325,14 @@ export class Hub {
     }
   }
 
-  imageOf({ name, epoch, offset, memory }: HubTopic): Image {
+  imageOf({ name, epoch, offset, memory }: HubTopic): WalImage {
     return { topic: name, epoch, offset, history: memory?.all() ?? [], state: memory?.state ?? [] };
   }
 
-  /**
-   * One record of the log. Only before `log` is set. `atMs`: when it was made, by the clock of now; `shiftMs`: what times in
-   * it lack to that clock.
-   */
-  restore(record: WalRecord, atMs: number, shiftMs: number): void {
-    switch (record.type) {
-      case "session":
-        if (this.generation !== record.session.generation) this.newGeneration(record.session.generation);
-        this.forgotten = Math.max(this.forgotten, record.session.forgotten);
-        return;
-      case "publication":
-        this.#restorePublication(record, atMs);
-        return;
-      case "image": {
-        const { topic: name, epoch, offset, history, state } = record.image;
-        const topic = this.#restoredTopic(name, epoch, offset);
-        const memory = this.table.memoryOf(topic);
-        if (!memory) return;
-        const before = memory.bytes;
-        memory.restore(shiftMs === 0 ? history : history.map((entry) => later(entry, shiftMs)), state);
-        this.table.remembered(memory, before);
-        return;
-      }
-      case "forget": {
-        const topic = this.table.find(record.topic);
-        if (topic) this.table.forget(topic);
-        else this.forgotten += 1;
-        return;
-      }
-      case "ids":
-        for (const id of record.ids) this.ids.remember(later(id, shiftMs), this.#now());
-        return;
-      case "mark":
-      case "clean":
-        return;
-      default:
-        record satisfies never;
-    }
-  }
-
-  #restorePublication(record: WalRecord & { type: "publication" }, atMs: number): void {
-    const { epoch, publication, id } = record;
-    const { topic: name, offset, push } = publication;
-    // Its image stands further on in this file.
-    if (!this.table.find(name) && offset !== 1) return;
-    const topic = this.#restoredTopic(name, epoch, offset);
-    if (id !== undefined)
-      this.ids.remember({ name: nameOf(name, id), epoch: this.#epoch(topic), offset, atMs }, this.#now());
-    const memory = push.length === 0 ? undefined : this.table.memoryOf(topic);
-    if (!memory) return;
-    const before = memory.bytes;
-    memory.add(publication, atMs);
-    this.table.remembered(memory, before);
-  }
-
-  #restoredTopic(name: string, epoch: number, offset: number): HubTopic {
-    const topic = this.table.find(name) ?? this.table.create(name, epoch);
-    const isNew = topic.offset === 0;
-    topic.epoch = epoch;
-    topic.offset = offset;
-    if (isNew && offset > 0) {
-      this.table.born(topic);
-      // As if it had been followed until now: its followers may be about to come back.
-      this.table.unfollowed(topic);
-    }
-    return topic;
-  }
-
-  /** Nobody can tell which numbers were given out: every topic keeps its state and is numbered again. */
+  /** Which offsets were given out is not known: every topic keeps its state and gets a new epoch. */
   newGeneration(generation: string): void {
     this.generation = generation;
     this.#lastEpoch = { count: -1, text: "" };
     for (const topic of this.table.values()) this.#beginAgain(topic);
   }
 }
-
-const later = <T extends { readonly atMs: number }>(entry: T, shiftMs: number): T => ({
-  ...entry,
-  atMs: entry.atMs + shiftMs,
-});

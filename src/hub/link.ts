@@ -1,46 +1,51 @@
 /**
- * The worker's end of its link to the hub: dials the hub's unix socket, says hello, hands frames to the given receiver,
- * and dials again when the link breaks (the hub may die and come back while every client stays). Sends are dropped while
- * there is no link; what must survive is repeated when the hub says `welcome`. Worker only.
+ * The worker's end of its link to the hub: dials the hub's unix socket, sends `hello`, passes received frames to `onFrame`,
+ * and dials again when the link breaks (the hub may die and come back while every client stays connected). What is sent
+ * without a link is dropped; what must survive is sent again after the hub's `welcome`. Worker process only.
  *
- * Frames are taken a few in each turn of the loop. From the 33rd message of a turn on uWebSockets sends in the midst of
- * publishing, and a full socket that is found there cannot be unsubscribed: the process crashes (tried). While frames
- * wait, the pipe is not read, so that the hub sees a worker that cannot follow.
+ * Each turn of the loop handles a few frames: from the 33rd publication of a turn on, uWebSockets sends while it is
+ * publishing, and a full socket found at that point cannot be unsubscribed: the process crashes (src/README.md fact 9). While
+ * frames wait, the pipe is not read, so that the hub's queue shows a worker that cannot keep up.
  */
 import { createConnection, type Socket } from "node:net";
 import type { Log } from "../log.js";
 import { encode, FrameReader, type ToHub, type ToWorker, WIRE_VERSION } from "./wire.js";
 
-/** Twice as many still fit: what comes with the poll phase, and what goes on right after it. */
+/** One turn may see twice as many: what the poll phase brings, and what the check phase goes on with. 32 is the limit. */
 const FRAMES_A_TURN = 16;
 const STOP_MS = 3000;
-/** A hub that was restarted is looked for five times a second: every subscriber waits for it. */
+/** The longest pause dials five times a second: every subscriber waits for a restarted hub. */
 const RETRY_MS = { first: 20, max: 200 };
 
 export interface LinkOptions {
   readonly path: string;
-  /** Shown to the hub, which may be another gateway's (two may share a run directory). */
+  /** Shows the hub that this worker is of its gateway: two gateways may share a run directory. */
   readonly token: string;
   readonly worker: number;
   readonly onLost: () => void;
-  /** A frame that makes several publications returns steps: at most one publication before each, and one after the last. */
+  /**
+   * Handles one frame. If that takes several publications, returns steps to be iterated: at most one publication before
+   * each, and one after the last.
+   */
   readonly onFrame: (frame: ToWorker) => Iterable<void> | undefined;
   readonly log: Log;
 }
 
 export class Link {
+  readonly #options: LinkOptions;
   #socket: Socket | undefined;
   #up = false;
-  /** Frames of this tick wait in it. */
+  /** The socket in which the frames of this tick wait. */
   #corked: Socket | undefined;
   #stopped = false;
   #retryMs = RETRY_MS.first;
-  /** Received and not yet handled, over broken links too: what came counts. */
+  /** Received and not yet handled. Outlives a broken link: what the hub sent on it is still valid. */
   readonly #work: { steps: Iterator<void>; from: Socket }[] = [];
-  #left = FRAMES_A_TURN;
+  #stepsLeft = FRAMES_A_TURN;
   #nextTurn: NodeJS.Immediate | undefined;
 
-  constructor(private readonly options: LinkOptions) {
+  constructor(options: LinkOptions) {
+    this.#options = options;
     this.#dial();
   }
 
@@ -48,7 +53,7 @@ export class Link {
     return this.#up;
   }
 
-  /** The frames of one tick leave in one writev: on a new link every topic is asked for. */
+  /** The frames of one tick leave in one writev: on a new link there is one for each topic. */
   send(frame: ToHub): void {
     const socket = this.#socket;
     if (!this.#up || !socket) return;
@@ -64,8 +69,8 @@ export class Link {
   }
 
   /**
-   * Resolves when the hub has read to the end, or after a while. Closed at once, a publication on its way here would break the
-   * pipe, and the hub would drop the last numbers with it, unread.
+   * Resolves when the hub has read everything, or after `STOP_MS`. If the socket were closed at once, a publication on its way here
+   * would break the pipe, and the hub would lose this worker's last counters with it, unread.
    */
   stop(): Promise<void> {
     this.#stopped = true;
@@ -79,7 +84,7 @@ export class Link {
   }
 
   #dial(): void {
-    const socket = createConnection(this.options.path);
+    const socket = createConnection(this.#options.path);
     const reader = new FrameReader();
     this.#socket = socket;
     socket.on("connect", () => this.#connected());
@@ -91,7 +96,7 @@ export class Link {
 
   #connected(): void {
     this.#up = true;
-    const { worker, token } = this.options;
+    const { worker, token } = this.#options;
     this.send({ type: "hello", version: WIRE_VERSION, worker, pid: process.pid, token });
   }
 
@@ -102,11 +107,11 @@ export class Link {
 
   *#steps(reader: FrameReader, chunk: Buffer): Generator<void> {
     for (const frame of reader.read(chunk)) {
-      // Not when it is connected: one that is refused must not dial without a pause.
+      // Not when the socket connects: a worker that is refused must not dial without a pause.
       if (frame.type === "welcome") this.#retryMs = RETRY_MS.first;
-      const steps = this.options.onFrame(frame as ToWorker);
+      const steps = this.#options.onFrame(frame as ToWorker);
       if (steps) yield* steps;
-      // Every frame is a step, whatever it came to: one that resets a topic publishes too.
+      // Every frame counts as a step, whatever its type: one that resets a topic publishes too.
       yield;
     }
   }
@@ -114,11 +119,11 @@ export class Link {
   #proceed(): void {
     for (let first = this.#work[0]; first !== undefined; first = this.#work[0]) {
       this.#nextTurn ??= setImmediate(() => this.#turn());
-      if (this.#left === 0) {
+      if (this.#stepsLeft === 0) {
         this.#socket?.pause();
         return;
       }
-      this.#left -= 1;
+      this.#stepsLeft -= 1;
       if (this.#isDone(first)) this.#work.shift();
     }
     this.#socket?.resume();
@@ -128,7 +133,7 @@ export class Link {
     try {
       return steps.next().done === true;
     } catch (error) {
-      this.options.log("error", "broken frame from the hub; dialling again", { error: String(error) });
+      this.#options.log("error", "broken frame from the hub; dialling again", { error: String(error) });
       from.destroy();
       return true;
     }
@@ -136,7 +141,7 @@ export class Link {
 
   #turn(): void {
     this.#nextTurn = undefined;
-    this.#left = FRAMES_A_TURN;
+    this.#stepsLeft = FRAMES_A_TURN;
     this.#proceed();
   }
 
@@ -144,7 +149,7 @@ export class Link {
     const wasUp = this.#up;
     this.#up = false;
     if (this.#stopped) return;
-    if (wasUp) this.options.onLost();
+    if (wasUp) this.#options.onLost();
     setTimeout(() => this.#dial(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.max);
   }

@@ -1,7 +1,7 @@
 /**
  * Topics in the order of their last use, the oldest first. A list linked through its members, because a Map of a million
- * that is reordered with each publication scans what it deleted (a broadcast to a million topics took minutes). Every step
- * takes the same short time. A member stands in one list at most. Hub process only.
+ * entries that is reordered with each publication scans its deleted entries (one publication to each of a million topics
+ * took minutes). Every step takes constant time. A member is in one list at most. Hub process only.
  */
 export interface Lru<T extends Lru<T>> {
   older: T | undefined;

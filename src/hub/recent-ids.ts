@@ -1,7 +1,7 @@
 /**
- * The idempotency keys of late: a publisher that repeats a topic and id is told what the first time came to. Bounded in bytes
- * and age, the oldest forgotten first, each in the same short time: a Map that is emptied from its front scans what it deleted
- * (publishing became 15 to 40 times slower beyond 100,000). They stand in the log with their publications. Hub process only.
+ * The latest idempotency keys: a publisher that repeats a topic and id gets the position of the first publication. Bounded in
+ * bytes and age, the oldest forgotten first, each in constant time: a Map that is emptied from its front scans its deleted
+ * entries (publishing became 15 to 40 times slower beyond 100,000). The log holds them with their publications. Hub process only.
  */
 import type { Position } from "../topics/publication.js";
 
@@ -9,7 +9,7 @@ export interface RecentLimits {
   readonly bytes: number;
   readonly ageMs: number;
 }
-/** Ten minutes; how many fit is --idempotency-bytes. */
+/** Ten minutes; --idempotency-bytes bounds how many. */
 export const IDEMPOTENCY_AGE_MS = 10 * 60_000;
 
 export interface RecentId extends Position {
@@ -19,19 +19,22 @@ export interface RecentId extends Position {
   readonly atMs: number;
 }
 
-/** Map entry, object, number and string header of one id, beside its characters (bench/topic-memory.ts measures it). */
+/** Map entry, object, number and string header of one id, without its characters (test/bench/topic-memory.ts measures it). */
 const ID_BYTES = 190;
 
 const bytesOf = ({ name }: RecentId): number => ID_BYTES + name.length;
 
 export class RecentIds {
+  readonly #limits: RecentLimits;
   readonly #known = new Map<string, RecentId>();
-  /** In the order of age; those before `#head` are forgotten. */
+  /** The oldest first; entries before `#head` are forgotten. */
   #queue: (RecentId | undefined)[] = [];
   #head = 0;
   bytes = 0;
 
-  constructor(private readonly limits: RecentLimits) {}
+  constructor(limits: RecentLimits) {
+    this.#limits = limits;
+  }
 
   get size(): number {
     return this.#known.size;
@@ -53,10 +56,10 @@ export class RecentIds {
   }
 
   #forgetOld(nowMs: number): void {
-    const oldestMs = nowMs - this.limits.ageMs;
+    const oldestMs = nowMs - this.#limits.ageMs;
     for (;;) {
       const first = this.#queue[this.#head];
-      if (first === undefined || (this.bytes <= this.limits.bytes && first.atMs > oldestMs)) break;
+      if (first === undefined || (this.bytes <= this.#limits.bytes && first.atMs > oldestMs)) break;
       this.#known.delete(first.name);
       this.#queue[this.#head] = undefined;
       this.#head += 1;
@@ -68,12 +71,12 @@ export class RecentIds {
     }
   }
 
-  /** All that are remembered now, the oldest first, in parts; for the log. */
+  /** All that are remembered now, the oldest first, `size` at a time; for the log. */
   *parts(size: number): Generator<readonly RecentId[]> {
     const all = this.#queue.slice(this.#head) as RecentId[];
     for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
   }
 }
 
-/** No topic has a blank, so no two pairs share a name. */
+/** A topic has no blank, so no two pairs have the same name. */
 export const nameOf = (topic: string, id: string): string => `${topic} ${id}`;

@@ -1,16 +1,16 @@
 /**
- * A part of a topic's keyed state, for whoever reads it over HTTP: in the order of keys, which stays while values change,
- * so that a reader who goes on after the last key of a page sees every key that was there all the time, once. Pure.
- * Takes one pass over the state and keeps no more than two pages of it.
+ * One page of a topic's keyed state, for `GET /topics/{name}`: in the order of keys, which does not change with the values,
+ * so that a reader that goes on after the last key of each page gets every key that existed all the time, exactly once. Pure.
+ * Takes one pass over the state and holds no more than two pages of it.
  */
 import type { StateEntry } from "../topics/memory.js";
 
-/** Characters of keys and data in one page; an entry above that is a page of its own. */
+/** Characters of keys and data in one page; a larger entry is a page by itself. */
 const PAGE_CHARACTERS = 1_048_576;
 
 export interface StatePage {
   readonly entries: readonly StateEntry[];
-  /** The last key, where more follow. */
+  /** The last key of this page, if more keys follow. */
   readonly next: string | undefined;
 }
 

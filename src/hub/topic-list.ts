@@ -1,13 +1,13 @@
 /**
- * `GET /topics?prefix=&after=&limit=`: the topics that the hub numbers, in the order of their names, a page at a time, with
+ * `GET /topics?prefix=&after=&limit=`: the topics of the hub, in the order of their names, a page at a time, with
  * subscribers and sizes. A page costs one walk over all topics, in steps between which the hub goes on publishing, and one
- * question to each worker that follows any of them. Hub process only.
+ * question to each worker that follows any topic of the page. Hub process only.
  */
 import { setImmediate as turn } from "node:timers/promises";
 import { GatewayError } from "../errors.js";
 import type { TopicSize } from "./hub.js";
 
-/** The hub, as this needs it. */
+/** The part of the hub that is needed here. */
 interface Sizes {
   readonly topics: number;
   sizes(): Iterable<TopicSize>;
@@ -18,16 +18,16 @@ interface Subscribers {
 
 interface Page {
   readonly prefix: string;
-  /** The last name of the page before; "" begins with the first. */
+  /** The last name of the previous page; "" for the first page. */
   readonly after: string;
   readonly limit: number;
 }
 
 export interface TopicList {
-  /** All topics of the gateway, whatever was asked for. */
+  /** Number of all topics of the gateway, whatever the parameters are. */
   readonly total: number;
   readonly topics: readonly (TopicSize & { readonly subscribers: number })[];
-  /** There are more: `after` of the next page. */
+  /** `after` of the next page; absent on the last page. */
   readonly next?: string;
 }
 
@@ -52,7 +52,7 @@ export async function listTopics(hub: Sizes, workers: Subscribers, url: string):
 
 const PARAMETERS = ["prefix", "after", "limit"];
 
-/** Throws `badRequest`: a parameter that is misspelt must not list everything. */
+/** Throws badRequest, for unknown parameters too: a misspelt one must not list everything. */
 function pageOf(url: string): Page {
   const at = url.indexOf("?");
   const given = new URLSearchParams(at < 0 ? "" : url.slice(at));
@@ -67,7 +67,7 @@ function pageOf(url: string): Page {
   return { prefix: given.get("prefix") ?? "", after: given.get("after") ?? "", limit: Number(limit) };
 }
 
-/** The first `limit + 1` names behind `after`. Kept short on the way: a page of a million topics needs no sorted million. */
+/** The first `limit + 1` names after `after`. The list is kept short on the way: a page must not cost sorting a million names. */
 async function firstOf(all: Iterable<TopicSize>, { prefix, after, limit }: Page): Promise<TopicSize[]> {
   let found: TopicSize[] = [];
   let bound: string | undefined;

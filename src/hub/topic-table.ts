@@ -1,8 +1,8 @@
 /**
- * The topics of the hub and the account of what they remember. Beyond the limit the topics that nobody has followed for a
- * while are forgotten, the longest unused first; where followed ones alone exceed it, histories are shortened, and states that
- * would grow are refused, never dropped. Names that nobody has published to have an account of their own, so that clients
- * cannot push published topics out by asking for names. Hub process only.
+ * The topics of the hub, and how much they remember in all. Beyond the limit, topics that nobody has followed for a
+ * while are forgotten, the longest unused first; if followed topics alone exceed it, histories are shortened, and states that
+ * would grow are refused, never dropped. Names that nobody has published to are counted apart, so that clients cannot
+ * evict published topics by subscribing to names of their own. Hub process only.
  */
 import { TopicMemory } from "../topics/memory.js";
 import { MemoryBudget } from "../topics/memory-budget.js";
@@ -12,9 +12,9 @@ import { type Lru, LruList } from "./lru.js";
 /** A linked worker, as the hub needs it. */
 export interface Peer {
   write(frame: Buffer): void;
-  /** The same for an answer to `follow`, which may be as large as a frame may be. */
+  /** As `write`, for an answer to `follow`, which may be as large as the largest frame. */
   answer(frame: Buffer): void;
-  /** Number of its latest `follow` for a topic that it follows. */
+  /** Number of the worker's latest `follow` for a topic that it follows. */
   requestOf(topic: string): number;
 }
 
@@ -23,22 +23,22 @@ export interface HubTopic extends Lru<HubTopic> {
   /** The second part of its epoch: topics forgotten before its numbering began. */
   epoch: number;
   offset: number;
-  /** Created with the first publication that is remembered: a million topics of one user mostly have little. */
+  /** Created with the first publication that is remembered: most of a million topics, one for each user, remember little. */
   memory: TopicMemory | undefined;
   /** Workers that follow it; undefined while none does. */
   followers: Peer[] | undefined;
   /** When its last follower left; monotonic. */
   unfollowedMs: number;
-  /** Number of the log file in which it stands whole. */
+  /** Number of the log file that holds the whole topic. */
   logFile: number;
 }
 
-/** Map entry, object and name of one topic, and its list of followers (bench/topic-memory.ts measures it). */
+/** Map entry, object and name of one topic, and its list of followers (test/bench/topic-memory.ts measures it). */
 const TOPIC_BYTES = 210;
 const costOf = ({ name }: HubTopic): number => TOPIC_BYTES + name.length;
 
 export interface TableLimits {
-  /** --topic-memory-bytes; names that nobody has published to may have half as much beside it. */
+  /** --topic-memory-bytes; names that nobody has published to may have half as much on top of it. */
   readonly memoryBytes: number;
   /** How long a topic is kept after its last follower left. */
   readonly lingerMs: number;
@@ -47,23 +47,25 @@ export interface TableLimits {
 }
 
 export class TopicTable {
+  readonly #rules: TopicRules;
+  readonly #limits: TableLimits;
   readonly #topics = new Map<string, HubTopic>();
-  /** Without followers for less than the linger, the first to be over first. */
+  /** Without followers for less than the linger time, the longest first. */
   readonly #lingering = new LruList<HubTopic>();
-  /** Without followers for longer, or never followed: may be forgotten, the longest unused first. */
+  /** Without followers for longer, or never followed: these may be forgotten, the longest unused first. */
   readonly #unfollowed = new LruList<HubTopic>();
   readonly #budget = new MemoryBudget();
-  /** False until every worker has asked for what it follows: no topic can be told to be unfollowed before. */
+  /** False until every worker has asked for what it follows: before that, no topic is known to be unfollowed. */
   mayForget = false;
   evicted = 0;
-  /** Topics that nobody has published to: they are there because somebody follows them. */
+  /** Topics that nobody has published to: they exist because a worker follows them. */
   unpublished = 0;
   unpublishedBytes = 0;
 
-  constructor(
-    private readonly rules: TopicRules,
-    private readonly limits: TableLimits,
-  ) {}
+  constructor(rules: TopicRules, limits: TableLimits) {
+    this.#rules = rules;
+    this.#limits = limits;
+  }
 
   get size(): number {
     return this.#topics.size;
@@ -77,14 +79,14 @@ export class TopicTable {
     return this.#budget.shortened;
   }
 
-  /** More is remembered than is allowed, and nothing can be forgotten. */
+  /** More is remembered than is allowed. */
   get isOver(): boolean {
-    return this.#budget.bytes > this.limits.memoryBytes;
+    return this.#budget.bytes > this.#limits.memoryBytes;
   }
 
   /** Whether one more name that nobody has published to may be followed. */
-  get hasRoomForName(): boolean {
-    return this.unpublishedBytes < this.limits.memoryBytes / 2;
+  get acceptsNewNames(): boolean {
+    return this.unpublishedBytes < this.#limits.memoryBytes / 2;
   }
 
   find(name: string): HubTopic | undefined {
@@ -115,8 +117,8 @@ export class TopicTable {
     return topic;
   }
 
-  /** Its first publication: from now on it counts among the published. */
-  born(topic: HubTopic): void {
+  /** From its first publication on, the topic counts against --topic-memory-bytes. */
+  firstPublished(topic: HubTopic): void {
     this.unpublished -= 1;
     this.unpublishedBytes -= costOf(topic);
     this.#budget.bytes += costOf(topic);
@@ -125,22 +127,22 @@ export class TopicTable {
 
   memoryOf(topic: HubTopic): TopicMemory | undefined {
     if (topic.memory) return topic.memory;
-    const rule = this.rules.of(topic.name);
+    const rule = this.#rules.of(topic.name);
     if (rule.historyCount === 0 && rule.stateKeys === 0) return undefined;
     topic.memory = new TopicMemory(rule);
     this.#budget.changed(topic.memory, 0);
     return topic.memory;
   }
 
-  /** What the topic remembers has changed from `before` bytes: keeps the account, and makes room. */
+  /** What the topic remembers has changed from `before` bytes: keeps the sum right and the limit. */
   remembered(memory: TopicMemory, before: number): void {
     this.#budget.changed(memory, before);
     this.trim();
   }
 
-  /** Forgets or shortens what is more than the limit. */
+  /** Forgets or shortens what exceeds the limit. */
   trim(): void {
-    if (this.isOver) this.makeRoom(0);
+    if (this.isOver) this.reclaim(0);
   }
 
   used(topic: HubTopic): void {
@@ -157,13 +159,13 @@ export class TopicTable {
       this.#drop(topic);
       return;
     }
-    topic.unfollowedMs = this.limits.now();
+    topic.unfollowedMs = this.#limits.now();
     this.#lingering.touch(topic);
   }
 
-  /** Whether `growth` further bytes of state fit, when everything that may go has gone. */
-  makeRoom(growth: number): boolean {
-    const limit = this.limits.memoryBytes - growth;
+  /** Frees memory for `growth` further bytes of state. False where they do not fit although everything that may go has gone. */
+  reclaim(growth: number): boolean {
+    const limit = this.#limits.memoryBytes - growth;
     if (this.mayForget) {
       this.#endLingering();
       while (this.#budget.bytes > limit && this.#unfollowed.oldest) {
@@ -176,7 +178,7 @@ export class TopicTable {
   }
 
   #endLingering(): void {
-    const before = this.limits.now() - this.limits.lingerMs;
+    const before = this.#limits.now() - this.#limits.lingerMs;
     for (let first = this.#lingering.oldest; first && first.unfollowedMs <= before; first = this.#lingering.oldest) {
       this.#lingering.remove(first);
       this.#unfollowed.touch(first);
@@ -185,7 +187,7 @@ export class TopicTable {
 
   forget(topic: HubTopic): void {
     this.#drop(topic);
-    this.limits.onForgotten(topic);
+    this.#limits.onForgotten(topic);
   }
 
   #drop(topic: HubTopic): void {

@@ -1,16 +1,16 @@
 /**
- * Bytes between hub and worker: frames of u32 length (little-endian, of what follows), u8 type, body. Pure.
- * Control bodies are JSON, counters are raw float64, publications are packed: they are the only hot ones, and their
- * payload passes through unread. A frame that cannot be decoded throws; the caller cuts the link.
+ * The frames between hub and worker: u32 length of what follows (little-endian), u8 type, body. Pure.
+ * Control frames have JSON bodies, counters are raw float64, publications are packed: only they are hot, and their
+ * payload is passed on unparsed. A frame that cannot be decoded throws; the caller cuts the link.
  */
 import type { SlowReader } from "../metrics/slow-reader.js";
 import type { Remembered, StateEntry } from "../topics/memory.js";
 import { type Publication, pushHead } from "../topics/publication.js";
 
-/** Longest frame that is believed; a longer one is a broken peer. */
+/** Longest frame that is accepted; a greater length means a broken peer. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
-/** Raised with each change of the frames below: processes of two program versions must not take each other's for their own. */
+/** Raised with each change of the frames below: processes of two program versions must not misread each other's frames. */
 export const WIRE_VERSION = 2;
 
 export interface Hello {
@@ -18,17 +18,17 @@ export interface Hello {
   readonly version: number;
   readonly worker: number;
   readonly pid: number;
-  /** From the supervisor, the same for the hub and all its workers: two gateways may share a run directory. */
+  /** From the supervisor, the same for the hub and all its workers. It tells apart two gateways that share a run directory. */
   readonly token: string;
 }
-/** The hub will not serve this worker, and why; it closes the link after it. */
-export interface Refused {
+/** The hub will not serve this worker, and closes the link after this frame. */
+export interface LinkRefused {
   readonly type: "refused";
   readonly reason: string;
 }
 /**
- * A worker asks for a topic, and for every publication after the answer. `request` rises with each one of a worker and comes
- * back in the answer: only the answer to the latest is installed. With a position if it has the topic already.
+ * A worker asks for a topic, and for every publication after the answer. `request` rises with each request of a worker, and the
+ * answer repeats it: only the answer to the latest request is installed. With the worker's position if it has the topic already.
  */
 export interface Follow {
   readonly type: "follow";
@@ -41,11 +41,11 @@ export interface Unfollow {
   readonly type: "unfollow";
   readonly topic: string;
 }
-/** On a new link: everything that the worker has or waits for has been asked for again. */
+/** On a new link: the worker has asked again for everything that it follows or waits for. */
 export interface Relinked {
   readonly type: "relinked";
 }
-/** Topics that a worker believes to be served, a share of them at a time; the hub names those that it does not serve. */
+/** Topics that the worker expects to be served, a share of them at a time. The hub answers with those that it does not serve. */
 export interface Compare {
   readonly type: "compare";
   readonly topics: readonly string[];
@@ -58,16 +58,16 @@ export interface Counters {
   readonly type: "counters";
   readonly values: Float64Array;
 }
-/** One remembered publication in a control frame: offset, monotonic time in ms, push as text, key if it has one. */
+/** One remembered publication in a control frame: offset, monotonic time in ms, push as text, and the key if it has one. */
 export type WireEntry = readonly [offset: number, atMs: number, push: string, key?: string];
 
-/** Where a topic stands, with what is remembered of it. */
+/** A topic's position, and what is remembered of it. */
 export interface TopicImage {
   readonly topic: string;
   readonly epoch: string;
   readonly offset: number;
   readonly history: readonly WireEntry[];
-  /** Absent where only the publications after the worker's own position are sent. */
+  /** Absent if `history` holds only the publications after the worker's own position. */
   readonly state?: readonly StateEntry[];
 }
 /** The hub's answer to `follow`. Publications after it follow on the same link. */
@@ -75,27 +75,27 @@ export interface TopicSync extends TopicImage {
   readonly type: "topicSync";
   readonly request: number;
 }
-/** The hub does not serve the topic: names that nobody has published to fill their account already. */
+/** The hub does not serve the topic: names that nobody has published to fill their share of --topic-memory-bytes. */
 export interface FollowRefused {
   readonly type: "followRefused";
   readonly topic: string;
   readonly request: number;
 }
-/** The hub's first word. */
+/** The hub accepts the `hello`; its first frame. */
 export interface Welcome {
   readonly type: "welcome";
 }
-/** The hub asks how many sockets of this worker follow one topic or each of many, or for its slowest readers. */
-export type Question =
+/** The hub asks how many sockets of this worker subscribe to one topic or to each of many, or for its slowest readers. */
+export type WorkerQuestion =
   | { readonly topic: string }
   | { readonly topics: readonly string[] }
   | { readonly slowest: number };
 export interface Ask {
   readonly type: "ask";
   readonly id: number;
-  readonly question: Question;
+  readonly question: WorkerQuestion;
 }
-/** Subscribers of the topic, or the slowest readers, the worst first. */
+/** Subscribers of the topic, or of each topic, or the slowest readers, the worst first. */
 export interface Reply {
   readonly type: "reply";
   readonly id: number;
@@ -104,9 +104,9 @@ export interface Reply {
   readonly counts?: readonly number[];
   readonly readers?: readonly SlowReader[];
 }
-/** Live connections of an address in one worker; 0 when the last is gone. */
+/** Live connections of an address in one worker; 0 after the last has closed. */
 export type AddressCount = readonly [address: string, count: number];
-/** What has changed since the worker's last report. */
+/** The counts that have changed since the worker's last report. */
 export interface AddressCounts {
   readonly type: "addresses";
   readonly counts: readonly AddressCount[];
@@ -117,14 +117,14 @@ export interface AtLimit {
   readonly yes: readonly string[];
   readonly no: readonly string[];
 }
-/** In one frame of either kind: at 50 bytes each a quarter of a megabyte. */
+/** Addresses in one frame of either type: at 50 bytes each, a quarter of a megabyte. */
 export const ADDRESSES_A_FRAME = 5000;
 export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
 export type ToHub = Hello | Follow | Unfollow | Relinked | Compare | Counters | Reply | AddressCounts;
-export type ToWorker = Refused | Welcome | TopicSync | FollowRefused | Unserved | Ask | Pushed | AtLimit;
+export type ToWorker = LinkRefused | Welcome | TopicSync | FollowRefused | Unserved | Ask | Pushed | AtLimit;
 export type Frame = ToHub | ToWorker;
 
 const TYPES = [
@@ -145,8 +145,8 @@ const TYPES = [
   "addresses",
   "atLimit",
 ] as const;
-const HEAD = 5;
-const PUBLICATION_HEAD = 9;
+const HEAD_BYTES = 5;
+const PUBLICATION_HEAD_BYTES = 9;
 const NO_BYTES = Buffer.alloc(0);
 const CLOSING_BRACE = 0x7d;
 
@@ -163,21 +163,21 @@ export function encode(frame: Frame): Buffer {
   }
 }
 
-/** Not from Node's pool: there it would lie between pushes that are kept, and stay as long as they. */
+/** Not from Node's buffer pool: there it would share a slab with pushes that are kept, and live as long as they do. */
 function control(type: Frame["type"], text: string): Buffer {
   const bytes = Buffer.byteLength(text);
-  const out = Buffer.allocUnsafeSlow(HEAD + bytes);
+  const out = Buffer.allocUnsafeSlow(HEAD_BYTES + bytes);
   out.writeUInt32LE(bytes + 1, 0);
   out[4] = TYPES.indexOf(type);
-  out.write(text, HEAD);
+  out.write(text, HEAD_BYTES);
   return out;
 }
 
 function whole(type: Frame["type"], body: Buffer): Buffer {
-  const out = Buffer.allocUnsafe(HEAD + body.length);
+  const out = Buffer.allocUnsafe(HEAD_BYTES + body.length);
   out.writeUInt32LE(body.length + 1, 0);
   out[4] = TYPES.indexOf(type);
-  body.copy(out, HEAD);
+  body.copy(out, HEAD_BYTES);
   return out;
 }
 
@@ -185,17 +185,17 @@ function whole(type: Frame["type"], body: Buffer): Buffer {
 export function encodePublication(publication: Publication): Buffer {
   const { topic, offset, key, push } = publication;
   const keyBytes = key === undefined ? NO_BYTES : Buffer.from(key);
-  const keyAt = HEAD + PUBLICATION_HEAD + topic.length;
+  const keyAt = HEAD_BYTES + PUBLICATION_HEAD_BYTES + topic.length;
   const out = Buffer.allocUnsafe(keyAt + keyBytes.length + push.length);
-  writePublicationHead(out, topic, offset, key === undefined ? 0 : keyBytes.length + 1);
+  writePublicationHead(out, { topic, offset, keyField: key === undefined ? 0 : keyBytes.length + 1 });
   out.set(keyBytes, keyAt);
   out.set(push, keyAt + keyBytes.length);
   return out;
 }
 
 /**
- * A new publication as a frame, and its push as a view of the same bytes: a history that keeps the push keeps nothing else
- * alive. (Two buffers of one publication shared a slab with the frame that was done with: 140 bytes more for each.)
+ * A new publication as a frame, and its push as a view of the same bytes, so that a history that keeps the push keeps nothing
+ * else alive. (With two buffers the push shared a slab with a frame that was no longer needed: 140 bytes more for each.)
  */
 export function encodeNew(draft: {
   readonly topic: string;
@@ -207,10 +207,10 @@ export function encodeNew(draft: {
   const head = pushHead(topic, offset, key);
   const keyLength = key === undefined ? 0 : Buffer.byteLength(key);
   const headBytes = Buffer.byteLength(head);
-  const keyAt = HEAD + PUBLICATION_HEAD + topic.length;
+  const keyAt = HEAD_BYTES + PUBLICATION_HEAD_BYTES + topic.length;
   const pushAt = keyAt + keyLength;
   const frame = Buffer.allocUnsafe(pushAt + headBytes + Buffer.byteLength(data) + 1);
-  writePublicationHead(frame, topic, offset, key === undefined ? 0 : keyLength + 1);
+  writePublicationHead(frame, { topic, offset, keyField: key === undefined ? 0 : keyLength + 1 });
   if (key !== undefined) frame.write(key, keyAt);
   frame.write(head, pushAt);
   frame.write(data, pushAt + headBytes);
@@ -218,7 +218,14 @@ export function encodeNew(draft: {
   return { frame, push: frame.subarray(pushAt) };
 }
 
-function writePublicationHead(out: Buffer, topic: string, offset: number, keyField: number): void {
+interface PublicationHead {
+  readonly topic: string;
+  readonly offset: number;
+  /** Length of the key + 1; 0: no key. */
+  readonly keyField: number;
+}
+
+function writePublicationHead(out: Buffer, { topic, offset, keyField }: PublicationHead): void {
   out.writeUInt32LE(out.length - 4, 0);
   out[4] = TYPES.indexOf("publication");
   out[5] = topic.length;
@@ -228,13 +235,13 @@ function writePublicationHead(out: Buffer, topic: string, offset: number, keyFie
 }
 
 /**
- * Takes a stream apart, copying each byte at most twice however it is cut: chunks of a frame that is not whole are only
- * collected. `push` of a publication is a view into the received chunk: copy what is kept.
+ * Splits a stream into frames. Copies each byte at most twice, however the stream is cut: chunks of an incomplete frame are only
+ * collected. `push` of a publication is a view into the received chunk: copy it to keep it.
  */
 export class FrameReader {
   #rest: Buffer[] = [];
   #restBytes = 0;
-  /** Bytes without which it is no use to look: a length, or the frame that was begun. */
+  /** Bytes needed before the next step: those of a length field, or of the whole frame that has begun. */
   #needed = 4;
 
   *read(chunk: Buffer): Generator<Frame> {
@@ -254,7 +261,7 @@ export class FrameReader {
       yield decode(bytes.subarray(4, 4 + length));
       bytes = bytes.subarray(4 + length);
     }
-    // Copied: a view would pin the whole received chunk until the next one comes.
+    // A copy: a view would pin the whole received chunk until the next one comes.
     if (bytes.length > 0) this.#keep(Buffer.from(bytes));
   }
 
@@ -283,11 +290,11 @@ function decode(bytes: Buffer): Frame {
 }
 
 function decodePublication(bytes: Buffer): Pushed {
-  const topicEnd = 1 + PUBLICATION_HEAD + bytes[1]!;
+  const topicEnd = 1 + PUBLICATION_HEAD_BYTES + bytes[1]!;
   const keyLength = bytes.readUInt16LE(2);
   const keyEnd = topicEnd + Math.max(0, keyLength - 1);
   const key = keyLength === 0 ? undefined : bytes.toString("utf8", topicEnd, keyEnd);
-  const topic = bytes.toString("latin1", 1 + PUBLICATION_HEAD, topicEnd);
+  const topic = bytes.toString("latin1", 1 + PUBLICATION_HEAD_BYTES, topicEnd);
   const offset = bytes.readUIntLE(4, 6);
   const push = bytes.subarray(keyEnd);
   return key === undefined

@@ -1,51 +1,53 @@
 /**
- * Questions to the workers: what only they know, such as how many sockets follow a topic, or who reads slowly.
- * A worker in the middle of a broadcast may take seconds: after `WAIT_MS` the answer is what is known. Hub process only.
+ * Questions to the workers about what only they know, such as how many sockets follow a topic, or which read slowly.
+ * A worker in the middle of a broadcast may take seconds: after `TIMEOUT_MS` the result is what has been answered until
+ * then. Hub process only.
  */
-
 import type { Peer } from "./topic-table.js";
-import { encode, type Question, type Reply } from "./wire.js";
+import { encode, type Reply, type WorkerQuestion } from "./wire.js";
 
-const WAIT_MS = 1000;
+export const TIMEOUT_MS = 1000;
 
-interface Running {
-  left: number;
+interface Pending {
+  /** Workers that have not answered yet. */
+  missing: number;
   readonly replies: Reply[];
   readonly done: (replies: readonly Reply[]) => void;
 }
 
 export class WorkerQueries {
-  #ids = 0;
-  readonly #running = new Map<number, Running>();
+  #lastId = 0;
+  readonly #pending = new Map<number, Pending>();
 
   /** Resolves with what the peers answer in time. */
-  ask(question: Question, peers: Iterable<Peer>): Promise<readonly Reply[]> {
-    const id = this.#ids++;
+  ask(question: WorkerQuestion, peers: Iterable<Pick<Peer, "write">>): Promise<readonly Reply[]> {
+    const id = ++this.#lastId;
     const frame = encode({ type: "ask", id, question });
     const asked = [...peers];
     if (asked.length === 0) return Promise.resolve([]);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#finish(id), WAIT_MS);
+      const timer = setTimeout(() => this.#finish(id), TIMEOUT_MS);
       const done = (replies: readonly Reply[]): void => {
         clearTimeout(timer);
         resolve(replies);
       };
-      this.#running.set(id, { left: asked.length, replies: [], done });
+      this.#pending.set(id, { missing: asked.length, replies: [], done });
       for (const peer of asked) peer.write(frame);
     });
   }
 
+  /** A reply that comes too late is ignored. */
   replied(reply: Reply): void {
-    const running = this.#running.get(reply.id);
-    if (!running) return;
-    running.replies.push(reply);
-    running.left -= 1;
-    if (running.left === 0) this.#finish(reply.id);
+    const pending = this.#pending.get(reply.id);
+    if (!pending) return;
+    pending.replies.push(reply);
+    pending.missing -= 1;
+    if (pending.missing === 0) this.#finish(reply.id);
   }
 
   #finish(id: number): void {
-    const running = this.#running.get(id);
-    this.#running.delete(id);
-    running?.done(running.replies);
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.done(pending.replies);
   }
 }

@@ -15,7 +15,7 @@ import { advisedHeartbeatMs } from "../config/idle.js";
 import { type DrainOptions, drainClients } from "../drain/goodbye.js";
 import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "../drain/worker-exit.js";
 import { Link } from "../hub/link.js";
-import { ADDRESSES_A_FRAME, fromWire, type Question, type Reply, type ToWorker } from "../hub/wire.js";
+import { ADDRESSES_A_FRAME, fromWire, type WorkerQuestion, type Reply, type ToWorker } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
@@ -188,7 +188,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     }
   }
 
-  #answer(question: Question): Pick<Reply, "subscribers" | "counts" | "readers"> {
+  #answer(question: WorkerQuestion): Pick<Reply, "subscribers" | "counts" | "readers"> {
     if ("topics" in question) return { counts: question.topics.map((topic) => this.#topics.subscribers(topic)) };
     if ("topic" in question) return { subscribers: this.#topics.subscribers(question.topic) };
     return { readers: this.#sessions.slow.worst(question.slowest) };

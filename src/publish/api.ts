@@ -21,7 +21,7 @@ export interface HubPort {
    */
   publish(drafts: readonly Draft[]): Batch | Promise<Batch>;
   /** Settles when the workers' queues have room again; undefined while they have. Publishers wait for it. */
-  room(): Promise<void> | undefined;
+  backpressure(): Promise<void> | undefined;
 }
 
 /** Smaller bodies are parsed in a few milliseconds, whatever they are. */
@@ -30,14 +30,14 @@ const MAX_MARKS = 1_000_000;
 const USUAL_BODIES: BodyLimits = { bytes: 67_108_864, seconds: 30 };
 
 export class PublishApi {
+  readonly #hub: HubPort;
+  readonly #maxPublicationBytes: number;
   refused = 0;
   readonly #bodies: Bodies;
 
-  constructor(
-    private readonly hub: HubPort,
-    private readonly maxPublicationBytes: number,
-    limits: BodyLimits = USUAL_BODIES,
-  ) {
+  constructor(hub: HubPort, maxPublicationBytes: number, limits: BodyLimits = USUAL_BODIES) {
+    this.#hub = hub;
+    this.#maxPublicationBytes = maxPublicationBytes;
     this.#bodies = new Bodies(limits);
   }
 
@@ -59,10 +59,10 @@ export class PublishApi {
   async #whole(request: PublishRequest, id: string | undefined): Promise<object> {
     const body = this.#bodies.begin();
     try {
-      const messageBytes = maxMessageBytes(this.maxPublicationBytes);
+      const messageBytes = maxMessageBytes(this.#maxPublicationBytes);
       const bytes = await readBody(request, messageBytes, body);
       // Parsed, an array may need ten times its bytes: while it waits, it stays as it came.
-      const room = this.hub.room();
+      const room = this.#hub.backpressure();
       if (room !== undefined) await room;
       if (bytes.length > SCANNED_FROM_BYTES)
         scanArray(bytes, { messages: MAX_ARRAY_MESSAGES, messageBytes, marks: MAX_MARKS });
@@ -76,7 +76,7 @@ export class PublishApi {
   }
 
   #message(value: unknown, where: string, headerId?: string): Message {
-    const message = toMessage(value, this.maxPublicationBytes, where);
+    const message = toMessage(value, this.#maxPublicationBytes, where);
     if (headerId === undefined) return message;
     if (message.id !== undefined && message.id !== headerId) {
       throw new GatewayError("badRequest", "id and Idempotency-Key differ: give one of them");
@@ -85,7 +85,7 @@ export class PublishApi {
   }
 
   async #publishOne(message: Message): Promise<Published> {
-    const { results, error } = await this.hub.publish([message]);
+    const { results, error } = await this.#hub.publish([message]);
     if (error) throw error;
     return results[0]!;
   }
@@ -105,14 +105,14 @@ export class PublishApi {
         throw explained(error, `message ${i + 1}`);
       }
     });
-    const { results, error } = await this.hub.publish(messages);
+    const { results, error } = await this.#hub.publish(messages);
     if (error) throw explained(error, `message ${results.length + 1}`, results.length);
     return results;
   }
 
   /** The lines of one chunk go to the hub together; nothing more is read before they are published. */
   async #stream(request: PublishRequest): Promise<object> {
-    const lines = new Lines(maxMessageBytes(this.maxPublicationBytes));
+    const lines = new Lines(maxMessageBytes(this.#maxPublicationBytes));
     const sum = { published: 0, duplicates: 0 };
     const take = (read: (onLine: (line: Buffer) => void) => void): Promise<unknown> | undefined => {
       const messages: Message[] = [];
@@ -141,14 +141,14 @@ export class PublishApi {
     numbers: readonly number[],
     { sum, fault }: StreamState,
   ): Promise<void> {
-    const { results, error } = messages.length === 0 ? NOTHING : await this.hub.publish(messages);
+    const { results, error } = messages.length === 0 ? NOTHING : await this.#hub.publish(messages);
     for (const { duplicate } of results) {
       if (duplicate) sum.duplicates += 1;
       else sum.published += 1;
     }
     if (error) throw explained(error, `line ${numbers[results.length]}`, sum.published);
     if (fault) throw explained(fault.error, `line ${fault.line}`, sum.published);
-    await this.hub.room();
+    await this.#hub.backpressure();
   }
 }
 

@@ -14,7 +14,7 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { Gateway } from "../support/gateway.js";
-import { skipFor } from "../support/no-skips.js";
+import { needsPrograms } from "../support/needs.js";
 
 interface Packed {
   readonly tarball: string;
@@ -104,7 +104,6 @@ const client = new MegagateClient({ url: location.origin.replace("http", "ws") +
 client.subscribe("page", { onState: () => (document.title = "open"), onPush: ({ data }) => (document.title = String(data)) });`;
 
 const CHROMIUM = "/usr/bin/chromium";
-const noBrowser = !existsSync(CHROMIUM) && `needs ${CHROMIUM} (apt-get install --no-install-recommends chromium)`;
 
 async function bundle(folder: string, source: string): Promise<string> {
   const entry = join(folder, "entry.js");
@@ -202,7 +201,7 @@ describe("the packages, installed in clean folders", { timeout: 240_000 }, () =>
       if (runs) assert.equal(await succeeds(process.execPath, [runs], place), "connecting\n");
     });
 
-  it("in a browser, through a bundler", { skip: skipFor(noBrowser) }, async () => {
+  it("in a browser, through a bundler", { skip: needsPrograms(CHROMIUM) }, async () => {
     const script = await bundle(folder, PAGE);
     const flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
     const browser = await chromium.launch({ executablePath: CHROMIUM, args: flags });

@@ -38,6 +38,8 @@ interface Onlooker {
 
 /** A worker without a process: its end of the pipe is a queue that the test moves on. */
 export class FakeWorker {
+  readonly #gateway: { readonly hub: Hub; hold?(act: () => void): void };
+  readonly #onlooker: Onlooker;
   readonly sockets = new Set<FakeSocket>();
   readonly topics: Topics<Waiter>;
   readonly sessions: Sessions;
@@ -48,10 +50,12 @@ export class FakeWorker {
   readonly peer: Peer;
 
   constructor(
-    private readonly gateway: { readonly hub: Hub; hold?(act: () => void): void },
+    gateway: { readonly hub: Hub; hold?(act: () => void): void },
     slowReaderGraceMs: number,
-    private readonly onlooker: Onlooker = {},
+    onlooker: Onlooker = {},
   ) {
+    this.#gateway = gateway;
+    this.#onlooker = onlooker;
     const publish = (topic: string, message: Uint8Array): void => {
       for (const socket of this.sockets) if (socket.topics.has(topic)) socket.pend(message);
     };
@@ -60,7 +64,7 @@ export class FakeWorker {
       const arrive = (): void => {
         if (link === this.#link) this.inbox.push(...([...new FrameReader().read(Buffer.from(frame))] as ToWorker[]));
       };
-      if (this.gateway.hold) this.gateway.hold(arrive);
+      if (this.#gateway.hold) this.#gateway.hold(arrive);
       else arrive();
     };
     this.peer = { write: take, answer: take, requestOf: (topic) => this.topics.find(topic)?.request ?? 0 };
@@ -68,14 +72,14 @@ export class FakeWorker {
       {
         follow: (topic, request, has) => {
           const position = has && { epoch: has.epoch, offset: has.offset };
-          if (this.isLinked) this.gateway.hub.follow(this.peer, { type: "follow", topic, request, ...position });
+          if (this.isLinked) this.#gateway.hub.follow(this.peer, { type: "follow", topic, request, ...position });
         },
         unfollow: (topic) => {
-          if (this.isLinked) this.gateway.hub.unfollow(this.peer, topic);
+          if (this.isLinked) this.#gateway.hub.unfollow(this.peer, topic);
         },
         relinked: () => undefined,
         compare: (names) => {
-          const unserved = names.filter((name) => !this.gateway.hub.followers(name).includes(this.peer));
+          const unserved = names.filter((name) => !this.#gateway.hub.followers(name).includes(this.peer));
           assert.ok(!this.isLinked || unserved.length === 0, "everything that is followed is served");
         },
         publish,
@@ -106,9 +110,9 @@ export class FakeWorker {
   accept(slow: boolean): FakeSocket {
     const socket = new FakeSocket(config.maxBackpressureBytes, {
       dropped: (dropped, message) => this.sessions.dropped(dropped, message),
-      sent: (sent) => this.onlooker.sent?.(sent),
+      sent: (sent) => this.#onlooker.sent?.(sent),
       closed: (closed) => {
-        this.onlooker.closing?.(closed);
+        this.#onlooker.closing?.(closed);
         this.sockets.delete(closed);
         this.sessions.closed(closed, "client");
       },
@@ -121,7 +125,7 @@ export class FakeWorker {
   step(count: number): void {
     for (const frame of this.inbox.splice(0, count)) {
       if (frame.type === "publication") {
-        this.onlooker.publication?.(frame);
+        this.#onlooker.publication?.(frame);
         this.topics.deliver(frame);
       } else if (frame.type === "topicSync")
         Array.from(this.topics.topicSync(frame.topic, { ...frame, history: fromWire(frame.history) }));
@@ -130,7 +134,7 @@ export class FakeWorker {
 
   /** The link broke: what was on its way is lost. */
   unlink(names: readonly string[] = NAMES): void {
-    this.gateway.hub.left(this.peer, names);
+    this.#gateway.hub.unlinked(this.peer, names);
     this.isLinked = false;
     this.topics.unlink();
     this.#link += 1;

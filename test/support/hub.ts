@@ -1,4 +1,7 @@
-/** A hub without a process: with plain limits, or with a log in files of its own that outlives it. */
+/**
+ * A hub without a process: alone, or with a log in files of its own that outlive it. `LoggedHub.start` kills the hub and starts the
+ * next one on the same files.
+ */
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +36,7 @@ export function makeHub(options: Partial<HubOptions> = {}): Hub {
   return hub;
 }
 
-/** A worker's end that keeps the frames it gets. */
+/** A worker's end of a link, which keeps the frames that it gets. */
 export class FakePeer implements Peer {
   readonly frames: Frame[] = [];
   readonly requests = new Map<string, number>();
@@ -55,16 +58,16 @@ export class FakePeer implements Peer {
 export const follow = (topic: string, request = 1, position?: { epoch: string; offset: number }) =>
   ({ type: "follow", topic, request, ...position }) as const;
 
-/** A file of the log whose hub can be killed: what it writes afterwards does not happen. */
+/** A file of the log whose hub can be killed: its later writes have no effect. */
 export class MortalFile extends LogFile {
   isDead = false;
-  /** Bytes that the next append may write; the rest does not fit on the disk. */
-  room = Infinity;
+  /** Free space of the disk: an append beyond it fails with ENOSPC. */
+  bytesFree = Infinity;
 
   override append(block: Uint8Array): void {
     if (this.isDead) return;
-    if (block.length > this.room) throw Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
-    this.room -= block.length;
+    if (block.length > this.bytesFree) throw Object.assign(new Error("ENOSPC: no space left"), { code: "ENOSPC" });
+    this.bytesFree -= block.length;
     super.append(block);
   }
 
@@ -77,32 +80,33 @@ export class MortalFile extends LogFile {
   }
 }
 
-/** Hubs that come one after the other and share the files of a log. */
+/** Hubs, one after the other, that share the files of a log. */
 export class LoggedHub implements Disposable {
+  readonly #options: Partial<HubOptions>;
+  readonly #kinds: readonly LogFile["kind"][];
   hub!: Hub;
   wal!: Wal;
   files: MortalFile[] = [];
-  /** What the supervisor heard of the log. */
+  /** What was reported to the supervisor about the log. */
   readonly states: string[] = [];
   readonly lines: string[] = [];
   readonly #dir = mkdtempSync(join(tmpdir(), "megagate-log-"));
   readonly #fds: number[];
   #held: (() => void)[] = [];
 
-  constructor(
-    private readonly options: Partial<HubOptions> = {},
-    private readonly kinds: readonly LogFile["kind"][] = ["memory", "memory"],
-  ) {
+  constructor(options: Partial<HubOptions> = {}, kinds: readonly LogFile["kind"][] = ["memory", "memory"]) {
+    this.#options = options;
+    this.#kinds = kinds;
     this.#fds = kinds.map((_, i) => openSync(join(this.#dir, String(i)), "w+"));
     this.start();
   }
 
-  /** Kills the hub that there is: frames that wait are gone, and so is what it had not written. */
+  /** Kills the present hub, with the frames that wait and what it had not written, and starts the next one. */
   start(): void {
     for (const file of this.files) file.isDead = true;
     this.#held = [];
-    this.hub = makeHub({ ...this.options, generation: newGeneration() });
-    this.files = this.kinds.map((kind, i) => new MortalFile(this.#fds[i]!, kind));
+    this.hub = makeHub({ ...this.#options, generation: newGeneration() });
+    this.files = this.#kinds.map((kind, i) => new MortalFile(this.#fds[i]!, kind));
     const { files } = this;
     this.wal = openWal(this.hub, {
       files,
@@ -119,16 +123,16 @@ export class LoggedHub implements Disposable {
     });
   }
 
-  /** Runs when this turn is in the log. */
-  hold(act: () => void): void {
-    this.#held.push(act);
+  /** Calls `release` when this turn is in the log. */
+  hold(release: () => void): void {
+    this.#held.push(release);
     this.wal.schedule();
   }
 
   #release(): void {
     const held = this.#held;
     this.#held = [];
-    for (const act of held) act();
+    for (const release of held) release();
   }
 
   async flushed(): Promise<void> {

@@ -164,7 +164,7 @@ class Stage implements Disposable {
     const dead = this.workers[index]!;
     for (const believer of this.believers) believer.check();
     for (const socket of [...dead.sockets]) socket.close();
-    this.hub.left(dead.peer, NAMES);
+    this.hub.unlinked(dead.peer, NAMES);
     this.workers[index] = new FakeWorker(this, this.graceMs);
   }
 

@@ -1,17 +1,17 @@
 /**
- * A growing buffer that is written from front to back, and its counterpart for reading: what the log's records are made of.
- * Numbers are little-endian; texts are UTF-8 after their length. Pure. A reader that is asked for more than there is throws
- * RangeError, which its caller takes for damage.
+ * A growing buffer that is written from front to back, and its counterpart for reading: the encoding of the log's records.
+ * Numbers are little-endian; texts are UTF-8 after their length in bytes. Pure. Reading past the end throws RangeError, which
+ * the caller takes for damage.
  */
 const FIRST_BYTES = 65_536;
-/** What a writer keeps between uses; a larger buffer served one large topic and is let go. */
+/** A writer keeps this much between uses; a larger buffer was for one large topic and is released. */
 const KEPT_BYTES = 1_048_576;
 
 export class ByteWriter {
   #bytes = Buffer.allocUnsafe(FIRST_BYTES);
   length = 0;
 
-  /** What was written; a view that the next write may change. */
+  /** What was written so far: a view that the next write may change. */
   get written(): Buffer {
     return this.#bytes.subarray(0, this.length);
   }
@@ -33,7 +33,7 @@ export class ByteWriter {
     return at;
   }
 
-  /** Leaves room for what is known later; returns its place. */
+  /** Leaves a gap for a value that is known later; returns its position. */
   skip(bytes: number): number {
     return this.#reserve(bytes);
   }
@@ -90,45 +90,48 @@ export class ByteWriter {
 }
 
 export class ByteReader {
+  readonly #source: Buffer;
   #at = 0;
 
-  constructor(private readonly source: Buffer) {}
+  constructor(source: Buffer) {
+    this.#source = source;
+  }
 
   get left(): number {
-    return this.source.length - this.#at;
+    return this.#source.length - this.#at;
   }
 
   #take(bytes: number): number {
     const at = this.#at;
-    if (at + bytes > this.source.length) throw new RangeError(`${bytes} bytes wanted, ${this.left} left`);
+    if (at + bytes > this.#source.length) throw new RangeError(`${bytes} bytes needed, ${this.left} left`);
     this.#at = at + bytes;
     return at;
   }
 
   u8(): number {
-    return this.source[this.#take(1)]!;
+    return this.#source[this.#take(1)]!;
   }
 
   u16(): number {
-    return this.source.readUInt16LE(this.#take(2));
+    return this.#source.readUInt16LE(this.#take(2));
   }
 
   u32(): number {
-    return this.source.readUInt32LE(this.#take(4));
+    return this.#source.readUInt32LE(this.#take(4));
   }
 
   u48(): number {
-    return this.source.readUIntLE(this.#take(6), 6);
+    return this.#source.readUIntLE(this.#take(6), 6);
   }
 
   f64(): number {
-    return this.source.readDoubleLE(this.#take(8));
+    return this.#source.readDoubleLE(this.#take(8));
   }
 
   /** A view of the source. */
   raw(bytes: number): Buffer {
     const at = this.#take(bytes);
-    return this.source.subarray(at, at + bytes);
+    return this.#source.subarray(at, at + bytes);
   }
 
   bytes(): Buffer {

@@ -1,16 +1,16 @@
 /**
- * The files of the log as one: which of them a reader would need, which one is written to, and the session with which this hub
- * begins in each. Knows blocks and files, not what is in them; when to go over to another file is wal.ts. Hub process only.
+ * The files of the log as one: which of them a reader would need, which one is written to, and the session record with which this
+ * hub begins in each. Knows files and blocks, not what is in them; wal.ts decides when to switch to another file. Hub process only.
  */
 import { monotonicMs } from "../../clock.js";
 import { ByteWriter } from "./bytes.js";
 import { beginBlock, type LogFile, type LogFileKind, sealBlock } from "./file.js";
 import { type Session, writeRecord } from "./records.js";
 
-/** A write or sync that takes longer is counted and logged: the disk holds up every publication. */
+/** A write that takes longer is counted and logged: the disk delays every publication. For syncs, ten times as much. */
 const SLOW_MS = 100;
 
-/** none: the kernel writes when it likes; second: once a second; each: before anything of a turn is seen. */
+/** When files on disk are synced. none: when the kernel does it; second: once a second; each: with each block. */
 export type StateSync = "none" | "second" | "each";
 
 export interface ChainStart {
@@ -18,7 +18,7 @@ export interface ChainStart {
   readonly sync: StateSync;
   readonly generation: string;
   readonly boot: string;
-  /** Of the newest file; 0 where there is none. */
+  /** Of the newest file; 0 if there is none. */
   readonly sequence: number;
   /** Files that hold what was read, the newest last. */
   readonly chain: readonly LogFile[];
@@ -26,15 +26,17 @@ export interface ChainStart {
 }
 
 export class LogChain {
+  readonly #start: ChainStart;
   /** Files that a reader would need, the one in use last. */
   #chain: LogFile[];
   #sequence: number;
-  /** The session of this hub stands in the file in use: it is written with the first record, so that a failed start changes nothing. */
+  /** The file in use has this hub's session. It is written before the first block, so that a failed start changes no file. */
   #hasSession = false;
   #unsynced = false;
   blocks = 0;
 
-  constructor(private readonly start: ChainStart) {
+  constructor(start: ChainStart) {
+    this.#start = start;
     this.#chain = [...start.chain];
     this.#sequence = start.sequence;
   }
@@ -43,7 +45,7 @@ export class LogChain {
     return this.#chain.at(-1);
   }
 
-  /** Number of the file in use: a topic born in it needs no image there. */
+  /** Number of the file in use: a topic whose first publication is in it needs no image there. */
   get sequence(): number {
     return this.#sequence;
   }
@@ -53,16 +55,16 @@ export class LogChain {
   }
 
   /** The file in use does not hold everything by itself. */
-  get isHalf(): boolean {
+  get needsOlderFiles(): boolean {
     return this.#chain.length > 1;
   }
 
   get bytes(): number {
-    return this.start.files.reduce((sum, { size }) => sum + size, 0);
+    return this.#start.files.reduce((sum, { size }) => sum + size, 0);
   }
 
   get disk(): readonly LogFile[] {
-    return this.start.files.filter(({ kind }) => kind === "disk");
+    return this.#start.files.filter(({ kind }) => kind === "disk");
   }
 
   includes(file: LogFile): boolean {
@@ -71,10 +73,10 @@ export class LogChain {
 
   /** A file that no reader needs. */
   spare(kind: LogFileKind): LogFile | undefined {
-    return this.start.files.find((file) => file.kind === kind && !this.#chain.includes(file));
+    return this.#start.files.find((file) => file.kind === kind && !this.#chain.includes(file));
   }
 
-  /** Writes one block, after the session if it is the first of this hub. Throws what the file throws. */
+  /** Writes one block, and this hub's session before its first. Throws what the file throws. */
   append(block: Buffer, forgotten: number): void {
     if (!this.#hasSession) this.begin(forgotten);
     this.#append(block);
@@ -84,14 +86,14 @@ export class LogChain {
     const beganMs = performance.now();
     const file = this.file!;
     file.append(block);
-    if (this.start.sync === "each") file.syncNow();
+    if (this.#start.sync === "each") file.syncNow();
     this.#unsynced = true;
     this.blocks += 1;
     const tookMs = performance.now() - beganMs;
-    if (tookMs > SLOW_MS) this.start.onSlow(tookMs);
+    if (tookMs > SLOW_MS) this.#start.onSlow(tookMs);
   }
 
-  /** The first block of this hub: in the file that was read, or in a new one, which is whole by itself. */
+  /** This hub's session: in the file that was read, or in an empty one, which then needs no older file. */
   begin(forgotten: number): void {
     if (this.file !== undefined) {
       this.#writeSession(forgotten, false);
@@ -105,8 +107,8 @@ export class LogChain {
     this.#writeSession(forgotten, true);
   }
 
-  /** Everything goes to that file from now on. Throws where its first block cannot be written. */
-  goOver(next: LogFile, forgotten: number): void {
+  /** Writes go to `next` from now on. Throws if its first block cannot be written. */
+  switchTo(next: LogFile, forgotten: number): void {
     next.empty();
     this.#chain.push(next);
     this.#sequence += 1;
@@ -119,8 +121,8 @@ export class LogChain {
     beginBlock(out);
     const session: Session = {
       sequence: this.#sequence,
-      generation: this.start.generation,
-      boot: this.start.boot,
+      generation: this.#start.generation,
+      boot: this.#start.boot,
       inode: this.file!.inode,
       monotonicMs: monotonicMs(),
       wallMs: Date.now(),
@@ -129,24 +131,24 @@ export class LogChain {
     writeRecord(out, { type: "session", session });
     if (isWhole) writeRecord(out, { type: "mark" });
     this.#append(sealBlock(out, session.monotonicMs));
-    // What is missing before this session is accepted with its generation, which is another one then (read.ts).
+    // If something before this session is missing, the session has a new generation, and is exact from there on (read.ts).
     this.file!.markStale(false);
     this.#hasSession = true;
   }
 
-  /** That file could not be begun. */
+  /** The file could not be written to: it is no part of the chain. */
   drop(file: LogFile): void {
     this.#chain = this.#chain.filter((other) => other !== file);
   }
 
-  /** The file in use is whole by itself: when it is on the disk, the others are emptied. `done` gets the error, if there was one. */
+  /** The file in use holds everything by itself: syncs it, then empties the others. `done` gets the error, if there was one. */
   settle(done: (error: Error | null) => void): void {
     const file = this.file!;
     const older = this.#chain.slice(0, -1);
     file.sync((error) => {
       if (this.file !== file) return;
       if (!error) {
-        // A memory file does not take the place of what stands on the disk: that is all that a restart would find.
+        // A memory file does not replace the files on disk: they are all that a restart of the gateway would find.
         for (const other of older) if (file.kind === "disk" || other.kind === "memory") other.empty();
         this.#chain = [file];
       }
@@ -154,7 +156,7 @@ export class LogChain {
     });
   }
 
-  /** What stands on the disk lacks what comes from now on. Throws what the file system throws. */
+  /** The files on disk will lack what comes from now on. Throws what the file system throws. */
   markStale(): void {
     for (const file of this.disk) file.markStale(true);
   }
@@ -166,7 +168,7 @@ export class LogChain {
     const beganMs = performance.now();
     this.file?.sync((error) => {
       const tookMs = performance.now() - beganMs;
-      if (tookMs > 10 * SLOW_MS) this.start.onSlow(tookMs);
+      if (tookMs > 10 * SLOW_MS) this.#start.onSlow(tookMs);
       done(error);
     });
   }

@@ -1,11 +1,11 @@
 /**
  * One file of the log: a head, and blocks that are written whole or not at all. Its descriptor came from the supervisor, which
- * opened it (on disk under a lock, or in memory) and keeps it open over the deaths of hubs. Hub process only.
+ * opened it (on disk under a lock, or in memory) and keeps it open when a hub dies. Hub process only.
  *
  *   head   "MGLOG002", u8 stale, 7 bytes of zero
  *   block  u32 magic, u32 bytes of the body, u32 crc32 of time and body, u32 zero, f64 monotonic ms, body
  *
- * A block that is torn or short is cut off: nobody has seen anything of it, because frames and answers leave after it.
+ * A torn or short block is cut off: nothing of it was visible outside, because frames and answers leave after it is written.
  */
 import { fdatasync, fdatasyncSync, fstatSync, ftruncateSync, readSync, writeSync, writevSync } from "node:fs";
 import { crc32 } from "node:zlib";
@@ -21,16 +21,16 @@ const WINDOW_BYTES = 4_194_304;
 
 export type LogFileKind = "disk" | "memory";
 
-/** The file is not what this program writes: it is not touched. */
+/** The file was not written by this program: it is left unchanged. */
 export class NotALog extends Error {}
 
-/** A block's body and the monotonic time at which it was written. The body is a view that the next one overwrites. */
+/** A block's body, and the monotonic time at which it was written. The body is a view that the next block overwrites. */
 export interface Block {
   readonly body: Buffer;
   readonly atMs: number;
 }
 
-/** Begins a block in a writer; its head is filled in by `sealBlock`. */
+/** Begins a block in a writer; `sealBlock` fills in its head. */
 export function beginBlock(out: ByteWriter): void {
   out.clear();
   out.skip(BLOCK_HEAD_BYTES);
@@ -48,7 +48,7 @@ export function sealBlock(out: ByteWriter, atMs: number): Buffer {
 export class LogFile {
   /** End of the last whole block. */
   size = 0;
-  /** Bytes after it are not ours, and go with the next write. */
+  /** There may be bytes after it; the next append cuts them off. */
   #isTorn = false;
 
   constructor(
@@ -56,12 +56,12 @@ export class LogFile {
     readonly kind: LogFileKind,
   ) {}
 
-  /** Names the file, with its boot: a copy has another. */
+  /** Identifies the file together with the boot id: a copy has another inode. */
   get inode(): string {
     return String(fstatSync(this.fd, { bigint: true }).ino);
   }
 
-  /** Whether a failure of writing made it incomplete (`markStale`). Throws NotALog. */
+  /** Whether a failed write made it incomplete (`markStale`). Throws NotALog. */
   isStale(): boolean {
     const head = Buffer.alloc(HEAD_BYTES);
     const read = readSync(this.fd, head, 0, HEAD_BYTES, 0);
@@ -70,7 +70,7 @@ export class LogFile {
     return head[STALE_AT] !== 0;
   }
 
-  /** All whole blocks; sets `size`. Returns whether something other than a torn end follows them. */
+  /** Yields all whole blocks and sets `size`. Returns true if the bytes after them are more than a torn last block. */
   *blocks(): Generator<Block, boolean> {
     const total = fstatSync(this.fd).size;
     this.size = 0;
@@ -110,7 +110,7 @@ export class LogFile {
     );
   }
 
-  /** Writes a block whole. Throws what the file system throws, and where it wrote less: then the file ends as before. */
+  /** Writes a whole block. Throws if the file system fails or writes less; the file then ends where it did before. */
   append(block: Uint8Array): void {
     try {
       if (this.#isTorn) ftruncateSync(this.fd, this.size);
@@ -127,7 +127,7 @@ export class LogFile {
     }
   }
 
-  /** What came short is cut off. Where that fails too, the next append tries again, and a reader cuts it. */
+  /** Cuts off an incomplete block. If that fails too, the next append tries again, and a reader ignores the block. */
   #cut(): void {
     try {
       ftruncateSync(this.fd, this.size);
@@ -143,7 +143,7 @@ export class LogFile {
     this.#isTorn = false;
   }
 
-  /** What follows will not stand in this file: whoever reads it alone must begin new numbers. Needs no room on the disk. */
+  /** Later publications will not be in this file: a reader that has only this file must begin new epochs. Needs no disk space. */
   markStale(isStale: boolean): void {
     if (this.size > 0) writeSync(this.fd, Buffer.of(isStale ? 1 : 0), 0, 1, STALE_AT);
   }

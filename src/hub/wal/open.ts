@@ -1,13 +1,14 @@
 /**
- * A hub's start with its log: reads back what the one before remembered, decides whether numbering goes on, and returns the log
- * to write to. Numbering goes on only where nothing that anybody has seen can be missing; else every topic keeps its state and is
- * numbered again, which its followers are told. Hub process only.
+ * A hub's start with its log: restores what the previous hub remembered, decides whether numbering goes on, and returns the log to
+ * write to. Numbering goes on only if nothing can be missing that was visible outside; else every topic keeps its state and
+ * gets a new epoch, which its subscribers learn by a `reset`. Hub process only.
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { monotonicMs } from "../../clock.js";
 import type { Log } from "../../log.js";
 import type { Hub } from "../hub.js";
+import { restoreRecord } from "../restore.js";
 import type { StateSync } from "./chain.js";
 import type { LogFile } from "./file.js";
 import { readLog } from "./read.js";
@@ -15,7 +16,7 @@ import { Wal, type WalState } from "./wal.js";
 
 export interface OpenOptions {
   readonly files: readonly LogFile[];
-  /** False where the supervisor knows that numbers were given out which stand in no file. */
+  /** False if the supervisor knows of offsets that were given out and are in no file. */
   readonly isWhole: boolean;
   readonly sync: StateSync;
   readonly log: Log;
@@ -23,7 +24,7 @@ export interface OpenOptions {
   readonly onState: (state: WalState, detail: string) => Promise<void>;
 }
 
-/** First part of epochs: the start, so that a person sees their order, and chance, so that none repeats. */
+/** First part of epochs: the time, so that a person sees their order, and random bytes, so that none repeats. */
 export const newGeneration = (): string => `${Date.now().toString(36)}-${randomBytes(4).toString("hex")}`;
 
 /** Throws NotALog, and what reading throws. */
@@ -31,7 +32,7 @@ export function openWal(hub: Hub, { files, isWhole, sync, log, onWritten, onStat
   const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   const beganMs = performance.now();
   const now = { boot, monotonicMs: monotonicMs(), wallMs: Date.now() };
-  const read = readLog(files, now, (record, atMs, shiftMs) => hub.restore(record, atMs, shiftMs));
+  const read = readLog(files, now, (record, time) => restoreRecord(hub, record, time));
   const { session, chain, isClean, records } = read;
   const isContinued = read.isExact && isWhole;
   if (session && !isContinued) hub.newGeneration(newGeneration());

@@ -1,41 +1,38 @@
 /**
- * Reads the log back: which files are needed, in their order, and whether they are all that anybody has seen. Hands each record
- * to a fold and decides nothing else. Hub process only.
+ * Reads the log back: finds the files that are needed, passes their records on in order, and judges whether something that was
+ * visible outside may be missing. Hub process only.
  *
- *   older file  … blocks …                       needed as long as the newer has no mark
+ *   older file  … blocks …                       needed as long as the newer file has no mark
  *   newer file  session, blocks, images …, mark
  */
-
+import type { RecordTime } from "../restore.js";
 import { type Block, type LogFile, NotALog } from "./file.js";
-import type { WalRecord } from "./records.js";
-import { readRecords, readTypes, type Session } from "./records.js";
+import { readRecords, readTypes, type Session, type WalRecord } from "./records.js";
 
-/** This run of the program, on this boot of the machine. */
-export interface Present {
+/** This boot of the machine, and its two clocks at one moment. */
+export interface BootClock {
   readonly boot: string;
   readonly monotonicMs: number;
   readonly wallMs: number;
 }
 
 export interface ReadResult {
-  /** The files that hold what was read, the newest last; empty where there is nothing. */
+  /** The files that hold what was read, the newest last; empty if there is nothing. */
   readonly chain: readonly LogFile[];
   readonly session: Session | undefined;
-  /** Nothing that anybody has seen is missing: numbering may go on. */
+  /** Nothing is missing that was visible outside: numbering may go on. */
   readonly isExact: boolean;
   /** It ends with an orderly stop. */
   readonly isClean: boolean;
-  /** Why not, for the log line. */
+  /** Why it is not exact, for the log line; "" if it is. */
   readonly reason: string;
   readonly records: number;
 }
 
-/** `apply` gets each record, its time by the present clock, and what times in it lack to that clock, ms. Throws NotALog. */
-export function readLog(
-  files: readonly LogFile[],
-  now: Present,
-  apply: (record: WalRecord, atMs: number, shiftMs: number) => void,
-): ReadResult {
+type Apply = (record: WalRecord, time: RecordTime) => void;
+
+/** Calls `apply` for each record, in the order in which they were written. Throws NotALog. */
+export function readLog(files: readonly LogFile[], now: BootClock, apply: Apply): ReadResult {
   const chain = chainOf(files);
   const fold = new Fold(now, apply);
   for (const file of chain) {
@@ -52,8 +49,10 @@ export function readLog(
   return { chain, session, isExact: reason === "", isClean, reason, records };
 }
 
-/** What is known of the records so far. */
+/** Passes records on, and collects what they show about the log. */
 class Fold {
+  readonly #now: BootClock;
+  readonly #apply: Apply;
   session: Session | undefined;
   isClean = false;
   /** Why something may be missing. */
@@ -61,24 +60,25 @@ class Fold {
   records = 0;
   #shiftMs = 0;
 
-  constructor(
-    private readonly now: Present,
-    private readonly apply: (record: WalRecord, atMs: number, shiftMs: number) => void,
-  ) {}
+  constructor(now: BootClock, apply: Apply) {
+    this.#now = now;
+    this.#apply = apply;
+  }
 
   take({ body, atMs }: Block): void {
     for (const record of readRecords(body)) {
       if (record.type === "session") this.#begin(record.session);
       this.isClean = record.type === "clean";
       this.records += 1;
-      this.apply(record, atMs + this.#shiftMs, this.#shiftMs);
+      this.#apply(record, { atMs: atMs + this.#shiftMs, shiftMs: this.#shiftMs });
     }
   }
 
   #begin(next: Session): void {
-    const { now, session } = this;
+    const { session } = this;
+    const now = this.#now;
     if (session && next.sequence > session.sequence + 1) this.reason ||= "a file between two others is missing";
-    // Numbering began again here because something was missing: from here on it is exact.
+    // A hub began new epochs here because something was missing: the log is exact from here on.
     if (session && next.generation !== session.generation) this.reason = "";
     this.session = next;
     this.#shiftMs = now.boot === next.boot ? 0 : now.monotonicMs - now.wallMs - (next.monotonicMs - next.wallMs);
@@ -93,7 +93,7 @@ function forEachBlock(file: LogFile, take: (block: Block) => void): boolean {
   }
 }
 
-/** The newest file with a mark and all newer ones; all of them where none has a mark. */
+/** The newest file with a mark, and all newer ones; all files if none has a mark. */
 function chainOf(files: readonly LogFile[]): LogFile[] {
   const heads = files.flatMap((file) => {
     const sequence = sequenceOf(file);
@@ -108,7 +108,7 @@ function chainOf(files: readonly LogFile[]): LogFile[] {
   return chain;
 }
 
-/** Of the session with which it begins; undefined where it is empty, or not even its first block was written whole. */
+/** Of the session with which the file begins; undefined if the file is empty or its first block is torn. */
 function sequenceOf(file: LogFile): number | undefined {
   const first = file.blocks().next();
   if (first.done) {

@@ -1,34 +1,33 @@
 /**
- * The records of the log, to bytes and back. Read in the order of the file they are a pure fold: each changes what the hub
- * remembers, and nothing else decides it. Each record is `{u32 bytes of what follows, u8 type, body}`. Pure.
+ * The records of the log, to bytes and back. What the hub remembers is a pure fold over them, in the order of the files:
+ * nothing else decides it. Each record is `{u32 bytes of what follows, u8 type, body}`. Pure.
  *
- * An epoch is `<generation>.<n>`: the generation stands in the session record, and n is the number of topics forgotten until
- * the topic was born. So a topic that nobody has published to needs no record.
+ * An epoch is `<generation>.<n>`: the generation is in the session record, and n is the number of topics forgotten before the
+ * topic's first publication. So a topic that nobody has published to needs no record.
  */
-
 import type { Remembered, StateEntry } from "../../topics/memory.js";
 import type { Publication } from "../../topics/publication.js";
 import type { RecentId } from "../recent-ids.js";
 import { encodePublication } from "../wire.js";
 import { ByteReader, type ByteWriter } from "./bytes.js";
 
-/** Begins each file, and each life of the hub that writes to it. */
+/** Begins each file, and the records of each hub process that writes to it. */
 export interface Session {
-  /** Rises with each file that is begun: of two, the newer. */
+  /** Rises with each file that is begun: the newer file has the greater one. */
   readonly sequence: number;
   readonly generation: string;
-  /** The boot of the machine, and the inode of the file: a copy or a reboot has others. */
+  /** The machine's boot id and the file's inode: after a reboot, or in a copy, they differ. */
   readonly boot: string;
   readonly inode: string;
-  /** The two clocks at one moment: monotonic times of another boot are translated by it. */
+  /** Both clocks at one moment, to translate monotonic times of an earlier boot. */
   readonly monotonicMs: number;
   readonly wallMs: number;
   /** Topics forgotten so far. */
   readonly forgotten: number;
 }
 
-/** A topic whole: it replaces what is known of it. */
-export interface Image {
+/** A whole topic: it replaces what earlier records say of it. */
+export interface WalImage {
   readonly topic: string;
   readonly epoch: number;
   readonly offset: number;
@@ -38,14 +37,14 @@ export interface Image {
 
 export type WalRecord =
   | { readonly type: "session"; readonly session: Session }
-  /** One publication, with its idempotency id. An empty `push`: nothing remembers it, only the position counts. */
+  /** One publication, with its idempotency id. An empty `push`: the topic remembers nothing, only the position counts. */
   | { readonly type: "publication"; readonly epoch: number; readonly publication: Publication; readonly id?: string }
-  | { readonly type: "image"; readonly image: Image }
+  | { readonly type: "image"; readonly image: WalImage }
   | { readonly type: "forget"; readonly topic: string }
   | { readonly type: "ids"; readonly ids: readonly RecentId[] }
-  /** Every topic has an image in this file, or was born in it: older files are not needed any more. */
+  /** Every topic has an image in this file, or its first publication: older files are no longer needed. */
   | { readonly type: "mark" }
-  /** The hub stopped in order, and nothing came after this. */
+  /** An orderly stop; nothing was recorded after it. */
   | { readonly type: "clean" };
 
 const TYPES = ["session", "publication", "image", "forget", "ids", "mark", "clean"] as const;
@@ -57,7 +56,7 @@ export function writeRecord(out: ByteWriter, record: WalRecord): void {
       framed(out, "session", () => out.text(JSON.stringify(record.session)));
       return;
     case "publication":
-      writePublication(out, record.epoch, encodePublication(record.publication), record.id);
+      writePublication(out, { epoch: record.epoch, frame: encodePublication(record.publication), id: record.id });
       return;
     case "image":
       framed(out, "image", () => writeImage(out, record.image));
@@ -84,8 +83,15 @@ function framed(out: ByteWriter, type: WalRecord["type"], body: () => void): voi
   out.u32At(at, out.length - at - 4);
 }
 
-/** The hot one: `frame` is the one that the workers get, copied as it is. */
-export function writePublication(out: ByteWriter, epoch: number, frame: Uint8Array, id: string | undefined): void {
+export interface FramedPublication {
+  readonly epoch: number;
+  /** The frame that the workers get; it is copied as it is. */
+  readonly frame: Uint8Array;
+  readonly id: string | undefined;
+}
+
+/** The hot path of `writeRecord`. */
+export function writePublication(out: ByteWriter, { epoch, frame, id }: FramedPublication): void {
   const at = out.skip(4);
   out.u8(TYPE_OF.publication);
   out.u48(epoch);
@@ -94,7 +100,7 @@ export function writePublication(out: ByteWriter, epoch: number, frame: Uint8Arr
   out.u32At(at, out.length - at - 4);
 }
 
-function writeImage(out: ByteWriter, { topic, epoch, offset, history, state }: Image): void {
+function writeImage(out: ByteWriter, { topic, epoch, offset, history, state }: WalImage): void {
   out.text(topic);
   out.u48(epoch);
   out.u48(offset);
@@ -123,7 +129,7 @@ function writeIds(out: ByteWriter, ids: readonly RecentId[]): void {
   }
 }
 
-/** The records of one block. Throws RangeError or SyntaxError where they are not what was written. */
+/** The records of one block. Throws RangeError or SyntaxError if the bytes are damaged. */
 export function* readRecords(block: Buffer): Generator<WalRecord> {
   const blocks = new ByteReader(block);
   while (blocks.left > 0) {
@@ -155,7 +161,7 @@ export function* readRecords(block: Buffer): Generator<WalRecord> {
   }
 }
 
-/** Type of each record of a block, without reading what is in it. */
+/** Type of each record of a block, without decoding the record. */
 export function* readTypes(block: Buffer): Generator<WalRecord["type"]> {
   const records = new ByteReader(block);
   while (records.left > 0) {
@@ -165,7 +171,7 @@ export function* readTypes(block: Buffer): Generator<WalRecord["type"]> {
   }
 }
 
-/** Everything that is kept is copied: the block goes. */
+/** Copies everything: the block's buffer is reused. */
 function readPublication(body: ByteReader): WalRecord {
   const epoch = body.u48();
   const id = body.text();
@@ -182,7 +188,7 @@ function readPublication(body: ByteReader): WalRecord {
   return id === "" ? { type: "publication", epoch, publication } : { type: "publication", epoch, publication, id };
 }
 
-function readImage(body: ByteReader): Image {
+function readImage(body: ByteReader): WalImage {
   const topic = body.text();
   const epoch = body.u48();
   const offset = body.u48();

@@ -1,15 +1,15 @@
 /**
- * The write-ahead log: what the hub remembers outlives its process. Everything that happens in one turn of the loop becomes one
- * block, written before any frame or answer of that turn leaves: what anybody has seen stands in the log. Hub process only.
+ * The write-ahead log: what the hub remembers outlives its process. All changes of one turn of the loop become one block, which is
+ * written before any frame or answer of that turn leaves: what is visible outside is in the log. Hub process only.
  *
  *   publish ─► Hub ─► record ─┐                       ┌─► frames leave (Acceptor.release)
  *                             ├─► end of turn: block ─┤
  *   file grows too large ─► images of all topics      └─► answers leave (`flushed`)
  *
- * Two files take turns. A file that has grown is left for the other one, which gets an image of every topic, a little in each
- * turn, between the publications; with the mark behind the last image the first one is emptied. Where a write fails, the log
- * goes on in a memory file and comes back when the disk takes it again; meanwhile a restart of the whole gateway would lose
- * what came after the failure, which the supervisor is told before anybody sees it.
+ * Two files alternate. When one has grown, the log switches to the other, and writes an image of every topic to it, a few in each
+ * turn, between the publications; with the mark after the last image the first file is emptied. If a write fails, the log goes
+ * on in a memory file, and returns when the disk can be written again. Until then a restart of the whole gateway would lose
+ * what came after the failure; the supervisor knows of it before anything of that turn is visible outside.
  */
 import { monotonicMs } from "../../clock.js";
 import { LOG_SWITCH_BYTES } from "../../config/capacity.js";
@@ -17,39 +17,39 @@ import type { Log } from "../../log.js";
 import { ByteWriter } from "./bytes.js";
 import { type ChainStart, LogChain, type StateSync } from "./chain.js";
 import { BLOCK_HEAD_BYTES, beginBlock, type LogFile, sealBlock } from "./file.js";
-import { type WalRecord, writePublication, writeRecord } from "./records.js";
+import { type FramedPublication, type WalRecord, writePublication, writeRecord } from "./records.js";
 
 /** Time for images in one turn of the loop. */
 const IMAGES_MS = 2;
-/** Between two tries to come back to a disk that failed. */
+/** Between two attempts to return to a disk that failed. */
 const RETURN_MS = 10_000;
 const SYNC_MS = 1000;
-/** Of images that are written in one go at the end. */
+/** Of images that are written without a pause at the end. */
 const BLOCK_BYTES = 4_194_304;
 
-/** Where the log stands: on the files that were asked for, in memory because those failed, or nowhere. */
+/** Where the log is written: to the configured files, to memory because those failed, or nowhere. */
 export type WalState = "ok" | "memory" | "none";
 
 export interface WalOptions {
   readonly files: readonly LogFile[];
   readonly sync: StateSync;
   readonly log: Log;
-  /** Every topic as it stands, and the idempotency ids, a part at a time. */
+  /** The idempotency ids and every topic as it stands, one record at a time. */
   readonly images: () => Iterator<WalRecord>;
   /** Topics forgotten so far. */
   readonly forgotten: () => number;
   /** A turn is in the log: its frames may leave. */
   readonly onWritten: () => void;
-  /** Resolves when the supervisor has heard it. */
+  /** Resolves when the supervisor has confirmed the state. */
   readonly onState: (state: WalState, detail: string) => Promise<void>;
 }
 
 export interface WalStart extends Pick<ChainStart, "generation" | "boot" | "sequence" | "chain"> {
-  /** It ends with an orderly stop. */
+  /** What was read ends with an orderly stop. */
   readonly isClean: boolean;
 }
 
-interface Pending {
+interface Deferred {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
 }
@@ -63,18 +63,18 @@ export class Wal {
   #imageBytes = 0;
   #lastImageBytes = 0;
   readonly #isClean: boolean;
-  /** The hub before died while it wrote images: the last file needs all of them. */
+  /** The previous hub died while it wrote images: the file in use needs all of them. */
   #needsImages: boolean;
-  /** Topics forgotten, as far as it stands in the log. */
+  /** Topics forgotten, as of the last block that was written. */
   #forgotten: number;
   #scheduled = false;
   #failing = false;
   #state: WalState = "ok";
-  #pending: Pending | undefined;
-  /** The disk file that a restart would need least, once writing has failed. */
+  #flushed: Deferred | undefined;
+  /** Once writing has failed: the smaller of the disk files, which the log will return to. */
   #returnFile: LogFile | undefined;
-  #returning: NodeJS.Timeout | undefined;
-  readonly #syncing: NodeJS.Timeout | undefined;
+  #returnTimer: NodeJS.Timeout | undefined;
+  readonly #syncTimer: NodeJS.Timeout | undefined;
   failures = 0;
   slowWrites = 0;
 
@@ -83,18 +83,18 @@ export class Wal {
     this.#options = options;
     this.#chain = new LogChain({ ...start, files, sync, onSlow: (milliseconds) => this.#slow(milliseconds) });
     this.#isClean = start.isClean;
-    this.#needsImages = this.#chain.isHalf;
+    this.#needsImages = this.#chain.needsOlderFiles;
     this.#forgotten = options.forgotten();
-    // Its images are not counted; so it grows by half before it is left.
+    // How much of it is images is not known. With 3/4 of its size as a guess, it grows by half before the next switch.
     this.#lastImageBytes = (this.#chain.file?.size ?? 0) * 0.75;
     beginBlock(this.#records);
     beginBlock(this.#images);
     if (this.#chain.file?.kind === "memory" && this.#chain.disk.length > 0) {
-      // The disk failed the hub before.
+      // The disk had failed under the previous hub.
       this.#state = "memory";
       this.#tryToReturn();
     }
-    if (sync === "second") this.#syncing = setInterval(() => this.#sync(), SYNC_MS).unref();
+    if (sync === "second") this.#syncTimer = setInterval(() => this.#sync(), SYNC_MS).unref();
   }
 
   get bytes(): number {
@@ -105,7 +105,7 @@ export class Wal {
     return this.#chain.blocks;
   }
 
-  /** Images are being written: hub and log may hold three times what topics remember. */
+  /** Images are being written: until they are, hub and log may take three times the memory of the topics. */
   get isImaging(): boolean {
     return this.#imaging !== undefined;
   }
@@ -114,7 +114,7 @@ export class Wal {
     return this.#state;
   }
 
-  /** Number of the file in use: a topic born in it needs no image there. */
+  /** Number of the file in use: a topic whose first publication is in it needs no image there. */
   get sequence(): number {
     return this.#chain.sequence;
   }
@@ -124,24 +124,24 @@ export class Wal {
     this.schedule();
   }
 
-  publication(epoch: number, frame: Uint8Array, id: string | undefined): void {
-    writePublication(this.#records, epoch, frame, id);
+  publication(publication: FramedPublication): void {
+    writePublication(this.#records, publication);
     this.schedule();
   }
 
-  /** Something waits for the end of the turn: a record, or a frame to a worker. */
+  /** A record, or a frame to a worker, waits for the end of the turn. */
   schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // Not nextTick: that runs before the microtasks in which a publish goes on after an await, and its answer would leave first.
+    // Not nextTick: it runs before the microtasks in which a publish goes on after an await, whose answer would leave first.
     setImmediate(() => this.#turn());
   }
 
-  /** Resolves when everything that was recorded until now is in the log; undefined where it is. Answers wait for it. */
+  /** Undefined if everything recorded so far is in the log; else resolves when it is. Answers wait for it. */
   flushed(): Promise<void> | undefined {
     if (!this.#scheduled && !this.#failing) return undefined;
-    this.#pending ??= pending();
-    return this.#pending.promise;
+    this.#flushed ??= deferred();
+    return this.#flushed.promise;
   }
 
   #turn(): void {
@@ -152,17 +152,17 @@ export class Wal {
     this.#forgotten = this.#options.forgotten();
     this.#release();
     if (this.#imaging) this.#writeImages(published);
-    else this.#switchWhereFull();
+    else this.#switchIfFull();
   }
 
   #release(): void {
     this.#options.onWritten();
-    const waiting = this.#pending;
-    this.#pending = undefined;
-    waiting?.resolve();
+    const flushed = this.#flushed;
+    this.#flushed = undefined;
+    flushed?.resolve();
   }
 
-  /** False where the block could not be written: the log then sees to it, and calls again. */
+  /** False if the block could not be written: `#failed` then goes on with it elsewhere. */
   #write(out: ByteWriter): boolean {
     if (out.length === BLOCK_HEAD_BYTES || this.#state === "none") {
       beginBlock(out);
@@ -180,7 +180,7 @@ export class Wal {
     }
   }
 
-  /** The first block of this hub stands in a file that was there before. */
+  /** The first block of this hub is written. */
   #began(): void {
     if (this.#state === "ok") void this.#options.onState("ok", "");
     if (!this.#needsImages) return;
@@ -195,22 +195,22 @@ export class Wal {
     this.#options.log("warn", message, { milliseconds: Math.round(tookMs) });
   }
 
-  /** A file that has grown is left for another one of the same kind. */
-  #switchWhereFull(): void {
+  /** When the file in use has grown, switches to another of the same kind. */
+  #switchIfFull(): void {
     const { file } = this.#chain;
     if (!file || file.size <= Math.max(LOG_SWITCH_BYTES, 2 * this.#lastImageBytes)) return;
     const next = this.#chain.spare(file.kind);
     if (!next) return;
     try {
-      this.#goOver(next);
+      this.#switchTo(next);
     } catch (error) {
       void this.#failed(error);
     }
   }
 
-  /** Throws where its first block cannot be written. */
-  #goOver(next: LogFile): void {
-    this.#chain.goOver(next, this.#forgotten);
+  /** Throws if the first block cannot be written to it. */
+  #switchTo(next: LogFile): void {
+    this.#chain.switchTo(next, this.#forgotten);
     this.#needsImages = false;
     this.#beginImages();
   }
@@ -222,18 +222,18 @@ export class Wal {
     this.schedule();
   }
 
-  /** At least as many bytes as were published in this turn, so that the file comes to an end. */
-  #writeImages(atLeast: number): void {
+  /** Writes images for `IMAGES_MS`, and at least as many bytes as this turn published, so that they come to an end. */
+  #writeImages(minBytes: number): void {
     const untilMs = performance.now() + IMAGES_MS;
     let done = false;
-    while (!done && (performance.now() < untilMs || this.#images.length < atLeast)) done = this.#oneImage();
+    while (!done && (performance.now() < untilMs || this.#images.length < minBytes)) done = this.#oneImage();
     this.#imageBytes += this.#images.length;
     if (!this.#write(this.#images)) return;
     if (done) this.#marked();
     this.schedule();
   }
 
-  /** True when the last one and the mark are written. */
+  /** Adds the next image. True if there was none left and the mark was added instead. */
   #oneImage(): boolean {
     const next = this.#imaging!.next();
     writeRecord(this.#images, next.done ? { type: "mark" } : next.value);
@@ -252,13 +252,13 @@ export class Wal {
   #restored(): void {
     this.#state = "ok";
     this.#returnFile = undefined;
-    clearInterval(this.#returning);
-    this.#returning = undefined;
+    clearInterval(this.#returnTimer);
+    this.#returnTimer = undefined;
     this.#options.log("info", "the log is back in --state-dir; nothing is missing in it");
     void this.#options.onState("ok", "");
   }
 
-  /** What could not be written waits, with every frame and answer, until the supervisor knows. */
+  /** What could not be written waits, with every frame and answer, until the supervisor has confirmed that it knows. */
   async #failed(error: unknown): Promise<void> {
     this.failures += 1;
     this.#failing = true;
@@ -295,7 +295,7 @@ export class Wal {
   #continueIn(file: LogFile | undefined): boolean {
     if (!file) return false;
     try {
-      this.#goOver(file);
+      this.#switchTo(file);
       return true;
     } catch {
       this.#chain.drop(file);
@@ -304,15 +304,15 @@ export class Wal {
     }
   }
 
-  /** Into the same file each time: the other one holds what a restart of the gateway would find. */
+  /** Chooses the same file each time: the other one holds what a restart of the gateway would find. */
   #tryToReturn(): void {
     const { disk } = this.#chain;
     this.#returnFile ??= disk.reduce((a, b) => (b.size < a.size ? b : a), disk[0]!);
-    this.#returning ??= setInterval(() => this.#comeBack(), RETURN_MS).unref();
+    this.#returnTimer ??= setInterval(() => this.#return(), RETURN_MS).unref();
   }
 
-  /** Tries the disk again, or memory where there is no log at all. */
-  #comeBack(): void {
+  /** Tries the disk again, or memory if there is no log at all. */
+  #return(): void {
     if (this.#failing || this.#imaging || this.#state === "ok") return;
     const file = this.#returnFile;
     if (file && !this.#chain.includes(file) && this.#continueIn(file)) return;
@@ -325,10 +325,10 @@ export class Wal {
     });
   }
 
-  /** The end of an orderly stop: everything is in the file, and marked. Returns why not, where it is not; "" where it is. */
+  /** The end of an orderly stop: writes what is left and a mark of the stop. Returns why that failed, or "". */
   close(): string {
-    clearInterval(this.#syncing);
-    clearInterval(this.#returning);
+    clearInterval(this.#syncTimer);
+    clearInterval(this.#returnTimer);
     try {
       if (this.#state !== "ok") this.#saveAll();
       else if (!this.#write(this.#records)) return "the last write to the log failed";
@@ -344,13 +344,13 @@ export class Wal {
     }
   }
 
-  /** The log is in memory, which ends with the gateway: one last try to write all of it to the disk. Throws. */
+  /** The log is in memory, which ends with the gateway: one last attempt to write all of it to the disk. Throws. */
   #saveAll(): void {
     const disk = this.#returnFile;
     if (!disk) return;
     this.#chain.drop(disk);
     try {
-      this.#goOver(disk);
+      this.#switchTo(disk);
       while (this.#imaging) {
         const done = this.#oneImage();
         if (!done && this.#images.length < BLOCK_BYTES) continue;
@@ -365,7 +365,7 @@ export class Wal {
   }
 }
 
-function pending(): Pending {
+function deferred(): Deferred {
   let resolve: () => void = () => undefined;
   const promise = new Promise<void>((done) => {
     resolve = done;

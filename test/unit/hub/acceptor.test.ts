@@ -1,4 +1,4 @@
-/** The hub's listening end over a real unix socket: answers are paced by the pipe, versions are checked, frames wait for the log. */
+/** The hub's end of the links, over a real unix socket: the pipe paces answers, versions are checked, frames wait for the log. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -17,20 +17,20 @@ const hello = { type: "hello", version: WIRE_VERSION, worker: 0, pid: 1, token: 
 class Pipe implements AsyncDisposable {
   readonly hub: Hub = makeHub();
   readonly acceptor: Acceptor;
-  readonly frames: Frame[] = [];
+  frames: Frame[] = [];
   readonly lines: string[] = [];
   relinked = 0;
-  /** Frames leave when this is called, or at once. */
+  /** Frames wait for `acceptor.release()` instead of the end of the turn. */
   isHeld = false;
   readonly #dir = mkdtempSync(join(tmpdir(), "megagate-acceptor-"));
   #worker!: Socket;
 
-  constructor() {
+  constructor({ addressLimit = 0 } = {}) {
     this.acceptor = new Acceptor(this.hub, {
       path: join(this.#dir, "hub"),
       token: "t",
       queueBytes: QUEUE_BYTES,
-      addressLimit: 0,
+      addressLimit,
       log: (_level, message) => void this.lines.push(message),
       onCounters: () => undefined,
       onLinked: () => undefined,
@@ -44,10 +44,19 @@ class Pipe implements AsyncDisposable {
 
   async dial(): Promise<Socket> {
     await this.acceptor.listen();
-    this.#worker = connect(join(this.#dir, "hub"));
+    const { socket, frames } = this.connect();
+    this.frames = frames;
+    this.#worker = socket;
+    return socket;
+  }
+
+  /** One more worker's end. */
+  connect(): { readonly socket: Socket; readonly frames: Frame[] } {
+    const frames: Frame[] = [];
+    const socket = connect(join(this.#dir, "hub"));
     const reader = new FrameReader();
-    this.#worker.on("data", (chunk: Buffer) => this.frames.push(...reader.read(chunk)));
-    return this.#worker;
+    socket.on("data", (chunk: Buffer) => frames.push(...reader.read(chunk)));
+    return { socket, frames };
   }
 
   get isOpen(): boolean {
@@ -62,8 +71,8 @@ class Pipe implements AsyncDisposable {
   }
 }
 
-describe("the hub's listening end", () => {
-  it("rule 9: answers thousands of requests as fast as the pipe takes them, and never overflows its own queue", async () => {
+describe("the acceptor", () => {
+  it("rule 9: answers thousands of requests as fast as the pipe takes them, and never overflows a queue", async () => {
     await using pipe = new Pipe();
     const topics = Array.from({ length: 1000 }, (_, n) => `b:${n}`);
     for (const topic of topics) pipe.hub.publish({ topic, key: "k", data: JSON.stringify("x".repeat(11_000)) });
@@ -78,7 +87,7 @@ describe("the hub's listening end", () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     const [queue] = pipe.acceptor.queues();
     assert.ok(queue!.bytes < QUEUE_BYTES / 2, `${queue!.bytes} bytes wait`);
-    // A publication that comes meanwhile counts, and fits.
+    // A publication in the meantime does count, and fits.
     pipe.hub.publish({ topic: "b:0", data: "1" });
     worker.resume();
     await until(
@@ -111,14 +120,14 @@ describe("the hub's listening end", () => {
     const worker = await pipe.dial();
     worker.write(Buffer.concat([encode(hello), encode(follow("a")), encode({ type: "compare", topics: ["a", "b"] })]));
     await until(
-      "told",
+      "the answer",
       () => pipe.frames.at(-1),
       (frame) => frame?.type === "unserved",
     );
     assert.deepEqual(pipe.frames.at(-1), { type: "unserved", topics: ["b"] });
   });
 
-  it("rule 10: no frame leaves before what it tells is in the log", async () => {
+  it("rule 10: no frame leaves before the change that it carries is in the log", async () => {
     await using pipe = new Pipe();
     const worker = await pipe.dial();
     worker.write(Buffer.concat([encode(hello), encode(follow("a")), encode({ type: "relinked" })]));
@@ -144,7 +153,7 @@ describe("the hub's listening end", () => {
     );
   });
 
-  it("refuses a worker of another version in words, and forgets it", async () => {
+  it("refuses a worker of another version, with the reason and the remedy, and closes its link", async () => {
     await using pipe = new Pipe();
     const worker = await pipe.dial();
     worker.write(encode({ ...hello, version: WIRE_VERSION + 1 }));
@@ -161,5 +170,99 @@ describe("the hub's listening end", () => {
       () => pipe.acceptor.queues().length,
       (n) => n === 0,
     );
+  });
+
+  it("cuts the link of a worker that sends garbage, and says so", async () => {
+    await using pipe = new Pipe();
+    const worker = await pipe.dial();
+    worker.write(Buffer.from([1, 0, 0, 0, 99]));
+    await until(
+      "closed",
+      () => pipe.isOpen,
+      (isOpen) => !isOpen,
+    );
+    assert.match(pipe.lines.join(), /broken frame from a worker; link cut/);
+    assert.equal(pipe.acceptor.queues().length, 0);
+  });
+
+  it("applies backpressure from half of a queue down to a quarter", async () => {
+    await using pipe = new Pipe();
+    const worker = await pipe.dial();
+    worker.write(Buffer.concat([encode(hello), encode(follow("t")), encode({ type: "relinked" })]));
+    await until(
+      "linked",
+      () => pipe.relinked,
+      (n) => n === 1,
+    );
+    assert.equal(pipe.acceptor.backpressure(), undefined);
+    worker.pause();
+    const data = JSON.stringify("x".repeat(10_000));
+    while ((pipe.acceptor.queues()[0]?.bytes ?? 0) < QUEUE_BYTES / 2) {
+      pipe.hub.publish({ topic: "t", data });
+      await new Promise(setImmediate);
+    }
+    const drained = pipe.acceptor.backpressure();
+    assert.ok(drained, "publishers wait");
+    worker.resume();
+    await drained;
+    assert.ok(pipe.acceptor.queues()[0]!.bytes <= QUEUE_BYTES / 4);
+    assert.equal(pipe.acceptor.overflows, 0);
+  });
+
+  it("adds up subscribers over the workers that follow a topic, and asks no other", async () => {
+    await using pipe = new Pipe();
+    const worker = await pipe.dial();
+    worker.write(Buffer.concat([encode(hello), encode(follow("t"))]));
+    await until(
+      "followed",
+      () => pipe.hub.followers("t").length,
+      (n) => n === 1,
+    );
+    assert.equal(await pipe.acceptor.subscribers("other"), 0);
+    const each = pipe.acceptor.subscribersOfEach(["t", "other"]);
+    const ask = await until(
+      "asked",
+      () => pipe.frames.find((frame) => frame.type === "ask"),
+      (frame) => frame !== undefined,
+    );
+    assert.ok(ask?.type === "ask");
+    assert.deepEqual(ask.question, { topics: ["t", "other"] });
+    worker.write(encode({ type: "reply", id: ask.id, counts: [7, 0] }));
+    assert.deepEqual(await each, [7, 0]);
+  });
+
+  it("forgets what a worker follows when its link closes", async () => {
+    await using pipe = new Pipe();
+    const worker = await pipe.dial();
+    worker.write(Buffer.concat([encode(hello), encode(follow("t"))]));
+    await until(
+      "followed",
+      () => pipe.acceptor.isLinked(hello.pid) && pipe.hub.followers("t").length,
+      (n) => n === 1,
+    );
+    worker.destroy();
+    await until(
+      "forgotten",
+      () => pipe.hub.followers("t").length,
+      (n) => n === 0,
+    );
+    assert.equal(pipe.acceptor.isLinked(hello.pid), false);
+  });
+
+  it("notifies a worker that links of the addresses at their limit", async () => {
+    await using pipe = new Pipe({ addressLimit: 2 });
+    const worker = await pipe.dial();
+    const counts = [["10.0.0.1", 2]] as const;
+    worker.write(Buffer.concat([encode(hello), encode({ type: "addresses", counts })]));
+    const isAtLimit = (frames: readonly Frame[]): boolean => frames.some(({ type }) => type === "atLimit");
+    await until("notified", () => pipe.frames, isAtLimit);
+    const second = pipe.connect();
+    second.socket.write(encode({ ...hello, worker: 1, pid: 2 }));
+    await until("notified", () => second.frames, isAtLimit);
+    assert.deepEqual(
+      second.frames.map(({ type }) => type),
+      ["welcome", "atLimit"],
+    );
+    second.socket.destroy();
   });
 });

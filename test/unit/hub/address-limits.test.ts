@@ -1,81 +1,113 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type AddressCount, Addresses } from "../../../src/admission/addresses.js";
-import { AddressBook } from "../../../src/hub/address-limits.js";
+import { Addresses, type AddressCount } from "../../../src/admission/addresses.js";
+import { AddressLimits } from "../../../src/hub/address-limits.js";
 import { ADDRESSES_A_FRAME, type AtLimit } from "../../../src/hub/wire.js";
 
 const LIMIT = 3;
 
-describe("the sum over all workers", () => {
-  it("closes an address at the limit and opens it below, and says each once", () => {
-    const said: AtLimit[] = [];
-    const book = new AddressBook<string>(LIMIT, (news) => said.push(news));
-    book.report("one", [["a", 2]]);
-    book.flush();
-    assert.deepEqual(said, []);
-    book.report("two", [
+describe("address limits over all workers", () => {
+  it("notifies once when an address reaches its limit, and once when it falls below it", () => {
+    const notified: AtLimit[] = [];
+    const limits = new AddressLimits<string>(LIMIT, (change) => notified.push(change));
+    limits.report("one", [["a", 2]]);
+    limits.flush();
+    assert.deepEqual(notified, []);
+    limits.report("two", [
       ["a", 1],
       ["b", 1],
     ]);
-    book.flush();
-    assert.deepEqual(said.splice(0), [{ type: "atLimit", yes: ["a"], no: [] }]);
-    book.report("two", [["a", 2]]);
-    book.flush();
-    assert.deepEqual(said, [], "it is there already");
-    assert.deepEqual([...book.standing()], [{ type: "atLimit", yes: ["a"], no: [] }]);
-    book.left("one");
-    book.flush();
-    assert.deepEqual(said, [{ type: "atLimit", yes: [], no: ["a"] }]);
-    book.left("two");
-    assert.equal(book.size, 0, "nothing stays");
+    limits.flush();
+    assert.deepEqual(notified.splice(0), [{ type: "atLimit", yes: ["a"], no: [] }]);
+    limits.report("two", [["a", 2]]);
+    limits.flush();
+    assert.deepEqual(notified, [], "it was at the limit already");
+    assert.deepEqual([...limits.current()], [{ type: "atLimit", yes: ["a"], no: [] }]);
+    limits.unlinked("one");
+    limits.flush();
+    assert.deepEqual(notified, [{ type: "atLimit", yes: [], no: ["a"] }]);
+    limits.unlinked("two");
+    assert.equal(limits.size, 0, "no entry stays");
   });
 
-  it("says nothing of an address that came and went between two looks; many are said in bounded frames", () => {
+  it("does not notify of an address that came and went between two flushes; splits many addresses into bounded frames", () => {
     const sizes: number[] = [];
-    const book = new AddressBook<string>(1, (news) => sizes.push(news.yes.length));
-    book.report("one", [["a", 1]]);
-    book.report("one", [["a", 0]]);
-    book.flush();
+    const limits = new AddressLimits<string>(1, (change) => sizes.push(change.yes.length));
+    limits.report("one", [["a", 1]]);
+    limits.report("one", [["a", 0]]);
+    limits.flush();
     assert.deepEqual(sizes, []);
     const many = Array.from({ length: 2 * ADDRESSES_A_FRAME + 1 }, (_, n) => [String(n), 1] as const);
-    book.report("one", many);
-    book.flush();
+    limits.report("one", many);
+    limits.flush();
     assert.deepEqual(sizes, [ADDRESSES_A_FRAME, ADDRESSES_A_FRAME, 1]);
-    book.left("one");
-    book.flush();
+    limits.unlinked("one");
+    limits.flush();
   });
 });
 
-/** Workers, a hub and the frames between them, which arrive when the test says so. */
-class World {
-  readonly workers = [0, 1, 2].map(() => ({ addresses: new Addresses(LIMIT, true), held: [] as AddressCount[] }));
-  book = this.#createBook();
+type Step =
+  | { readonly type: "enter"; readonly worker: number; readonly address: string }
+  | { readonly type: "leave"; readonly worker: number; readonly which: number }
+  | { readonly type: "die"; readonly worker: number }
+  | { readonly type: "settle" }
+  | { readonly type: "loseHub" };
 
-  #createBook(): AddressBook<object> {
-    return new AddressBook(LIMIT, (news) => {
-      for (const { addresses } of this.workers) addresses.updateAtLimit(news.yes, news.no);
+/** Three workers, a hub, and the frames between them, which arrive when the test calls `settle`. */
+class Workers {
+  readonly workers = [0, 1, 2].map(() => ({ addresses: new Addresses(LIMIT, true), held: [] as AddressCount[] }));
+  limits = this.#createLimits();
+
+  #createLimits(): AddressLimits<object> {
+    return new AddressLimits(LIMIT, (change) => {
+      for (const { addresses } of this.workers) addresses.updateAtLimit(change.yes, change.no);
     });
   }
 
   settle(): void {
     for (const worker of this.workers) {
       for (let counts = worker.addresses.report(2); counts.length > 0; counts = worker.addresses.report(2)) {
-        this.book.report(worker, counts);
+        this.limits.report(worker, counts);
       }
     }
-    this.book.flush();
+    this.limits.flush();
+  }
+
+  run(step: Exclude<Step, { type: "settle" }>): void {
+    switch (step.type) {
+      case "loseHub":
+        this.loseHub();
+        break;
+      case "die":
+        this.die(step.worker);
+        break;
+      case "enter": {
+        const { addresses, held } = this.workers[step.worker]!;
+        const one = addresses.acquire(step.address);
+        if (one) held.push(one);
+        break;
+      }
+      case "leave": {
+        const { addresses, held } = this.workers[step.worker]!;
+        const [one] = held.splice(step.which % Math.max(1, held.length), 1);
+        if (one) addresses.release(one);
+        break;
+      }
+      default:
+        step satisfies never;
+    }
   }
 
   die(n: number): void {
-    this.book.left(this.workers[n]!);
+    this.limits.unlinked(this.workers[n]!);
     this.workers[n] = { addresses: new Addresses(LIMIT, true), held: [] };
-    for (const news of this.book.standing()) this.workers[n].addresses.updateAtLimit(news.yes, news.no);
+    for (const change of this.limits.current()) this.workers[n].addresses.updateAtLimit(change.yes, change.no);
   }
 
   loseHub(): void {
-    this.book.flush();
-    this.book = this.#createBook();
+    this.limits.flush();
+    this.limits = this.#createLimits();
     for (const { addresses } of this.workers) addresses.relinked();
   }
 
@@ -85,19 +117,19 @@ class World {
   }
 }
 
-it("once everything has arrived, an address is let in exactly where the workers together hold fewer than its limit", () => {
+it("once all frames have arrived, every worker accepts an address exactly if all workers together hold fewer than its limit", () => {
   const worker = fc.nat(2);
   const address = fc.constantFrom("a", "b", "c");
-  const step = fc.oneof(
-    { weight: 6, arbitrary: fc.record({ do: fc.constant("enter" as const), worker, address }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant("leave" as const), worker, which: fc.nat(20) }) },
-    { weight: 3, arbitrary: fc.record({ do: fc.constant("settle" as const) }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("die" as const), worker }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("loseHub" as const) }) },
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ type: fc.constant("enter" as const), worker, address }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant("leave" as const), worker, which: fc.nat(20) }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant("settle" as const) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant("die" as const), worker }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant("loseHub" as const) }) },
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-      const world = new World();
+      const world = new Workers();
       const settled = (): void => {
         world.settle();
         for (const one of ["a", "b", "c"]) {
@@ -109,23 +141,13 @@ it("once everything has arrived, an address is let in exactly where the workers 
         }
       };
       for (const each of steps) {
-        if (each.do === "settle") settled();
-        else if (each.do === "loseHub") world.loseHub();
-        else if (each.do === "die") world.die(each.worker);
-        else if (each.do === "enter") {
-          const { addresses, held } = world.workers[each.worker]!;
-          const one = addresses.acquire(each.address);
-          if (one) held.push(one);
-        } else {
-          const { addresses, held } = world.workers[each.worker]!;
-          const [one] = held.splice(each.which % Math.max(1, held.length), 1);
-          if (one) addresses.release(one);
-        }
+        if (each.type === "settle") settled();
+        else world.run(each);
       }
       settled();
       for (let n = 0; n < 3; n++) world.die(n);
-      world.book.flush();
-      assert.equal(world.book.size, 0, "who is gone gives everything back");
+      world.limits.flush();
+      assert.equal(world.limits.size, 0, "no count stays when all workers are gone");
     }),
   );
 });

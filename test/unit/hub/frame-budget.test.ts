@@ -8,7 +8,7 @@ import { FakePeer, follow, makeHub } from "../../support/hub.js";
 
 const rule = { historyCount: 1000, historyBytes: 1e9, historySeconds: 60, stateKeys: 1000 } as const;
 const rules = new TopicRules({ ...rule, slowReaders: "disconnect" }, "");
-/** The worst for the length of a frame: everything escaped, or three bytes a character. */
+/** The worst for the length of a frame: every character is escaped, or takes three bytes. */
 const text = fc.oneof(
   fc.string({ unit: fc.constantFrom('"', "\\", "€", "\u{1f600}", "a"), maxLength: 300 }),
   fc.string(),

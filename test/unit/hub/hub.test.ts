@@ -9,12 +9,12 @@ import { FakePeer, follow, makeHub, RULE } from "../../support/hub.js";
 const rules = new TopicRules(RULE, "bare:history=0,keys=0");
 const publish = (hub: Hub, topic: string, data = "1", key?: string) => hub.publish({ topic, data, key });
 const isRefused =
-  (kind: string, words: RegExp) =>
+  (kind: string, detail: RegExp) =>
   (error: unknown): boolean =>
-    error instanceof GatewayError && error.kind === kind && words.test(error.detail);
+    error instanceof GatewayError && error.kind === kind && detail.test(error.detail);
 
 describe("hub", () => {
-  it("what topics remember is bounded in all: the oldest that nobody follows go first, and are counted", () => {
+  it("what all topics remember is bounded: those that nobody follows are evicted, the oldest first, and counted", () => {
     const hub = makeHub({ rules, memoryBytes: 200_000 });
     publish(hub, "followed");
     hub.follow(new FakePeer(), follow("followed"));
@@ -26,7 +26,7 @@ describe("hub", () => {
     assert.equal(hub.describe("t:0"), undefined);
     const before = publish(hub, "t:999").epoch;
     assert.notEqual(publish(hub, "t:0").epoch, before);
-    assert.equal(publish(hub, "t:0").offset, 2, "an evicted topic begins again");
+    assert.equal(publish(hub, "t:0").offset, 2, "an evicted topic gets a new epoch");
   });
 
   it("rule 17: a topic is kept while it is followed, for the linger after it, and after a start until all workers have asked", () => {
@@ -39,10 +39,10 @@ describe("hub", () => {
       for (let n = 0; n < 100; n++) publish(hub, `other:${n}`, JSON.stringify("x".repeat(400)));
     };
     fill();
-    assert.equal(hub.table.evicted, 0, "nobody can tell yet what is followed");
+    assert.equal(hub.table.evicted, 0, "which topics are followed is not known yet");
     hub.follow(peer, follow("t"));
     hub.allFollowed();
-    assert.ok(hub.topics < 101, "now some are forgotten");
+    assert.ok(hub.topics < 101, "now some are evicted");
     hub.unfollow(peer, "t");
     nowMs = 29_999;
     fill();
@@ -52,7 +52,7 @@ describe("hub", () => {
     assert.equal(hub.describe("t"), undefined);
   });
 
-  it("rule 17: where followed topics alone exceed the limit, the longest histories are shortened, and states are refused, never dropped", () => {
+  it("rule 17: if followed topics alone exceed the limit, the longest histories are shortened, and states are refused, never dropped", () => {
     const hub = makeHub({
       rules: new TopicRules({ ...RULE, historyBytes: 1e9, historyCount: 1e6 }, ""),
       memoryBytes: 60_000,
@@ -79,7 +79,7 @@ describe("hub", () => {
     );
   });
 
-  it("names that nobody has published to have an account of their own: they push no published topic out", () => {
+  it("names that nobody has published to are counted apart: they evict no published topic", () => {
     const hub = makeHub({ rules, memoryBytes: 100_000 });
     publish(hub, "published", '"state"', "k");
     const peer = new FakePeer();
@@ -88,26 +88,26 @@ describe("hub", () => {
     assert.ok(hub.table.unpublished < 250 && hub.table.unpublished > 100, String(hub.table.unpublished));
     assert.equal(peer.frames.at(-1)?.type, "followRefused");
     hub.follow(peer, follow("name:999", 1, { epoch: "of a hub before", offset: 0 }));
-    assert.equal(peer.frames.at(-1)?.type, "topicSync", "a worker that comes back had it before");
+    assert.equal(peer.frames.at(-1)?.type, "topicSync", "a worker that links again had it before");
     hub.follow(peer, follow("published"));
     assert.equal(peer.frames.at(-1)?.type, "topicSync");
     for (let n = 0; n < 1000; n++) hub.unfollow(peer, `name:${n}`);
     assert.deepEqual([hub.table.unpublished, hub.table.unpublishedBytes], [0, 0]);
   });
 
-  it("stays quick where a hundred thousand followed topics remember more than they may", () => {
+  it("stays fast when a hundred thousand followed topics remember more than the limit", () => {
     const hub = makeHub({ rules, memoryBytes: 1e6 });
     const peer = new FakePeer();
     peer.write = () => undefined;
     for (let n = 0; n < 100_000; n++) hub.follow(peer, follow(`user:${n}`, n, { epoch: "e", offset: 0 }));
     const startedMs = performance.now();
     for (let n = 0; n < 200_000; n++) publish(hub, `user:${n % 100_000}`);
-    // It took minutes while a Map was kept in order of age; now about a second.
+    // It took minutes with a Map kept in order of age; now about a second.
     assert.ok(performance.now() - startedMs < 10_000);
     assert.equal(hub.table.evicted, 0);
   });
 
-  it("topics that were only asked for cost nothing once nobody follows them, and cannot be piled up", () => {
+  it("topics that were only followed cost nothing once nobody follows them, and published ones without memory are bounded", () => {
     const hub = makeHub({ rules, memoryBytes: 20_000 });
     const peer = new FakePeer();
     hub.follow(peer, follow("a"));
@@ -117,7 +117,7 @@ describe("hub", () => {
     assert.ok(hub.topics < 200, String(hub.topics));
   });
 
-  it("the account of bytes is exact: forgetting everything leaves nothing", () => {
+  it("the sum of bytes is exact: after all topics are forgotten it is 0", () => {
     const hub = makeHub({ rules });
     const peer = new FakePeer();
     for (let n = 0; n < 200; n++) publish(hub, `t:${n % 7}`, n % 3 === 0 ? "null" : '"välue"', `k${n % 10}`);
@@ -126,7 +126,7 @@ describe("hub", () => {
     assert.deepEqual([hub.table.memoryBytes, hub.topics, hub.forgotten], [0, 0, 7]);
   });
 
-  it("a worker that claims numbers which were not given out makes the topic begin again, for every follower, and is counted", () => {
+  it("a worker that claims an offset which was not given out: the topic gets a new epoch for every follower, and the claim is counted", () => {
     const hub = makeHub({ rules });
     const [early, late] = [new FakePeer(), new FakePeer()];
     const { epoch, offset } = publish(hub, "t", "1", "k");
@@ -145,14 +145,14 @@ describe("hub", () => {
     assert.equal(hub.aheadClaims, 1);
   });
 
-  it("an idempotency id is answered with its first position, of which nothing is published again", () => {
+  it("a repeated idempotency id is answered with its first position, and nothing is published again", () => {
     const hub = makeHub({ rules });
     const first = hub.publish({ topic: "t", data: "1", id: "x" });
     assert.deepEqual(hub.publish({ topic: "t", data: "1", id: "x" }), { ...first, duplicate: true });
     assert.equal(hub.publications, 1);
   });
 
-  it("messages are published in their order until one is refused, which is told with those before it", () => {
+  it("messages are published in their order until one is refused; the results of those before it come with the reason", () => {
     const hub = makeHub({ rules: new TopicRules({ ...RULE, stateKeys: 1 }, "") });
     const { results, error } = hub.publishAll([
       { topic: "t", data: "1", key: "a" },
@@ -173,7 +173,7 @@ describe("a hub that was restarted", () => {
     return { reopening, calls };
   };
 
-  it("rule 16: takes publications when every expected worker has asked for everything again", () => {
+  it("rule 16: accepts publications when every expected worker has asked again for everything", () => {
     const { reopening, calls } = opening(2, true);
     reopening.relinked(0);
     reopening.relinked(0);
@@ -182,7 +182,7 @@ describe("a hub that was restarted", () => {
     assert.deepEqual(calls, ["open 2", "complete"]);
   });
 
-  it("rules 16 and 17: or after two seconds; until all have asked it forgets nothing, and a worker that is gone is not waited for", (t) => {
+  it("rules 16 and 17: or after two seconds; until all have asked it forgets nothing, and it does not wait for a worker that is gone", (t) => {
     t.mock.timers.enable({ apis: ["setTimeout"] });
     const { reopening, calls } = opening(3, true);
     reopening.relinked(0);
@@ -194,7 +194,7 @@ describe("a hub that was restarted", () => {
     assert.deepEqual(calls, ["open 1", "complete"]);
   });
 
-  it("the first hub of a gateway is open at once: its workers are born later", () => {
+  it("the first hub of a gateway is open at once: its workers are spawned later", () => {
     const { reopening, calls } = opening(0, false);
     reopening.expect(1);
     assert.deepEqual(calls, ["open 0"]);
@@ -202,7 +202,7 @@ describe("a hub that was restarted", () => {
     assert.deepEqual(calls, ["open 0", "complete"]);
   });
 
-  it("refuses publications until it is open, in words", () => {
+  it("refuses publications until it is open, and says when to try again", () => {
     const hub = makeHub({ rules });
     hub.open = false;
     assert.throws(() => publish(hub, "t"), isRefused("hubUnavailable", /again in a second/));

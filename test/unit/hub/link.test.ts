@@ -1,4 +1,4 @@
-/** The worker's end of its link: what it says last arrives, also at a hub that writes to it all the while. */
+/** The worker's end of its link: its last frames arrive, even at a hub that keeps writing to it; few frames are handled in a turn. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +9,7 @@ import { it } from "node:test";
 import { Link } from "../../../src/hub/link.js";
 import { encode, FrameReader, type ToHub } from "../../../src/hub/wire.js";
 
-it("hands over its last words before it ends, though publications are on their way to it", async () => {
+it("delivers its last frames before it closes, although the hub keeps writing", async () => {
   const dir = mkdtempSync(join(tmpdir(), "megagate-link-"));
   const server = createServer();
   server.listen(join(dir, "hub.sock"));
@@ -18,20 +18,20 @@ it("hands over its last words before it ends, though publications are on their w
     path: join(dir, "hub.sock"),
     token: "t",
     worker: 3,
-    onLost: () => assert.fail("it ended by itself"),
+    onLost: () => assert.fail("the link broke"),
     onFrame: () => undefined,
     log: () => undefined,
   });
   const [hub] = (await once(server, "connection")) as [Socket];
-  const heard: ToHub[] = [];
+  const received: ToHub[] = [];
   const reader = new FrameReader();
   const closed = once(hub, "close");
   hub.on("error", () => undefined);
   try {
-    // Busy with other things, and reads later.
+    // The hub is busy, and reads later.
     hub.pause();
     await once(hub.resume(), "data").then(([chunk]) =>
-      heard.push(...(reader.read(chunk as Buffer) as Iterable<ToHub>)),
+      received.push(...(reader.read(chunk as Buffer) as Iterable<ToHub>)),
     );
     hub.pause();
     for (let offset = 1; offset <= 100; offset++) link.send({ type: "unfollow", topic: `t${offset}` });
@@ -41,34 +41,34 @@ it("hands over its last words before it ends, though publications are on their w
       hub.write(publication);
       await new Promise(setImmediate);
     }
-    hub.on("data", (chunk: Buffer) => heard.push(...(reader.read(chunk) as Iterable<ToHub>)));
+    hub.on("data", (chunk: Buffer) => received.push(...(reader.read(chunk) as Iterable<ToHub>)));
     hub.resume();
     await Promise.all([stopped, closed]);
-    assert.equal(heard.length, 101);
-    assert.deepEqual(heard.at(-1), { type: "unfollow", topic: "t100" });
+    assert.equal(received.length, 101);
+    assert.deepEqual(received.at(-1), { type: "unfollow", topic: "t100" });
   } finally {
     server.close();
     rmSync(dir, { recursive: true });
   }
 });
 
-it("rule 8: takes at most a few frames in a turn of the loop, those too that come to no publication: one that resets publishes", async () => {
+it("rule 8: handles only a few frames in a turn of the loop, also those without a step: a topicSync that resets publishes too", async () => {
   const dir = mkdtempSync(join(tmpdir(), "megagate-link-"));
   const server = createServer();
   server.listen(join(dir, "hub.sock"));
   await once(server, "listening");
   let turn = 0;
   const perTurn = new Map<number, number>();
-  let taken = 0;
+  let handled = 0;
   const link = new Link({
     path: join(dir, "hub.sock"),
     token: "t",
     worker: 3,
     onLost: () => undefined,
     onFrame: (frame) => {
-      taken += 1;
+      handled += 1;
       perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1);
-      // As an answer that resets a topic: it publishes, and yields no step.
+      // Like an answer that resets a topic: it publishes, and yields no step.
       return frame.type === "topicSync" ? [] : undefined;
     },
     log: () => undefined,
@@ -80,7 +80,7 @@ it("rule 8: takes at most a few frames in a turn of the loop, those too that com
     const sync = { type: "topicSync", topic: "t", request: 1, epoch: "e", offset: 1, history: [], state: [] } as const;
     const frames = Buffer.concat(Array.from({ length: 2000 }, () => encode(sync)));
     hub.write(frames);
-    while (taken < 2000) {
+    while (handled < 2000) {
       await new Promise(setImmediate);
       turn += 1;
     }

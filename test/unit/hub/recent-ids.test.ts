@@ -7,13 +7,13 @@ import { nameOf, RecentIds } from "../../../src/hub/recent-ids.js";
 const ENTRY_BYTES = 193;
 
 describe("recent ids", () => {
-  it("never hold more than their bytes, forget the oldest first and everything in time", () => {
+  it("never hold more than their bytes, forget the oldest first, and each after its time", () => {
     const step = fc.record({ id: fc.nat(9), passMs: fc.nat(40) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), fc.integer({ min: 1, max: 10 }), (steps, max) => {
         let nowMs = 0;
         const recent = new RecentIds({ bytes: max * ENTRY_BYTES, ageMs: 100 });
-        /** The plain rule: what came in, newest last. */
+        /** The rule without optimisation: all ids, newest last. */
         let model: { id: string; at: number }[] = [];
         for (const { id: number, passMs } of steps) {
           nowMs += passMs;
@@ -32,7 +32,7 @@ describe("recent ids", () => {
     );
   });
 
-  it("take the same short time when they are full as when they are empty", () => {
+  it("take constant time, full or empty", () => {
     const recent = new RecentIds({ bytes: 20_000_000, ageMs: 600_000 });
     const remember = (from: number): number => {
       const startedMs = performance.now();
@@ -44,7 +44,7 @@ describe("recent ids", () => {
     };
     const empty = remember(0);
     const full = Math.min(remember(100_000), remember(200_000), remember(300_000));
-    // It was 15 to 40 times while the front of a Map was searched for the oldest.
+    // It was 15 to 40 times as long while the oldest was searched at the front of a Map.
     assert.ok(full < 5 * empty + 100, `${empty.toFixed()} ms, then ${full.toFixed()} ms`);
   });
 });

@@ -1,4 +1,4 @@
-/** A large state is read page by page, whatever changes meanwhile. */
+/** A large state is read page by page, while values change. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { pageOf } from "../../../src/hub/state-page.js";
 const walk = (state: () => Map<string, string>, limit: number): string[] => {
   const keys: string[] = [];
   for (let after: string | undefined, pages = 0; ; pages++) {
-    assert.ok(pages < 1000, "it comes to an end");
+    assert.ok(pages < 1000, "the pages come to an end");
     const { entries, next } = pageOf(state(), limit, after);
     keys.push(...entries.map(({ key }) => key));
     assert.ok(entries.length <= limit);
@@ -30,11 +30,11 @@ describe("pages of a state", () => {
     );
   });
 
-  it("show every key that is there all the time once, though values change between the pages", () => {
+  it("show every key that exists all the time exactly once, although values change between the pages", () => {
     const state = new Map(Array.from({ length: 100 }, (_, i) => [`k${i}`, "1"]));
     let reads = 0;
     const keys = walk(() => {
-      // A change puts the key last, as in a topic's memory.
+      // A change moves the key to the end, as in a topic's memory.
       for (const key of [`k${reads}`, `k${99 - reads}`]) {
         state.delete(key);
         state.set(key, "2");
@@ -46,7 +46,7 @@ describe("pages of a state", () => {
     assert.equal(new Set(keys).size, 100);
   });
 
-  it("end at a mebibyte, with one entry at least", () => {
+  it("end at a mebibyte, and have at least one entry", () => {
     const state = new Map(
       Array.from({ length: 40 }, (_, i) => [`k${String(i).padStart(2, "0")}`, "x".repeat(100_000)]),
     );

@@ -13,7 +13,7 @@ const hubWith = (names: Iterable<string>): Hub => {
   for (const topic of names) hub.publish({ topic, data: "1", key: "k" });
   return hub;
 };
-/** Each has as many as its name has letters. */
+/** Each topic has as many subscribers as its name has letters. */
 const workers = { subscribersOfEach: (names: readonly string[]) => Promise.resolve(names.map(({ length }) => length)) };
 const names = async (hub: Hub, query: string): Promise<string[]> =>
   (await listTopics(hub, workers, `/topics${query}`)).topics.map(({ topic }) => topic);
@@ -56,20 +56,20 @@ describe("the list of topics", () => {
     );
   });
 
-  it("lets the hub go on while it walks over many", async () => {
+  it("lets the hub go on while it walks over many topics", async () => {
     const hub = hubWith(Array.from({ length: 50_000 }, (_, i) => `t${i}`));
     let turns = 0;
-    const counting = setInterval(() => turns++, 0);
+    const counter = setInterval(() => turns++, 0);
     const listed = await names(hub, `?limit=${MAX_LIMIT}`);
-    clearInterval(counting);
+    clearInterval(counter);
     assert.equal(listed.length, MAX_LIMIT);
     assert.deepEqual(listed, [...listed].sort());
-    assert.ok(turns > 0, "the walk never gave way");
+    assert.ok(turns > 0, "the walk never yielded to the loop");
   });
 
-  it("refuses what it does not understand, instead of listing everything", async () => {
+  it("refuses unknown or wrong parameters, instead of listing everything", async () => {
     const hub = hubWith(["a"]);
-    for (const [query, says] of [
+    for (const [query, expected] of [
       ["?prefx=a", /no parameter "prefx"; there are prefix, after, limit/],
       ["?limit=0", /limit: a whole number from 1 to 1000/],
       ["?limit=1001", /limit: /],
@@ -80,7 +80,7 @@ describe("the list of topics", () => {
       await assert.rejects(names(hub, query), (error: unknown) => {
         assert.ok(error instanceof GatewayError);
         assert.equal(error.kind, "badRequest");
-        assert.match(error.detail, says);
+        assert.match(error.detail, expected);
         return true;
       });
     }

@@ -3,7 +3,7 @@ import { it } from "node:test";
 import { HubWarnings } from "../../../src/hub/warnings.js";
 import { FakePeer, follow, makeHub } from "../../support/hub.js";
 
-it("says once a minute what fills the memory of topics, and each false claim at once", () => {
+it("logs once a minute what fills the memory of topics, and each false claim at once", () => {
   const hub = makeHub({ memoryBytes: 6000 });
   const peer = new FakePeer();
   const lines: string[] = [];
@@ -21,10 +21,10 @@ it("says once a minute what fills the memory of topics, and each false claim at 
   assert.deepEqual(lines, ["warn followed topics fill --topic-memory-bytes"]);
   warnings.sample(62_000);
   warnings.sample(200_000);
-  assert.equal(lines.length, 2, "what came meanwhile is said later, and nothing twice");
+  assert.equal(lines.length, 2, "what happened in the meantime is logged later, and nothing twice");
   for (let n = 0; n < 100; n++) hub.follow(peer, follow(`name:${n}`));
   warnings.sample(300_000);
-  assert.match(lines[2]!, /so many topics are followed that nobody has published to/);
+  assert.match(lines[2]!, /subscriptions to names that nobody has published to are refused/);
   const { epoch, offset } = hub.publish({ topic: "t", data: "1" });
   hub.follow(peer, follow("t", 2, { epoch, offset: offset + 1 }));
   warnings.sample(300_001);

@@ -1,4 +1,4 @@
-/** Who may link to a hub: workers of its own gateway, though two gateways may share a run directory. */
+/** Only workers of its own gateway may link to a hub: two gateways may share a run directory. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
@@ -9,7 +9,7 @@ import { Acceptor } from "../../../src/hub/acceptor.js";
 import { encode, type Frame, FrameReader, type ToHub, WIRE_VERSION } from "../../../src/hub/wire.js";
 import { follow, makeHub } from "../../support/hub.js";
 
-it("a worker of another gateway is refused in words, and so is who does not say hello", async () => {
+it("a worker of another gateway is refused with the reason, and so is a link whose first frame is not hello", async () => {
   const dir = mkdtempSync(join(tmpdir(), "megagate-acceptor-"));
   const path = join(dir, "hub.sock");
   const hub = makeHub();
@@ -31,13 +31,13 @@ it("a worker of another gateway is refused in words, and so is who does not say 
   const answersTo = (...frames: ToHub[]): Promise<Frame[]> =>
     new Promise((resolve) => {
       const reader = new FrameReader();
-      const heard: Frame[] = [];
+      const received: Frame[] = [];
       const socket = connect(path);
       socket.on("data", (chunk: Buffer) => {
-        heard.push(...reader.read(chunk));
-        if (heard[0]?.type === "welcome") socket.end();
+        received.push(...reader.read(chunk));
+        if (received[0]?.type === "welcome") socket.end();
       });
-      socket.on("close", () => resolve(heard));
+      socket.on("close", () => resolve(received));
       socket.write(Buffer.concat(frames.map(encode)));
     });
   const hello = { type: "hello", version: WIRE_VERSION, worker: 3, pid: 7 } as const;

@@ -12,7 +12,7 @@ export class FakeHub implements HubPort {
   readonly #offsets = new Map<string, number>();
   /** After so many it is away. */
   awayAfter = Infinity;
-  room: () => Promise<void> | undefined = () => undefined;
+  backpressure: () => Promise<void> | undefined = () => undefined;
 
   readonly #ids = new Map<string, Published>();
 

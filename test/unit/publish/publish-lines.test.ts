@@ -87,13 +87,13 @@ describe("a stream of lines", () => {
     assert.equal((await ended).published, 2);
   });
 
-  it("reads no further while the hub has no room", async () => {
+  it("reads no further while the hub applies backpressure", async () => {
     const { hub, publish } = setUp();
     let open = (): void => undefined;
-    const room = new Promise<void>((resolve) => {
+    const drained = new Promise<void>((resolve) => {
       open = resolve;
     });
-    hub.room = () => (hub.published.length === 1 ? room : undefined);
+    hub.backpressure = () => (hub.published.length === 1 ? drained : undefined);
     let asked = 0;
     const ended = publish(
       (async function* () {
@@ -113,9 +113,9 @@ describe("a stream of lines", () => {
     assert.equal((await ended).published, 200);
   });
 
-  it("a bad end while the hub has no room is still told", async () => {
+  it("a bad end during backpressure is still answered", async () => {
     const { hub, publish } = setUp();
-    hub.room = () => tick();
+    hub.backpressure = () => tick();
     assert.equal((await publish([Buffer.from(`${line(1)}\n{`)])).published, 1);
     assert.equal(hub.published.length, 1);
   });

@@ -54,7 +54,7 @@ const record: fc.Arbitrary<WalRecord> = fc.oneof(
 const plain = (value: unknown): unknown =>
   JSON.parse(JSON.stringify(value, (_, each: unknown) => (Object.is(each, -0) ? "-0" : each))) as unknown;
 
-it("every record comes back as it was, and its type without reading the rest", () => {
+it("every record is decoded as it was encoded, and its type without decoding the rest", () => {
   fc.assert(
     fc.property(fc.array(record, { maxLength: 10 }), (records) => {
       const out = new ByteWriter();
@@ -68,7 +68,7 @@ it("every record comes back as it was, and its type without reading the rest", (
   );
 });
 
-it("what cannot be a record throws, and never reads beyond its end", () => {
+it("damaged bytes throw, and are never read beyond their end", () => {
   fc.assert(
     fc.property(fc.array(record, { minLength: 1, maxLength: 4 }), fc.nat(), fc.nat(255), (records, at, byte) => {
       const out = new ByteWriter();

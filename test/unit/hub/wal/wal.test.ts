@@ -1,4 +1,4 @@
-/** The log: what one hub had shown to anybody, the next one knows, wherever the first was killed and whatever was being written. */
+/** The log: the next hub knows everything that was visible outside, wherever the previous one was killed. */
 import assert from "node:assert/strict";
 import { ftruncateSync, writeSync } from "node:fs";
 import { describe, it } from "node:test";
@@ -12,19 +12,19 @@ import { until } from "../../../support/wait.js";
 
 const rules = new TopicRules(RULE, "bare:history=0,keys=0");
 
-/** Everything that a follower or a publisher could be told. */
-function seen(hub: Hub): object {
+/** Everything that a follower or a publisher could have been sent. */
+function visible(hub: Hub): object {
   const all: Record<string, object> = {};
   for (const { name, offset, memory } of hub.table.values()) {
     if (offset === 0) continue;
-    // Without times, which are those of the block.
+    // Without times: restored entries have those of their block.
     const history = (memory?.all() ?? []).map(({ offset: at, key, push }) => [at, key, Buffer.from(push).toString()]);
     all[name] = { ...hub.describe(name)!, history };
   }
   return all;
 }
 
-const act = fc.oneof(
+const step = fc.oneof(
   {
     weight: 10,
     arbitrary: fc.record({
@@ -42,11 +42,11 @@ const act = fc.oneof(
 );
 
 describe("the log", () => {
-  it("rules 10 and 11: holds exactly what had been shown, whatever is published and forgotten, and wherever the hub is killed", async () => {
+  it("rules 10 and 11: holds exactly what was visible outside, whatever is published and forgotten, and wherever the hub is killed", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(act, { maxLength: 80, size: "max" }), async (acts) => {
+      fc.asyncProperty(fc.array(step, { maxLength: 80, size: "max" }), async (steps) => {
         using logged = new LoggedHub({ rules });
-        for (const each of acts) {
+        for (const each of steps) {
           if (each.type === "publish") logged.hub.publishAll([each]);
           else if (each.type === "turn") await logged.flushed();
           else if (each.type === "forget") {
@@ -54,16 +54,16 @@ describe("the log", () => {
             if (topic) logged.hub.table.forget(topic);
           } else {
             await logged.flushed();
-            const before = seen(logged.hub);
+            const before = visible(logged.hub);
             const { generation, forgotten } = logged.hub;
-            // Of what was published in the turn in which it died nobody has heard.
+            // Published in the turn in which the hub dies: nothing of it was visible outside.
             logged.hub.publish({ topic: "a", data: "1" });
             if (each.type === "tear") {
               const file = logged.files.find(({ size }) => size > 0);
               if (file) writeSync(file.fd, Buffer.from("MGBK torn, and not whole"), 0, 24, file.size);
             }
             logged.start();
-            assert.deepEqual(seen(logged.hub), before);
+            assert.deepEqual(visible(logged.hub), before);
             if (Object.keys(before).length > 0)
               assert.deepEqual([logged.hub.generation, logged.hub.forgotten], [generation, forgotten]);
           }
@@ -73,7 +73,7 @@ describe("the log", () => {
     );
   });
 
-  it("rule 12: goes over to the other file with an image of every topic, and can be killed in the midst of that", async () => {
+  it("rule 12: switches to the other file with an image of every topic, and may be killed while it does", async () => {
     using logged = new LoggedHub({ rules });
     const large = JSON.stringify("z".repeat(12_000));
     let killedImaging = 0;
@@ -84,70 +84,70 @@ describe("the log", () => {
       await logged.flushed();
       if (!logged.wal.isImaging) continue;
       killedImaging += 1;
-      const before = seen(logged.hub);
+      const before = visible(logged.hub);
       const ids = logged.hub.ids.size;
       logged.start();
-      assert.deepEqual(seen(logged.hub), before);
+      assert.deepEqual(visible(logged.hub), before);
       assert.equal(logged.hub.ids.size, ids);
     }
     assert.equal(killedImaging, 3);
     logged.hub.publish({ topic: "bare:1", data: "1" });
     await until(
-      "the file before is emptied",
+      "the older file is emptied",
       async () => {
         await settle(logged);
         return logged.files.filter(({ size }) => size > 0).length;
       },
       (files) => files === 1,
     );
-    const before = seen(logged.hub);
+    const before = visible(logged.hub);
     logged.start();
-    assert.deepEqual(seen(logged.hub), before);
+    assert.deepEqual(visible(logged.hub), before);
   });
 
-  it("rule 14: a disk that is full: nothing is seen before the supervisor knows, the log goes on in memory, and returns", async (t) => {
+  it("rule 14: a full disk: nothing is visible outside before the supervisor knows, and the log goes on in memory", async (t) => {
     t.mock.timers.enable({ apis: ["setInterval"] });
     using logged = new LoggedHub({ rules }, ["disk", "disk", "memory", "memory"]);
     logged.hub.publish({ topic: "a", data: "1", key: "k" });
     await logged.flushed();
-    for (const file of logged.files) if (file.kind === "disk") file.room = 0;
+    for (const file of logged.files) if (file.kind === "disk") file.bytesFree = 0;
     logged.hub.publish({ topic: "a", data: "2", key: "k" });
     let left = "";
     logged.hold(() => {
       left = logged.states.join();
     });
     await logged.flushed();
-    assert.equal(left, "ok,memory", "frames leave when the supervisor has heard it");
+    assert.equal(left, "ok,memory", "frames leave when the supervisor has confirmed it");
     for (let n = 0; n < 50; n++) logged.hub.publish({ topic: `t:${n}`, data: "3", key: "k" });
     for (let turn = 0; turn < 50; turn++) {
       logged.wal.schedule();
       await logged.flushed();
     }
-    const before = seen(logged.hub);
+    const before = visible(logged.hub);
     const { generation } = logged.hub;
     logged.start();
-    assert.deepEqual(seen(logged.hub), before, "the hub may die meanwhile");
+    assert.deepEqual(visible(logged.hub), before, "the hub may die in the meantime");
     assert.equal(logged.hub.generation, generation);
-    // The whole gateway ends, and with it the memory files: states are kept, numbers begin again.
+    // The whole gateway ends, and with it the memory files: states are kept, and epochs are new.
     const disk = logged.files.filter(({ kind }) => kind === "disk");
     const now = { boot: "", monotonicMs: 0, wallMs: 0 };
     assert.match(readLog(disk, now, () => undefined).reason, /kept in memory only/);
   });
 
-  it("rule 14: comes back to the disk when it has room, and is exact there", async (t) => {
+  it("rule 14: returns to the disk when it has space, and is exact there", async (t) => {
     t.mock.timers.enable({ apis: ["setInterval"] });
     using logged = new LoggedHub({ rules }, ["disk", "disk", "memory", "memory"]);
     const disk = logged.files.filter(({ kind }) => kind === "disk");
     logged.hub.publish({ topic: "a", data: "1", key: "k" });
     await logged.flushed();
-    for (const file of disk) file.room = 0;
+    for (const file of disk) file.bytesFree = 0;
     logged.hub.publish({ topic: "a", data: "2", key: "k" });
     await logged.flushed();
     for (let turn = 0; turn < 10; turn++) await settle(logged);
     t.mock.timers.tick(10_000);
     await settle(logged);
-    assert.equal(logged.wal.state, "memory", "still no room");
-    for (const file of disk) file.room = Infinity;
+    assert.equal(logged.wal.state, "memory", "still no space");
+    for (const file of disk) file.bytesFree = Infinity;
     logged.hub.publish({ topic: "b", data: "3", key: "k" });
     t.mock.timers.tick(10_000);
     await until(
@@ -167,22 +167,22 @@ describe("the log", () => {
     );
   });
 
-  it("rule 14: a stop with the log in memory saves it on the disk if it can, and says why if it cannot", async () => {
-    for (const room of [0, Infinity]) {
+  it("rule 14: a stop with the log in memory saves it to the disk if possible, and else returns why not", async () => {
+    for (const bytesFree of [0, Infinity]) {
       using logged = new LoggedHub({ rules }, ["disk", "disk", "memory", "memory"]);
       const disk = logged.files.filter(({ kind }) => kind === "disk");
-      for (const file of disk) file.room = 0;
+      for (const file of disk) file.bytesFree = 0;
       logged.hub.publish({ topic: "a", data: "2", key: "k" });
       await logged.flushed();
       await settle(logged);
-      for (const file of disk) file.room = room;
+      for (const file of disk) file.bytesFree = bytesFree;
       const why = logged.wal.close();
-      assert.equal(why === "", room === Infinity, why);
-      if (room === 0) assert.match(why, /ENOSPC/);
+      assert.equal(why === "", bytesFree === Infinity, why);
+      if (bytesFree === 0) assert.match(why, /ENOSPC/);
     }
   });
 
-  it("rule 13: a copy, a reboot, a lost file and damage keep the states and begin new numbers; an orderly stop goes on", async () => {
+  it("rule 13: after a copy, a reboot, a lost file or damage, states are kept and epochs are new; after an orderly stop numbering goes on", async () => {
     const present = (boot: string) => ({ boot, monotonicMs: 1000, wallMs: 2000 });
     using logged = new LoggedHub({ rules });
     logged.hub.publish({ topic: "a", data: "1", key: "k" });
@@ -205,7 +205,7 @@ describe("the log", () => {
     assert.throws(() => read("x"), /no log of Megagate/);
   });
 
-  it("times of another boot are translated: an entry is as old as it was", async () => {
+  it("times of another boot are translated: an entry keeps its age", async () => {
     using logged = new LoggedHub({ rules });
     logged.hub.publish({ topic: "a", data: "1", key: "k" });
     await logged.flushed();
@@ -213,7 +213,7 @@ describe("the log", () => {
     // 50 s after a reboot, ten seconds later by the wall clock.
     const now = { boot: "another", monotonicMs: 50_000, wallMs: wrote + 10_000 };
     const ages: number[] = [];
-    readLog(logged.files, now, (record, atMs) => {
+    readLog(logged.files, now, (record, { atMs }) => {
       if (record.type === "publication") ages.push(now.monotonicMs - atMs);
     });
     assert.ok(Math.abs(ages[0]! - 10_000) < 1000, String(ages));
@@ -235,7 +235,7 @@ describe("the log", () => {
     );
   });
 
-  it("publishing is not held up by a slow turn: everything of one turn is one block", async () => {
+  it("all publications of one turn are one block", async () => {
     using logged = new LoggedHub({ rules });
     for (let n = 0; n < 1000; n++) logged.hub.publish({ topic: `t:${n}`, data: "1" });
     await logged.flushed();
