@@ -1,30 +1,30 @@
 /**
- * `POST /publish` on the private admin port: one message, an array of them, or a stream of lines, each to the hub, and the
- * positions back. An array is checked whole before anything is published; a stream cannot be, so its first bad line ends
- * it and the answer says how many went before. Who reaches the admin port may publish; the port is private. Hub process only.
+ * `POST /publish` on the private admin port: passes one message, an array, or a stream of lines to the hub, and answers with
+ * their positions. All messages of an array are checked before the first is published. A stream cannot be, so its first bad
+ * line ends it, and the answer says how many were published before. Every client of the admin port may publish. Hub process only.
  */
 import { GatewayError } from "../errors.js";
 import type { Batch, Draft, Published } from "../hub/hub.js";
 import { Bodies, type BodyLimits } from "./bodies.js";
-import { drink, idempotencyKey, kindOfBody, type PublishRequest, readBody } from "./body.js";
+import { consume, idempotencyKey, kindOfBody, type PublishRequest, readBody } from "./body.js";
 import { Lines } from "./lines.js";
-import { type Message, maxMessageBytes, parseJson, toMessage } from "./message.js";
+import { maxMessageBytes, parseJson, toMessage } from "./message.js";
 import { scanArray } from "./scan.js";
 
 export const MAX_ARRAY_MESSAGES = 10_000;
 
-/** What this room needs of the hub, or of an engine in its place. */
+/** The part of the hub, or of an engine in its place, that is needed here. */
 export interface HubPort {
   /**
-   * Numbers the messages in their order until one is refused (hubUnavailable, stateFull, draining), and tells how far it came. Resolves
-   * when nothing can undo it: for the hub, when the log has it.
+   * Publishes the messages in their order until one is refused (hubUnavailable, stateFull, draining). Resolves when the result is
+   * final: for the hub, when it is in the log.
    */
   publish(drafts: readonly Draft[]): Batch | Promise<Batch>;
-  /** Settles when the workers' queues have room again; undefined while they have. Publishers wait for it. */
+  /** Undefined while the workers' queues have space; else settles when they have again. Publishers wait for it. */
   backpressure(): Promise<void> | undefined;
 }
 
-/** Smaller bodies are parsed in a few milliseconds, whatever they are. */
+/** Smaller bodies are parsed in a few milliseconds, whatever they contain. */
 const SCANNED_FROM_BYTES = 131_072;
 const MAX_MARKS = 1_000_000;
 const USUAL_BODIES: BodyLimits = { bytes: 67_108_864, seconds: 30 };
@@ -61,9 +61,9 @@ export class PublishApi {
     try {
       const messageBytes = maxMessageBytes(this.#maxPublicationBytes);
       const bytes = await readBody(request, messageBytes, body);
-      // Parsed, an array may need ten times its bytes: while it waits, it stays as it came.
-      const room = this.#hub.backpressure();
-      if (room !== undefined) await room;
+      // A parsed array may need ten times the bytes of its text: while it waits, it stays unparsed.
+      const drained = this.#hub.backpressure();
+      if (drained !== undefined) await drained;
       if (bytes.length > SCANNED_FROM_BYTES)
         scanArray(bytes, { messages: MAX_ARRAY_MESSAGES, messageBytes, marks: MAX_MARKS });
       const value = parseJson(bytes, "the body");
@@ -75,7 +75,7 @@ export class PublishApi {
     }
   }
 
-  #message(value: unknown, where: string, headerId?: string): Message {
+  #message(value: unknown, where: string, headerId?: string): Draft {
     const message = toMessage(value, this.#maxPublicationBytes, where);
     if (headerId === undefined) return message;
     if (message.id !== undefined && message.id !== headerId) {
@@ -84,7 +84,7 @@ export class PublishApi {
     return { ...message, id: headerId };
   }
 
-  async #publishOne(message: Message): Promise<Published> {
+  async #publishOne(message: Draft): Promise<Published> {
     const { results, error } = await this.#hub.publish([message]);
     if (error) throw error;
     return results[0]!;
@@ -110,12 +110,12 @@ export class PublishApi {
     return results;
   }
 
-  /** The lines of one chunk go to the hub together; nothing more is read before they are published. */
+  /** The lines of one chunk go to the hub together; the next chunk is read when they are published. */
   async #stream(request: PublishRequest): Promise<object> {
     const lines = new Lines(maxMessageBytes(this.#maxPublicationBytes));
     const sum = { published: 0, duplicates: 0 };
-    const take = (read: (onLine: (line: Buffer) => void) => void): Promise<unknown> | undefined => {
-      const messages: Message[] = [];
+    const publishFrom = (read: (onLine: (line: Buffer) => void) => void): Promise<unknown> | undefined => {
+      const messages: Draft[] = [];
       const numbers: number[] = [];
       let fault: { readonly error: unknown; readonly line: number } | undefined;
       try {
@@ -130,14 +130,14 @@ export class PublishApi {
       if (messages.length === 0 && !fault) return undefined;
       return this.#publishLines(messages, numbers, { sum, fault });
     };
-    await drink(request, (chunk) => take((onLine) => lines.feed(chunk, onLine)));
-    await take((onLine) => lines.end(onLine));
+    await consume(request, (chunk) => publishFrom((onLine) => lines.feed(chunk, onLine)));
+    await publishFrom((onLine) => lines.end(onLine));
     return { code: 0, ...sum };
   }
 
-  /** What stood before a bad line is published before the line is refused. */
+  /** Publishes the messages before a bad line, then refuses the line. */
   async #publishLines(
-    messages: readonly Message[],
+    messages: readonly Draft[],
     numbers: readonly number[],
     { sum, fault }: StreamState,
   ): Promise<void> {
@@ -152,7 +152,7 @@ export class PublishApi {
   }
 }
 
-/** A stream so far, and the bad line that ends it. */
+/** What was published of a stream so far, and the bad line that ends it. */
 interface StreamState {
   readonly sum: { published: number; duplicates: number };
   readonly fault: { readonly error: unknown; readonly line: number } | undefined;
@@ -169,7 +169,7 @@ function headerForMany(): GatewayError {
   return new GatewayError("badRequest", "Idempotency-Key names one message: give each message its own id");
 }
 
-/** The same fault, naming the message; with the number of those that were published before it, if they were. */
+/** The same fault with the message or line that it is about, and how many messages were published before it, if any could be. */
 function explained(error: unknown, what: string, published?: number): unknown {
   if (!(error instanceof GatewayError)) return error;
   return new GatewayError(error.kind, `${what}: ${error.detail}`, published === undefined ? {} : { published });

@@ -1,7 +1,7 @@
 /**
- * Bodies of publications and arrays that are on their way, over all publishers: bounded in bytes and in time, so that
- * publishers who begin and do not end cost no more than configured. One coarse timer for all, and none while there is no body.
- * Streams of lines are not held, and not counted here.
+ * The bodies of single messages and arrays that have not been published yet, over all publishers: bounded in bytes and in time,
+ * so that publishers that begin a body and do not end it cost no more than configured. One coarse timer for all, and none while
+ * there is no body. Streams of lines are not held in memory, and not counted here. Hub process only.
  */
 import { GatewayError } from "../errors.js";
 
@@ -12,11 +12,11 @@ export interface BodyLimits {
   readonly seconds: number;
 }
 
-/** One body, from its head until its messages are published. */
+/** One body, from the request's head until its messages are published. */
 export class OpenBody {
   readonly #bodies: Bodies;
   bytes = 0;
-  /** Set while the body is being read. */
+  /** Called when the body is too slow; set while it is being read. */
   onLate: ((error: GatewayError) => void) | undefined;
 
   constructor(
@@ -69,7 +69,7 @@ export class Bodies {
     if (this.#open.delete(body)) this.#bytes -= body.bytes;
   }
 
-  /** Oldest first, so that it stops at the first one in time. */
+  /** The oldest first: stops at the first body that is in time. */
   #endLate(): void {
     const before = performance.now() - this.#limits.seconds * 1000;
     for (const body of this.#open) {

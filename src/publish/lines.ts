@@ -1,6 +1,6 @@
 /**
- * Bytes to lines, however they are cut. Pure. Holds at most one unfinished line, copied, so that no chunk is pinned;
- * a line above the limit throws as soon as that is certain, not when it ends.
+ * Splits chunks of bytes into lines, wherever the chunks are cut. Pure. Holds at most one unfinished line, as a copy, so that no
+ * chunk is pinned. A line over the limit throws as soon as its length is certain, not at its end.
  */
 import { GatewayError } from "../errors.js";
 
@@ -11,14 +11,14 @@ export class Lines {
   readonly #maxBytes: number;
   #held = Buffer.alloc(0);
   #heldBytes = 0;
-  /** The line that is being read or handed on, from 1. */
+  /** Of the line that is being read, or that `onLine` has just got; counted from 1. */
   number = 1;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** `onLine` gets each finished line without its end; the bytes are its own only until it returns. */
+  /** `onLine` gets each finished line without its line end; the bytes are valid only until it returns. */
   feed(chunk: Buffer, onLine: (line: Buffer) => void): void {
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {

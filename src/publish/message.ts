@@ -1,20 +1,12 @@
 /**
- * JSON to a message or a named fault. Pure, and hot: every publication of every kind of body passes here.
- * A message: `{"topic":"exts","key"?:"8001","data":<any JSON>,"id"?:"…"}`. schema.ts says the same to the OpenAPI document;
+ * JSON to a message, or to a fault with a name. Pure, and hot: every publication, whatever the format of its body, passes here.
+ * A message: `{"topic":"exts","key"?:"8001","data":<any JSON>,"id"?:"…"}`. schema.ts has the same rules for the OpenAPI document;
  * test/unit/publish/schema.test.ts holds the two together.
  */
 import { isUtf8 } from "node:buffer";
 import { GatewayError } from "../errors.js";
+import type { Draft } from "../hub/hub.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
-
-export interface Message {
-  readonly topic: string;
-  /** JSON text; "null" with a key deletes the key. */
-  readonly data: string;
-  readonly key: string | undefined;
-  /** Idempotency key. */
-  readonly id: string | undefined;
-}
 
 /** Characters are code points, as JSON Schema counts them; no control character, no half of a surrogate pair. */
 export const KEY = /^[^\p{Cc}\p{Cs}]{1,256}$/u;
@@ -23,7 +15,7 @@ export const ID = /^[^\p{Cc}\p{Cs}]{1,128}$/u;
 export const ID_RULE = "a string of 1–128 characters, none of them a control character";
 const EXAMPLE = '{"topic":"exts","data":{}}';
 
-/** Longest text of one message: escapes such as \u0041 may make it six times as long as its data; topic, key and id beside. */
+/** Longest text of one message: escapes such as \u0041 make data six times as long at most; 4,096 for topic, key and id. */
 export const maxMessageBytes = (maxDataBytes: number): number => maxDataBytes * 6 + 4096;
 
 /** `where` names the text in the fault: "the body", "the line". Throws badJson. */
@@ -37,13 +29,13 @@ export function parseJson(bytes: Buffer, where: string): unknown {
   }
 }
 
-/** The byte order mark that some editors write. */
+/** Whether it begins with the byte order mark that some editors write. */
 function startsWithMark(bytes: Buffer): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
 }
 
-/** `where` as above. Throws GatewayError: badJson, badRequest, badTopic, publicationTooBig. */
-export function toMessage(value: unknown, maxDataBytes: number, where: string): Message {
+/** `where` names the text in the fault. Throws GatewayError: badJson, badRequest, badTopic, publicationTooBig. */
+export function toMessage(value: unknown, maxDataBytes: number, where: string): Draft {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new GatewayError("badJson", `${where} must be a JSON object such as ${EXAMPLE}`);
   }
@@ -67,14 +59,14 @@ function dataText(data: unknown, maxDataBytes: number): string {
   try {
     text = JSON.stringify(data);
   } catch {
-    // The only way in which JSON.parse's own result cannot be written: the recursion of JSON.stringify ends.
+    // What JSON.parse made can fail in JSON.stringify in one way only: its recursion exceeds the stack.
     throw new GatewayError("badRequest", "data is nested too deeply");
   }
   const bytes = Buffer.byteLength(text);
   if (bytes > maxDataBytes) {
     throw new GatewayError("publicationTooBig", `data has ${bytes} bytes of JSON, at most ${maxDataBytes} are allowed`);
   }
-  // 1e999 is read as Infinity and written as null, which with a key would delete. Looked for only where a null stands.
+  // 1e999 is parsed as Infinity and written as null, which with a key would delete it. Checked only if there is a null.
   if (text.includes("null") && hasInfinity(data)) {
     throw new GatewayError("badRequest", "data has a number that no double can hold");
   }

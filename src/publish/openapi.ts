@@ -1,6 +1,6 @@
 /**
  * The OpenAPI 3.1 document of the admin port, served at `GET /openapi.json`. Bodies come from schema.ts, faults from
- * errors.ts; only the list of paths is written here. Loaded when first asked for: zod costs 44 ms and 13 MB.
+ * errors.ts; only the list of paths is written here. Loaded with the first request for it: zod costs 44 ms and 13 MB. Hub process only.
  */
 import { z } from "zod";
 import { ERRORS, type ErrorName } from "../errors.js";
@@ -20,7 +20,7 @@ export function openApi(given: { version: string; maxPublicationBytes: number })
       title: "Megagate admin port",
       version: given.version,
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-      description: "Private: who reaches it may publish. Every fault is answered as `Fault`.",
+      description: "Private: every client that reaches it may publish. Every fault is answered as `Fault`.",
     },
     servers: [{ url: "/" }],
     security: [],
@@ -29,28 +29,34 @@ export function openApi(given: { version: string; maxPublicationBytes: number })
       "/topics": { get: topics() },
       "/topics/{name}": { get: topic() },
       "/slow-readers": {
-        get: operation("slowReaders", "The slowest readers of all workers", { 200: json("They", "SlowReaders") }),
+        get: operation("slowReaders", "The slowest readers of all workers", {
+          200: json("The readers", "SlowReaders"),
+        }),
       },
       "/metrics": {
         get: operation("metrics", "Metrics of the whole gateway, in Prometheus' text format", {
           200: { description: "The scrape", content: { "text/plain": { schema: { type: "string" } } } },
         }),
       },
-      "/healthz": { get: operation("health", "Whether the hub process lives", { 200: json("It does", "Alive") }) },
+      "/healthz": { get: operation("health", "Whether the hub process is alive", { 200: json("It is", "Alive") }) },
       "/readyz": {
-        get: operation("readiness", "Whether every worker is linked and one listens", {
-          200: json("All there", "Ready"),
+        get: operation("readiness", "Whether every worker is linked and at least one listens", {
+          200: json("Nothing is missing", "Ready"),
           503: json("What is missing", "NotReady"),
         }),
       },
-      "/processes": { get: operation("processes", "Who holds what", { 200: json("Processes", "Processes") }) },
+      "/processes": {
+        get: operation("processes", "The processes of the gateway, with connections", {
+          200: json("Processes", "Processes"),
+        }),
+      },
       "/drain": {
-        get: operation("drainFacts", "What a drain would be computed from (megagate drain --plan)", {
+        get: operation("drainFacts", "The figures from which a drain is planned (megagate drain --plan)", {
           200: json("The figures", "Drain"),
         }),
       },
       "/restart-workers": {
-        get: operation("roll", "The last rolling restart, or the one under way", { 200: json("How it goes", "Roll") }),
+        get: operation("roll", "The rolling restart in progress, or the last one", { 200: json("Progress", "Roll") }),
         post: operation("restartWorkers", "Replace the worker processes one by one", {
           202: json("It begins", "Roll"),
           ...faults("alreadyRolling", "draining"),
@@ -86,10 +92,10 @@ function publish(maxPublicationBytes: number): object {
       ),
     }),
     description:
-      "An array is checked whole before any of it is published; should the hub itself refuse one, `published` says how many " +
-      "went before. A stream is published line by line as it arrives; the " +
-      "first bad line ends it, and `published` says how many went before. A message with an `id` that its topic has " +
-      "seen in the last 10 minutes (100,000 ids are kept) is not published again: the answer is the first one's position.",
+      "All messages of an array are checked before the first is published; if the hub itself refuses one, `published` says how " +
+      "many were published before it. A stream is published line by line as it arrives; the first bad line ends it, and " +
+      "`published` says how many were published before it. A message with an `id` that its topic had in the last 10 minutes " +
+      "(as many ids as fit into --idempotency-bytes) is not published again: the answer is the position of the first one.",
     parameters: [
       {
         name: "Idempotency-Key",
@@ -103,7 +109,7 @@ function publish(maxPublicationBytes: number): object {
       description:
         `Data has at most ${maxPublicationBytes} bytes as JSON text, one message or line ${maxMessageBytes(maxPublicationBytes)}; ` +
         `an array ${MAX_ARRAY_MESSAGES} messages and ${MAX_ARRAY_BYTES} bytes; a stream has no end. No content type, ` +
-        "text/plain and application/x-www-form-urlencoded (curl -d) are taken for JSON.",
+        "text/plain and application/x-www-form-urlencoded (curl -d) are read as JSON.",
       content: {
         "application/json": { schema: reference("Body"), example },
         "application/x-ndjson": {
@@ -123,13 +129,13 @@ function topics(): object {
     schema,
   });
   return {
-    ...operation("topics", "The topics that there are, with subscribers and sizes, a page at a time", {
+    ...operation("topics", "All topics, with subscribers and sizes, a page at a time", {
       200: json("A page, in the order of names", "TopicList"),
       ...faults("badRequest"),
     }),
     parameters: [
-      parameter("prefix", "Only topics whose names begin so", { type: "string" }),
-      parameter("after", "The `next` of the page before", { type: "string" }),
+      parameter("prefix", "Only topics whose names begin with it", { type: "string" }),
+      parameter("after", "The `next` of the previous page", { type: "string" }),
       parameter("limit", "Topics of a page", {
         type: "integer",
         minimum: 1,
@@ -142,7 +148,7 @@ function topics(): object {
 
 function topic(): object {
   return {
-    ...operation("topic", "Where a topic stands, and a page of its keyed state, in the order of keys", {
+    ...operation("topic", "A topic's position, and a page of its keyed state, in the order of keys", {
       200: json("The topic", "TopicState"),
       ...faults("badTopic", "badRequest", "notFound"),
     }),
@@ -151,13 +157,13 @@ function topic(): object {
       {
         name: "limit",
         in: "query",
-        description: "Entries of the state at most; a page ends earlier, after a mebibyte of them",
+        description: "Most entries of the state in one page; it ends earlier, after a mebibyte of them",
         schema: { type: "integer", minimum: 1, maximum: MAX_STATE_LIMIT, default: DEFAULT_STATE_LIMIT },
       },
       {
         name: "after",
         in: "query",
-        description: "The page begins with the first key after this one: the `next` of the page before",
+        description: "The page begins with the first key after this one: the `next` of the previous page",
         schema: { type: "string" },
       },
     ],
@@ -180,7 +186,7 @@ function json(description: string, ...names: SchemaName[]): object {
   };
 }
 
-/** Rows of the table by their HTTP status. */
+/** Rows of the error table, by their HTTP status. */
 function faults(...names: ErrorName[]): Record<number, object> {
   const texts: Record<number, string[]> = {};
   for (const name of new Set(names)) {
@@ -190,7 +196,7 @@ function faults(...names: ErrorName[]): Record<number, object> {
   return Object.fromEntries(Object.entries(texts).map(([http, lines]) => [http, json(lines.join("; "), "Fault")]));
 }
 
-/** zod writes each schema as a document of its own; here they are parts of one. */
+/** zod writes each schema as a document by itself; here they become parts of one. */
 function components(): Record<string, object> {
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id });

@@ -1,6 +1,6 @@
 /**
- * What part of a topic's state `GET /topics/{name}?limit=&after=` asks for. Anything else in the query is refused with
- * the rule: a misspelt name would be answered with another part than was meant. Pure. Hub process only.
+ * Which page of a topic's state `GET /topics/{name}?limit=&after=` asks for. Any other parameter is refused with the
+ * rule: a misspelt name would be answered with another page than was meant. Pure. Hub process only.
  */
 import { GatewayError } from "../errors.js";
 import { KEY, KEY_RULE } from "./message.js";

@@ -1,7 +1,7 @@
 /**
- * A look at a large array before it is parsed: JSON.parse of eight hostile MiB holds the hub up for seconds (2.7 million
- * empty arrays, or one message four million levels deep), and all pushes with it; one pass over the bytes takes some
- * milliseconds. Knows strings and brackets, not JSON: what is wrong otherwise is the parser's matter. Pure.
+ * Checks a large array before it is parsed: JSON.parse of eight hostile MiB blocks the hub for seconds (2.7 million
+ * empty arrays, or one message four million levels deep), and all pushes with it; one pass over the bytes takes a few
+ * milliseconds. Knows strings and brackets, not JSON: all other faults are left to the parser. Pure.
  */
 import { GatewayError } from "../errors.js";
 
@@ -9,7 +9,7 @@ export interface ArrayLimits {
   readonly messages: number;
   /** Of one message. */
   readonly messageBytes: number;
-  /** Opening brackets, braces and colons: each costs the parser some 0.4 µs. */
+  /** Opening brackets, braces and colons: each costs the parser about 0.4 µs. */
   readonly marks: number;
 }
 
@@ -45,7 +45,7 @@ export function scanArray(bytes: Buffer, { messages, messageBytes, marks }: Arra
       case 0x0a:
       case 0x0d:
       case 0x09:
-        // Between messages; within one they count.
+        // Blanks between messages do not count; blanks within one do.
         if (depth <= 1) start += 1;
         break;
       case COMMA:
@@ -60,7 +60,7 @@ export function scanArray(bytes: Buffer, { messages, messageBytes, marks }: Arra
   }
 }
 
-/** Of the quote that ends it, or of the last byte. */
+/** Index of the quote that ends the string, or of the last byte. */
 function endOfString(bytes: Buffer, from: number): number {
   let at = from + 1;
   while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;

@@ -1,7 +1,7 @@
 /**
- * The admin port's requests and answers as zod schemas, for the OpenAPI document. Nothing on the hot path runs them:
- * message.ts is the parser, and test/unit/publish/schema.test.ts holds it and `Message` equal on generated inputs.
- * Loaded by openapi.ts alone, when somebody asks for the document.
+ * The admin port's requests and answers as zod schemas, for the OpenAPI document; their names are its component names. The hot
+ * path does not run them: message.ts is the parser, and test/unit/publish/schema.test.ts holds it and `Message` equal on
+ * generated inputs. Loaded only by openapi.ts, with the first request for the document. Hub process only.
  */
 import { z } from "zod";
 import { isTopic, MAX_TOPIC_CHARACTERS, TOPIC_RULE } from "../topics/name.js";
@@ -61,7 +61,7 @@ export const Fault = z.object({
   code: z.int().min(4000).max(4399),
   error: z.string().meta({ description: 'What is wrong; begins with "message N:" or "line N:", counted from 1' }),
   published: count.optional().meta({
-    description: "Messages of this request that were published before the fault and stay published",
+    description: "Messages of this request that were published before the fault, and remain published",
   }),
 });
 export const TopicState = z.object({
@@ -72,21 +72,21 @@ export const TopicState = z.object({
   next: z
     .string()
     .optional()
-    .meta({ description: "The last key of this page, where more follow: the next page's `after`" }),
+    .meta({ description: "The last key of this page, if more follow: the next page's `after`" }),
 });
 export const TopicList = z.object({
-  total: count.meta({ description: "All topics of the gateway, whatever was asked for" }),
+  total: count.meta({ description: "Number of all topics of the gateway, whatever the parameters are" }),
   topics: z
     .array(
       z.object({
         ...position,
         subscribers: count,
         history: z.object({ count, bytes: count }),
-        state: z.object({ keys: count, bytes: count.meta({ description: "Of keys and data, as they are kept" }) }),
+        state: z.object({ keys: count, bytes: count.meta({ description: "Of keys and data, in memory" }) }),
       }),
     )
     .meta({ description: "In the order of their names" }),
-  next: Topic.optional().meta({ description: "There are more: `after` of the next page" }),
+  next: Topic.optional().meta({ description: "The next page's `after`; absent on the last page" }),
 });
 export const SlowReaders = z.object({
   readers: z
@@ -94,12 +94,12 @@ export const SlowReaders = z.object({
       z.object({
         address: z.string().meta({ description: "Of the peer: behind a balancer, the balancer's" }),
         topics: z.array(Topic),
-        messages: count.meta({ description: "Pushes that it did not get so far" }),
+        messages: count.meta({ description: "Pushes that it has not been sent so far" }),
         bytes: count,
         sinceMs: z
           .number()
           .meta({ description: "Time of the push that first found its buffer full, Unix milliseconds" }),
-        cutMs: z.number().optional().meta({ description: "When it was cut; absent while it is connected" }),
+        cutMs: z.number().optional().meta({ description: "When it was disconnected; absent while it is connected" }),
       }),
     )
     .meta({ description: "The worst first" }),
@@ -108,22 +108,22 @@ export const Drain = z.object({
   connections: count,
   workers: z.array(count).meta({ description: "Connections of each worker" }),
   cap: count.meta({ description: "Connections at which one worker stops listening" }),
-  returnPerSecond: z.number().min(0).meta({ description: "Clients a second that can come back" }),
-  goodbyePerSecond: z.number().min(0).meta({ description: "Clients a second that can be sent away" }),
+  returnPerSecond: z.number().min(0).meta({ description: "Clients a second that can reconnect" }),
+  goodbyePerSecond: z.number().min(0).meta({ description: "Clients a second that a worker can send its goodbye" }),
   stopSeconds: count,
   stopNoticeSeconds: count,
 });
 export const Roll = z.object({
   state: z.enum(["none", "rolling", "done", "failed"]),
-  replaced: count.meta({ description: "Workers replaced, of those that it began with" }),
+  replaced: count.meta({ description: "Workers replaced so far, of those that ran at the start" }),
   of: count,
-  detail: z.string().meta({ description: "What happens now, or why it failed" }),
+  detail: z.string().meta({ description: "The present step, or why it failed" }),
 });
 export const Alive = z.object({ status: z.literal("alive") });
 const detail = z.array(z.string()).optional().meta({
-  description: "What stops nobody and should be known, such as a worker from which nothing is heard",
+  description: "Warnings that do not make it unready, such as a worker that does not report",
 });
-const log = z.string().optional().meta({ description: "What is wrong with the log of what topics remember" });
+const log = z.string().optional().meta({ description: "What is wrong with the write-ahead log" });
 export const Ready = z.object({ status: z.literal("ready"), log, detail });
 export const NotReady = z.object({ status: z.literal("not ready"), reasons: z.array(z.string()), log, detail });
 export const Processes = z.object({

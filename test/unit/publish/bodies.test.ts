@@ -5,7 +5,7 @@ import type { GatewayError } from "../../../src/errors.js";
 import { Bodies, type OpenBody } from "../../../src/publish/bodies.js";
 import { until } from "../../support/wait.js";
 
-it("bytes are counted over all bodies, never beyond the limit by more than the chunk that is refused, and all come back", () => {
+it("bytes are counted over all bodies up to the limit, and released when a body closes", () => {
   const step = fc.record({ body: fc.nat(4), bytes: fc.nat(60), close: fc.boolean() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -35,7 +35,7 @@ it("bytes are counted over all bodies, never beyond the limit by more than the c
   );
 });
 
-it("a body that is not whole in time is told so, once it is late and not before", async () => {
+it("a body that is not whole in time fails with bodyTooSlow, and not before its time", async () => {
   const bodies = new Bodies({ bytes: 100, seconds: 0.2 });
   const began = performance.now();
   let late: GatewayError | undefined;

@@ -1,4 +1,4 @@
-/** A hub that remembers what was published, and a request that is a stream: what the publish room sees of the world. */
+/** What the publish API depends on, as fakes: a hub that keeps what was published, and a request that is a stream. */
 import { Readable } from "node:stream";
 import { GatewayError } from "../../../src/errors.js";
 import type { Batch, Draft, Published } from "../../../src/hub/hub.js";
@@ -10,7 +10,7 @@ export const MAX_DATA_BYTES = 200;
 export class FakeHub implements HubPort {
   readonly published: { topic: string; data: string; key: string | undefined }[] = [];
   readonly #offsets = new Map<string, number>();
-  /** After so many it is away. */
+  /** It refuses publications after so many. */
   awayAfter = Infinity;
   backpressure: () => Promise<void> | undefined = () => undefined;
 
@@ -48,7 +48,7 @@ export function post(
 
 export const NDJSON = { "content-type": "application/x-ndjson" };
 
-/** What the caller would answer with: the body, or the fault's JSON and its kind. */
+/** What the admin port would answer: the body, or the fault's JSON and its kind. */
 export async function answer(work: Promise<object>): Promise<{ kind: string } & Record<string, unknown>> {
   try {
     return { kind: "ok", ...(await work) };

@@ -1,4 +1,4 @@
-/** The same id for the same topic publishes once and answers the same. How long: test/unit/hub/recent-ids.test.ts. */
+/** A repeated id of a topic is published once, and answered with the first position. How long: test/unit/hub/recent-ids.test.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { PublishApi } from "../../../src/publish/api.js";
@@ -36,7 +36,7 @@ describe("idempotency", () => {
     assert.deepEqual(await api.publish(post(lines, NDJSON)), { code: 0, published: 1, duplicates: 2 });
   });
 
-  it("refuses a header for many, a bad header, and two different ids", async () => {
+  it("refuses the header for many messages, a bad header, and a header that differs from the id", async () => {
     const api = new PublishApi(new FakeHub(), MAX_DATA_BYTES);
     const error = async (body: string, headers: Record<string, string>): Promise<unknown> =>
       (await answer(api.publish(post(body, headers)))).error;

@@ -3,14 +3,14 @@ import { it } from "node:test";
 import { GatewayError } from "../../../src/errors.js";
 import { pageRequest } from "../../../src/publish/page-request.js";
 
-it("a page is asked for by limit and after, as forms write them", () => {
+it("reads limit and after, as forms encode them", () => {
   assert.deepEqual(pageRequest("/topics/t"), { limit: 1000, after: undefined });
   assert.deepEqual(pageRequest("/topics/t?"), { limit: 1000, after: undefined });
   assert.deepEqual(pageRequest("/topics/t?limit=10000&after=a%26b+c=%3F?"), { limit: 10_000, after: "a&b c=??" });
 });
 
-it("anything else is refused with the rule", () => {
-  for (const [query, words] of [
+it("refuses anything else, with the rule", () => {
+  for (const [query, expected] of [
     ["limit=0", /limit: a whole number from 1 to 10000/],
     ["limit=10001", /limit: a whole number/],
     ["limit=1e3", /limit: a whole number/],
@@ -24,7 +24,7 @@ it("anything else is refused with the rule", () => {
   ] as const) {
     assert.throws(
       () => pageRequest(`/topics/t?${query}`),
-      (error) => error instanceof GatewayError && error.kind === "badRequest" && words.test(error.detail),
+      (error) => error instanceof GatewayError && error.kind === "badRequest" && expected.test(error.detail),
       query,
     );
   }

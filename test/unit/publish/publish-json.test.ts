@@ -1,4 +1,4 @@
-/** One message or an array of them: published whole or not at all, numbered, with every fault named. */
+/** One message or an array: all of it is published, or nothing and the fault is named. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -19,7 +19,7 @@ function setUp(): {
 }
 
 describe("one message", () => {
-  it("is published with its key, and null with a key is handed on as a delete", async () => {
+  it("is published with its key, and null with a key is passed on as a deletion", async () => {
     const { hub, publish } = setUp();
     const first = await publish({ topic: "exts", key: "8001", data: { a: 1 } });
     assert.deepEqual(first, { kind: "ok", code: 0, topic: "exts", epoch: "e", offset: 1 });
@@ -71,13 +71,13 @@ describe("one message", () => {
     });
   }
 
-  it("takes 256 characters of key and 128 of id, counted as people count, and a byte order mark", async () => {
+  it("accepts 256 code points of key and 128 of id, and a byte order mark", async () => {
     const { publish } = setUp();
     assert.equal((await publish({ topic: "a", data: 1, key: "😀".repeat(256), id: "é".repeat(128) })).kind, "ok");
     assert.equal((await publish('\ufeff{"topic":"a","data":1}')).kind, "ok");
   });
 
-  it("refuses what is not UTF-8, and data nested beyond what JSON.stringify can do", async () => {
+  it("refuses bytes that are not UTF-8, and data nested deeper than JSON.stringify can go", async () => {
     const api = new PublishApi(new FakeHub(), 100_000);
     const bytes = Buffer.from('{"topic":"a","data":"\xff"}', "latin1");
     assert.match(String((await answer(api.publish(post([bytes])))).error), /^the body is not UTF-8/);
@@ -85,7 +85,7 @@ describe("one message", () => {
     assert.match(String((await answer(api.publish(post(deep)))).error), /^data is nested too deeply/);
   });
 
-  it("publishes exactly the JSON that came, whatever it is and however it is cut", async () => {
+  it("publishes exactly the JSON that it got, whatever it is and however the chunks are cut", async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.json({ maxDepth: 4 }),
@@ -121,7 +121,7 @@ describe("an array", () => {
     });
   });
 
-  it("with one bad element anywhere publishes nothing and names it", async () => {
+  it("with one bad element anywhere is refused whole, and the element is named", async () => {
     const bad = fc.constantFrom<[unknown, string]>(
       [{ topic: "a b", data: 1 }, "topic: "],
       [{ topic: "a" }, "data is missing"],
@@ -145,7 +145,7 @@ describe("an array", () => {
     );
   });
 
-  it("may have 10,000 messages and not one more, 8 MiB and not one byte more", async () => {
+  it("may have 10,000 messages and 8 MiB, and no more of either", async () => {
     const { hub, publish } = setUp();
     const message = { topic: "a", data: 1 };
     assert.equal(((await publish(Array(10_000).fill(message))).results as unknown[]).length, 10_000);
@@ -162,7 +162,7 @@ describe("an array", () => {
     assert.equal(hub.published.length, 10_001);
   });
 
-  it("survives a million brackets", async () => {
+  it("is refused for a million brackets", async () => {
     const { hub, publish } = setUp();
     const tooBig = "message 1 has more than 5296 bytes";
     assert.equal((await publish("[".repeat(1_000_000))).error, tooBig);
@@ -172,7 +172,7 @@ describe("an array", () => {
     assert.equal(hub.published.length, 0);
   });
 
-  it("tells how many went out when the hub leaves in the middle", async () => {
+  it("says how many were published when the hub fails in the middle", async () => {
     const { hub, publish } = setUp();
     hub.awayAfter = 2;
     const body = Array(5).fill({ topic: "a", data: 1 });

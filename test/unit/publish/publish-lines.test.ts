@@ -1,4 +1,4 @@
-/** A stream of lines: published as it arrives, however it is cut, until the first bad line, with bounded memory. */
+/** A stream of lines: published as it arrives, wherever the chunks are cut, until the first bad line, with bounded memory. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate as tick } from "node:timers/promises";
@@ -15,7 +15,7 @@ function setUp(): { hub: FakeHub; publish: (body: Parameters<typeof post>[0]) =>
 const line = (data: unknown, more: object = {}): string => JSON.stringify({ topic: "a", data, ...more });
 
 describe("a stream of lines", () => {
-  it("is the same cut at every byte, with CRLF, blank lines, a mark and no last line end", async () => {
+  it("gives the same result cut at any byte, with CRLF, blank lines, a byte order mark and no last line end", async () => {
     const text = Buffer.from(`\ufeff${line("ä😀")}\r\n\n  \n${line({ n: 2 })}\n${line("\u2028")}`);
     for (let at = 0; at <= text.length; at += 1) {
       const { hub, publish } = setUp();
@@ -35,11 +35,11 @@ describe("a stream of lines", () => {
     assert.equal(hub.published.length, 3);
   });
 
-  it("nothing at all is nothing published", async () => {
+  it("publishes nothing for an empty stream", async () => {
     assert.deepEqual(await setUp().publish("\n\n"), { kind: "ok", code: 0, published: 0, duplicates: 0 });
   });
 
-  it("stops at the first bad line, keeps what went before, and says both", async () => {
+  it("stops at the first bad line, and says which it is and how many were published before it", async () => {
     const bad = fc.constantFrom<[string, string, string]>(
       ["{", "badJson", "it is not JSON"],
       ["[]", "badJson", "it must be a JSON object"],
@@ -68,7 +68,7 @@ describe("a stream of lines", () => {
     assert.match(String(refused.error), /^line 2: it is not UTF-8/);
   });
 
-  it("publishes a line while the next is still to come", async () => {
+  it("publishes a line before the next has arrived", async () => {
     const { hub, publish } = setUp();
     let release = (): void => undefined;
     const more = new Promise<void>((resolve) => {
@@ -113,14 +113,14 @@ describe("a stream of lines", () => {
     assert.equal((await ended).published, 200);
   });
 
-  it("a bad end during backpressure is still answered", async () => {
+  it("answers a bad last line during backpressure too", async () => {
     const { hub, publish } = setUp();
     hub.backpressure = () => tick();
     assert.equal((await publish([Buffer.from(`${line(1)}\n{`)])).published, 1);
     assert.equal(hub.published.length, 1);
   });
 
-  it("says how many when the hub leaves in the middle", async () => {
+  it("says how many were published when the hub fails in the middle", async () => {
     const { hub, publish } = setUp();
     hub.awayAfter = 2;
     const { kind, error, published } = await publish(`${line(1)}\n\n${line(2)}\n${line(3)}\n`);
@@ -128,7 +128,7 @@ describe("a stream of lines", () => {
     assert.match(String(error), /^line 4: the hub is away/);
   });
 
-  it("rejects when the publisher goes away, with what was whole published", async () => {
+  it("rejects when the publisher goes away; complete lines are published", async () => {
     const hub = new FakeHub();
     const request = post(
       (async function* () {
@@ -144,7 +144,7 @@ describe("a stream of lines", () => {
 });
 
 describe("lines", () => {
-  it("are what split says, for any bytes in any chunks", () => {
+  it("are those of split, for any bytes in any chunks", () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 20 })), (chunks) => {
         const seen: string[] = [];

@@ -1,4 +1,4 @@
-/** The look at an array before it is parsed: it counts as the parser does, and refuses bombs before they cost anything. */
+/** The check of an array before it is parsed: counts as the parser does, and refuses bombs before they cost anything. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
@@ -25,7 +25,7 @@ function marksOf(value: unknown): number {
   return Array.isArray(value) ? inner : inner + Object.keys(value).length;
 }
 
-it("counts messages, fields and brackets as they are, whatever stands in strings", () => {
+it("counts messages, fields and brackets, whatever is in strings", () => {
   const value = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom('"', "\\", '\\"', "[,:{", '","', "}]"));
   fc.assert(
     fc.property(fc.array(value, { minLength: 1, maxLength: 8 }), fc.constantFrom(undefined, 2), (values, indent) => {
@@ -45,7 +45,7 @@ it("a message that is too long is named, strings included", () => {
   assert.equal(refused(`[1,"${"x".repeat(30)}",3]`, { messageBytes: 40 }), undefined);
 });
 
-it("any bytes come to an end", () => {
+it("terminates for any bytes", () => {
   fc.assert(fc.property(fc.uint8Array(), (bytes) => scanArray(Buffer.from(bytes), NONE)));
   assert.equal(refused('["\\', {}), undefined);
 });

@@ -1,4 +1,4 @@
-/** The OpenAPI document says what the code does: parser and schema agree on any input, answers and faults fit theirs. */
+/** The OpenAPI document matches the code: parser and schema agree on any input, answers and faults fit their schemas. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -21,7 +21,7 @@ function parses(value: unknown): boolean {
   }
 }
 
-/** Near enough to right that both outcomes are common; as JSON text, since that is what can come. */
+/** Close enough to valid that both outcomes are common. */
 const text = fc.oneof(
   fc.string({ unit: "binary", maxLength: 10 }),
   fc.constantFrom("a", "a:b", "a::b", ":a", "8001", "", "ä", "\u0000", "\u007f", "\u0085", "\ud800", "\u2028", "a\n"),
@@ -53,7 +53,7 @@ describe("the schemas", () => {
     assert.ok(share > 0.05 && share < 0.95, `${accepted} of ${numRuns} were accepted: the generator is one-sided`);
   });
 
-  it("have patterns that say the same as the code, as JSON Schema reads them", () => {
+  it("have patterns that accept the same as the code, read as JSON Schema", () => {
     const { components } = openApi({ version: "1", maxPublicationBytes: 100 }) as {
       components: { schemas: Record<string, { pattern?: string; maxLength?: number }> };
     };
@@ -67,15 +67,15 @@ describe("the schemas", () => {
 
   it("fit every answer and every fault", async () => {
     const api = new PublishApi(new FakeHub(), MAX_DATA_BYTES);
-    const say = (body: string, headers?: Record<string, string>): ReturnType<typeof answer> =>
+    const publish = (body: string, headers?: Record<string, string>): ReturnType<typeof answer> =>
       answer(api.publish(post(body, headers)));
     const one = '{"topic":"a","data":1,"id":"x"}';
-    schemas.Published.parse(await say(one));
-    schemas.Published.parse(await say(one));
-    schemas.PublishedAll.parse(await say(`[${one},${one}]`));
-    schemas.PublishedLines.parse(await say(one, NDJSON));
-    schemas.Fault.parse(await say("["));
-    assert.equal(schemas.Fault.parse(await say(`${one}\n{`, NDJSON)).published, 0);
+    schemas.Published.parse(await publish(one));
+    schemas.Published.parse(await publish(one));
+    schemas.PublishedAll.parse(await publish(`[${one},${one}]`));
+    schemas.PublishedLines.parse(await publish(one, NDJSON));
+    schemas.Fault.parse(await publish("["));
+    assert.equal(schemas.Fault.parse(await publish(`${one}\n{`, NDJSON)).published, 0);
   });
 });
 
@@ -86,7 +86,7 @@ describe("the OpenAPI document", () => {
     components: { schemas: Record<string, unknown> };
   };
 
-  it("has every path, and every reference in it leads somewhere", () => {
+  it("has every path, and no dangling reference", () => {
     assert.match(document.openapi, /^3\.1\./);
     assert.deepEqual(Object.keys(document.paths).sort(), [
       "/drain",
