@@ -1,36 +1,36 @@
 /**
- * Where the next connection goes: to a fixed address, to what a function says, or to what the gateway answers to a GET
- * of `addressUrl`. In a storm that answer is a slot: an address with a ticket in it, and how long to wait before it is
- * used. The slot is kept over that wait, and used once.
+ * The address of the next connection: a fixed one, the result of a function, or the gateway's answer to a GET of
+ * `addressUrl`. In a storm the answer holds an address with a ticket, and how long to wait before it is used. It is kept
+ * for that wait, and used once.
  */
 import type { Clock, Fetch, FetchResponse } from "./environment.js";
 
 export interface AddressSettings {
   readonly clock: Clock;
-  /** A text, a function to ask, or undefined: then `addressUrl` is asked. */
+  /** A text, or a function that returns one; undefined: `addressUrl` is fetched. */
   readonly url: string | (() => Promise<string>) | undefined;
   readonly addressUrl: string;
   readonly fetch: Fetch;
 }
 
-export interface Slot {
+export interface TimedAddress {
   readonly url: string;
-  /** The gateway's word: nothing on our side shortens it. */
+  /** The gateway chose it: the client never shortens it. */
   readonly afterMs: number;
 }
 
-/** The gateway, or what stands before it, gave no address. */
+/** The gateway, or a proxy before it, gave no address. */
 export class NoAddress extends Error {
-  constructor(
-    message: string,
-    /** Its `Retry-After`. */
-    readonly retryAfterMs?: number,
-  ) {
+  /** From the answer's `Retry-After`. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, retryAfterMs?: number) {
     super(message);
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
-/** A ticket is good for 15 s; one that waited longer, as while the page was offline, is not worth showing. */
+/** A ticket is valid for 15 s. One that was kept longer, for example while the page was offline, is not sent. */
 const KEPT_MS = 10_000;
 
 export class Address {
@@ -42,7 +42,7 @@ export class Address {
     this.#settings = settings;
   }
 
-  /** The address, where nobody has to be asked for it. */
+  /** The address, if it is known without asking. */
   take(): string | undefined {
     const { url, clock } = this.#settings;
     if (typeof url === "string") return url;
@@ -51,26 +51,26 @@ export class Address {
     return kept && clock.now() <= kept.untilMs ? kept.url : undefined;
   }
 
-  /** Throws NoAddress, or whatever the function or fetch throws. */
-  async ask(): Promise<Slot> {
+  /** Throws NoAddress, or what the function or fetch throws. */
+  async ask(): Promise<TimedAddress> {
     const { url, addressUrl, fetch } = this.#settings;
     if (typeof url === "string") return { url, afterMs: 0 };
     if (url) return { url: await url(), afterMs: 0 };
     const request = new AbortController();
     this.#request = request;
     try {
-      // An address with a ticket is for one use, so never from a cache.
+      // An address with a ticket is for one use: never from a cache.
       const response = await fetch(addressUrl, { signal: request.signal, cache: "no-store" });
       if (!response.ok) throw new NoAddress(`${addressUrl} answered ${response.status}`, retryAfterMs(response));
-      return slotOf(await response.json(), addressUrl);
+      return addressOf(await response.json(), addressUrl);
     } finally {
-      // Lets go of a body that nobody reads.
+      // Releases a body that was not read.
       request.abort();
     }
   }
 
   /** For the next `take()`, after the wait. */
-  keep({ url, afterMs }: Slot): void {
+  keep({ url, afterMs }: TimedAddress): void {
     this.#kept = { url, untilMs: this.#settings.clock.now() + afterMs + KEPT_MS };
   }
 
@@ -80,7 +80,7 @@ export class Address {
   }
 }
 
-function slotOf(answer: unknown, addressUrl: string): Slot {
+function addressOf(answer: unknown, addressUrl: string): TimedAddress {
   const { data, afterMs } = (answer ?? {}) as { readonly data?: unknown; readonly afterMs?: unknown };
   if (typeof data !== "string") throw new NoAddress(`${addressUrl} did not answer {"data":"ws://…"}`);
   return { url: data, afterMs: typeof afterMs === "number" && afterMs > 0 ? afterMs : 0 };

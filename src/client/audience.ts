@@ -1,6 +1,6 @@
 /**
- * Who follows one topic here: hands each event to every subscription that has begun. Listeners are user code: one may
- * throw, close its subscription or make another in the middle of an event, and the others still hear.
+ * All subscriptions of one topic in this client: passes each event to every subscription that has started. Listeners are user
+ * code: one may throw, close its subscription or make another during an event; the others still get the event.
  */
 import { type ListenerErrors, shielded } from "./listener-errors.js";
 import type { Position } from "./protocol.js";
@@ -8,6 +8,7 @@ import type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicSt
 
 const NO_STATE: ReadonlyMap<string, unknown> = new Map();
 
+/** The feed, as subscriptions read it. */
 interface Source {
   readonly topic: string;
   readonly position: Position | undefined;
@@ -15,19 +16,17 @@ interface Source {
 }
 
 class Follower implements Subscription {
+  readonly options: SubscribeOptions;
   readonly #source: Source;
-  readonly #leave: () => void;
+  readonly #onClose: () => void;
   closed = false;
   /** Its first `onState` has run. */
   started = false;
 
-  constructor(
-    source: Source,
-    readonly options: SubscribeOptions,
-    leave: () => void,
-  ) {
+  constructor(source: Source, options: SubscribeOptions, onClose: () => void) {
     this.#source = source;
-    this.#leave = leave;
+    this.options = options;
+    this.#onClose = onClose;
   }
 
   get topic(): string {
@@ -45,14 +44,14 @@ class Follower implements Subscription {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#leave();
+    this.#onClose();
   }
 }
 
 export class Audience {
   readonly #topic: string;
   readonly #onError: ListenerErrors;
-  /** Iterated while listeners run: who leaves is skipped, who joins has not started yet. */
+  /** Iterated while listeners run: a Set skips those that are removed; those that are added have not started yet. */
   readonly #followers = new Set<Follower>();
 
   constructor(topic: string, onError: ListenerErrors) {
@@ -73,7 +72,7 @@ export class Audience {
     return follower;
   }
 
-  /** Those who have not begun; a subscription with a snapshot waits until the state is whole. */
+  /** Starts the subscriptions that have not started; one with a snapshot waits until the state is complete. */
   start(state: TopicState, isWhole: boolean): void {
     for (const follower of this.#followers) {
       if (follower.started || (follower.options.snapshot && !isWhole)) continue;
@@ -97,16 +96,16 @@ export class Audience {
     for (const { options } of this.#started()) this.#call("onGap", () => options.onGap?.(gap));
   }
 
-  /** Over for everybody, begun or not. */
+  /** Ends all subscriptions, started or not. */
   refuse(refused: Refused): void {
-    for (const { options } of this.#dismiss()) this.#call("onRefused", () => options.onRefused?.(refused));
+    for (const { options } of this.#closeAll()) this.#call("onRefused", () => options.onRefused?.(refused));
   }
 
   end(): void {
-    this.#dismiss();
+    this.#closeAll();
   }
 
-  #dismiss(): Follower[] {
+  #closeAll(): Follower[] {
     const followers = [...this.#followers];
     this.#followers.clear();
     for (const follower of followers) follower.closed = true;

@@ -1,8 +1,9 @@
 /**
- * When to come back. A close code's range says whether at all (DESIGN.md §3; the gateway's table is in the README); a
- * goodbye's window says when; without one it is full jitter, random(0, min(cap, base · 2^n)), where n counts attempts
- * since the last connection that lasted: a gateway that accepts and drops must not be hammered. The base is ours, or the
- * window that the gateway told early (`retry`) where the connection then ended without a word. Pure but for `random`.
+ * When to reconnect. The range of a close code says whether to (4100–4199 at once, 4300–4399 never, other codes after a
+ * delay); the window of a goodbye says when. Without a window the delay has full jitter, random(0, min(cap, base · 2^n)), where n
+ * counts attempts since the last connection that lasted: the client must not hammer a gateway that accepts and drops. The base is
+ * the client's own, or, if the connection ended without a close frame, the window that the gateway announced early (`retry`).
+ * Pure but for `random`.
  */
 
 /** What a close code asks of the client. */
@@ -19,7 +20,7 @@ export function adviceOf(closeCode: number): Advice {
 
 export interface BackoffSettings {
   readonly random: () => number;
-  /** Greatest first delay. */
+  /** Longest first delay. */
   readonly baseMs: number;
   readonly capMs: number;
   /** A connection that lasted this long was a success. */
@@ -28,16 +29,16 @@ export interface BackoffSettings {
 
 export interface Delay {
   readonly delayMs: number;
-  /** The gateway chose the window: nothing on our side may shorten it. */
-  readonly ordered: boolean;
+  /** The gateway chose the window: the client must not shorten it. */
+  readonly isFixed: boolean;
 }
 
 export class Backoff {
   readonly #settings: BackoffSettings;
   #attempts = 0;
   #window: readonly [number, number] | undefined;
-  /** Told by the gateway for an end without a word; 0 for nothing. */
-  #toldMs = 0;
+  /** Announced by the gateway for a disconnect without a close frame; 0: nothing. */
+  #announcedMs = 0;
   #baseMs: number;
 
   constructor(settings: BackoffSettings) {
@@ -45,25 +46,25 @@ export class Backoff {
     this.#baseMs = settings.baseMs;
   }
 
-  /** A new connection, to a gateway that has not told anything yet. */
+  /** A new connection, to a gateway that has announced nothing yet. */
   opened(): void {
-    this.#toldMs = 0;
+    this.#announcedMs = 0;
   }
 
-  /** Thousands would come back with us, should the connection end without a word. */
-  told(afterMs: readonly [number, number]): void {
-    this.#toldMs = afterMs[1];
+  /** The window for a disconnect without a close frame: thousands of clients would reconnect together. */
+  announced(afterMs: readonly [number, number]): void {
+    this.#announcedMs = afterMs[1];
   }
 
-  /** The window of a goodbye; it counts for the next delay only. */
-  order(afterMs: readonly [number, number]): void {
+  /** The window of a goodbye, for the next delay only. */
+  setWindow(afterMs: readonly [number, number]): void {
     this.#window = afterMs;
   }
 
-  /** A connection ended, after `openMs` of being open; `wordless` when the other side did it, without a close frame. */
-  ended(openMs: number, wordless: boolean): void {
+  /** A connection ended after it was open for `openMs`. `isAbnormal`: the other side ended it without a close frame. */
+  ended(openMs: number, isAbnormal: boolean): void {
     if (openMs >= this.#settings.stableMs) this.#attempts = 0;
-    this.#baseMs = wordless ? Math.max(this.#settings.baseMs, this.#toldMs) : this.#settings.baseMs;
+    this.#baseMs = isAbnormal ? Math.max(this.#settings.baseMs, this.#announcedMs) : this.#settings.baseMs;
   }
 
   next(advice: Exclude<Advice, "never">): Delay {
@@ -72,9 +73,9 @@ export class Backoff {
     if (this.#window) {
       const [from, to] = this.#window;
       this.#window = undefined;
-      return { delayMs: from + random() * (to - from), ordered: true };
+      return { delayMs: from + random() * (to - from), isFixed: true };
     }
-    if (advice === "now" && attempts === 0) return { delayMs: 0, ordered: false };
-    return { delayMs: random() * Math.min(capMs, this.#baseMs * 2 ** attempts), ordered: false };
+    if (advice === "now" && attempts === 0) return { delayMs: 0, isFixed: false };
+    return { delayMs: random() * Math.min(capMs, this.#baseMs * 2 ** attempts), isFixed: false };
   }
 }

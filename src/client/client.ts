@@ -3,7 +3,7 @@
  * what they missed. Runs in browsers and in Node; imports nothing outside this room. This file is the state machine
  * (drawn in events.ts): which connection there is, and when the next one is tried.
  */
-import { Address, NoAddress, type Slot } from "./address.js";
+import { Address, NoAddress, type TimedAddress } from "./address.js";
 import { adviceOf, Backoff, type Delay } from "./backoff.js";
 import { Connection } from "./connection.js";
 import { type Counts, noCounts } from "./counts.js";
@@ -24,7 +24,7 @@ export type { Position } from "./protocol.js";
 export type { ClientOptions } from "./settings.js";
 export type { Gap, Push, Refused, Reset, SubscribeOptions, Subscription, TopicState } from "./subscription.js";
 
-/** The gateway's "ask again in a few seconds" is between one and three. */
+/** A request is repeated after one to three times this. */
 const ASK_AGAIN_MS = 1000;
 /** RFC 6455: ended without a close frame. */
 const ABNORMAL = 1006;
@@ -40,19 +40,19 @@ export class MegagateClient {
   readonly #events: Events;
   readonly #feeds: Feeds;
   readonly #address: Address;
-  /** The next step: connecting gives up, open asks again, waiting connects. */
+  /** The next step: `connecting` gives up, `open` asks again, `waiting` connects. */
   readonly #step: Wakeup;
   readonly #backoff: Backoff;
   readonly #page: PageWatch;
   #state: ClientState = "idle";
   #connection: Connection | undefined;
-  /** Counts attempts, so that an address that comes too late is recognised. */
+  /** Number of the attempt, to recognise an address that comes too late. */
   #attempt = 0;
   #openedMs = 0;
-  /** The page says so. It may be wrong, and what it says may never end: that makes attempts rare, and no more. */
+  /** As the page reports it. It may be wrong, and for good: so it only makes attempts rare. */
   #offline = false;
-  /** While waiting: when it ends, and whether the gateway chose it. */
-  #due = { atMs: 0, ordered: false };
+  /** While waiting: when the wait ends, and whether the gateway chose it. */
+  #due = { atMs: 0, isFixed: false };
 
   constructor(options: ClientOptions) {
     this.#settings = settingsOf(options);
@@ -70,10 +70,10 @@ export class MegagateClient {
       refused: (refusal) => this.#events.emit("error", refusal),
     });
     this.#page = new PageWatch(this.#settings.page, {
-      woke: () => this.#lookAtOnce(),
+      woke: () => this.#checkNow(),
       cameOnline: () => {
         this.#offline = false;
-        this.#lookAtOnce();
+        this.#checkNow();
       },
       wentOffline: () => {
         this.#offline = true;
@@ -101,7 +101,7 @@ export class MegagateClient {
     return subscription as Subscription<T>;
   }
 
-  /** For good; leaves no timer and no listener. */
+  /** Closes the client for good; leaves no timer and no listener. */
   close(): void {
     if (this.#state === "closed") return;
     this.#connection?.close();
@@ -121,21 +121,21 @@ export class MegagateClient {
 
   async #askAddress(attempt: number): Promise<void> {
     try {
-      const slot = await this.#address.ask();
-      if (attempt === this.#attempt) this.#come(slot);
+      const address = await this.#address.ask();
+      if (attempt === this.#attempt) this.#dialInTime(address);
     } catch (error) {
       if (attempt === this.#attempt) this.#noAddress(error);
     }
   }
 
-  /** Now, or when the gateway says. */
-  #come(slot: Slot): void {
-    if (slot.afterMs === 0) {
-      this.#dial(slot.url);
+  /** Now, or at the time that the gateway gave with the address. */
+  #dialInTime(address: TimedAddress): void {
+    if (address.afterMs === 0) {
+      this.#dial(address.url);
       return;
     }
-    this.#address.keep(slot);
-    this.#wait({ delayMs: slot.afterMs, ordered: true }, { reason: "the gateway has given it a later turn" });
+    this.#address.keep(address);
+    this.#wait({ delayMs: address.afterMs, isFixed: true }, { reason: "the gateway has given it a later turn" });
   }
 
   #dial(address: string): void {
@@ -157,15 +157,15 @@ export class MegagateClient {
     this.#connection = new Connection(socket, this.#settings, {
       opened: () => this.#opened(),
       received: (data) => this.#received(data),
-      ended: (code, reason, given) => this.#lost(code, reason, code === ABNORMAL && !given),
+      ended: ({ code, reason, byClient }) => this.#lost(code, reason, code === ABNORMAL && !byClient),
       isOverdue: () => this.#feeds.isOverdue(2 * this.#settings.answerTimeoutMs),
     });
   }
 
   #noAddress(error: unknown): void {
     const afterMs = error instanceof NoAddress ? error.retryAfterMs : undefined;
-    // Whole seconds: spread over the one, so that those who were told the same do not come at once.
-    if (afterMs !== undefined) this.#backoff.order([afterMs, afterMs + 1000]);
+    // Retry-After has whole seconds: spread over one, so that clients with the same answer do not come at once.
+    if (afterMs !== undefined) this.#backoff.setWindow([afterMs, afterMs + 1000]);
     this.#events.emit("error", { error: error instanceof Error ? error.message : String(error) });
     this.#giveUp("no address to connect to");
   }
@@ -187,21 +187,21 @@ export class MegagateClient {
 
   #received(data: unknown): void {
     const message = parseMessage(data);
-    switch (message.kind) {
+    switch (message.type) {
       case "goodbye": {
         const { reason, afterMs } = message;
-        if (afterMs) this.#backoff.order(afterMs);
+        if (afterMs) this.#backoff.setWindow(afterMs);
         this.#events.emit("goodbye", { reason, afterMs });
         break;
       }
       case "retry":
-        if (message.afterMs) this.#backoff.told(message.afterMs);
+        if (message.afterMs) this.#backoff.announced(message.afterMs);
         if (message.heartbeatMs && this.#settings.followsHeartbeat)
-          this.#connection?.heartbeatEvery(message.heartbeatMs);
+          this.#connection?.setHeartbeatMs(message.heartbeatMs);
         break;
       case "degraded":
       case "restored":
-        this.#events.emit(message.kind, {});
+        this.#events.emit(message.type, {});
         break;
       case "other":
         this.counts.unknown += 1;
@@ -213,16 +213,16 @@ export class MegagateClient {
     }
   }
 
-  /** Only an open connection asks, so the alarm is free. */
+  /** Only an open connection asks again, and nothing else uses the timer then. */
   #askLater(): void {
     if (!this.#step.isSet) {
       this.#step.set(ASK_AGAIN_MS * (1 + 2 * this.#settings.random()), () => this.#feeds.askAgain());
     }
   }
 
-  #lost(code: number, reason: string, wordless = false): void {
+  #lost(code: number, reason: string, isAbnormal = false): void {
     if (this.#state === "closed") return;
-    if (this.#state === "open") this.#backoff.ended(this.#settings.clock.now() - this.#openedMs, wordless);
+    if (this.#state === "open") this.#backoff.ended(this.#settings.clock.now() - this.#openedMs, isAbnormal);
     this.#attempt += 1;
     this.#address.cancel();
     this.#connection = undefined;
@@ -236,25 +236,25 @@ export class MegagateClient {
     this.#events.emit("stopped", { code, reason });
   }
 
-  #wait({ delayMs, ordered }: Delay, why: Why): void {
-    this.#due = { atMs: this.#settings.clock.now() + delayMs, ordered };
+  #wait({ delayMs, isFixed }: Delay, why: Why): void {
+    this.#due = { atMs: this.#settings.clock.now() + delayMs, isFixed };
     const setMs = this.#setStep(delayMs);
     this.#move("waiting", { delayMs: setMs, ...(this.#offline && { offline: true }), ...why });
   }
 
-  /** While the page is offline at the slowest pace. Returns the delay. */
-  #setStep(wantedMs: number): number {
+  /** While the page is offline, the delay is at least half of the cap. Returns the delay. */
+  #setStep(minMs: number): number {
     const { capMs, random } = this.#settings;
-    const delayMs = this.#offline ? Math.max(wantedMs, capMs * (1 - random() / 2)) : wantedMs;
+    const delayMs = this.#offline ? Math.max(minMs, capMs * (1 - random() / 2)) : minMs;
     this.#step.set(delayMs, () => this.#connect());
     return delayMs;
   }
 
-  /** The page woke: what we chose to wait is cut short, what the gateway asked for is not. */
-  #lookAtOnce(): void {
+  /** The page woke: checks the connection, or ends a wait that the client chose; one that the gateway chose goes on. */
+  #checkNow(): void {
     if (this.#state === "open") this.#connection?.check();
     if (this.#state !== "waiting") return;
-    const delayMs = this.#due.ordered ? Math.max(this.#due.atMs - this.#settings.clock.now(), 0) : 0;
+    const delayMs = this.#due.isFixed ? Math.max(this.#due.atMs - this.#settings.clock.now(), 0) : 0;
     this.#step.set(delayMs, () => this.#connect());
   }
 

@@ -1,18 +1,25 @@
 /**
- * One WebSocket, from its construction to its end: told apart from the next one, so that nothing of an old socket can
- * reach the client later. It ends exactly once: by the peer's close, by a silence, or because the client lets go of it.
+ * One WebSocket, from its construction to its end. A new one for each connection, so that nothing from an old socket can
+ * reach the client later. It ends exactly once: because the peer closed it, was silent too long, or the client closes it.
  */
 
 import type { WebSocketLike } from "./environment.js";
 import { Heartbeat, type HeartbeatSettings } from "./heartbeat.js";
 import { HEARTBEAT } from "./protocol.js";
 
-/** What the client hears of its connection. */
+export interface ConnectionEnd {
+  readonly code: number;
+  readonly reason: string;
+  /** The client gave the connection up; the peer has not closed it. */
+  readonly byClient: boolean;
+}
+
 export interface ConnectionListener {
   opened(): void;
   received(data: unknown): void;
-  /** The last call. `given` when it was this side that gave the connection up. */
-  ended(code: number, reason: string, given: boolean): void;
+  /** The last call. */
+  ended(end: ConnectionEnd): void;
+  /** Whether a request has waited too long for its answer. */
   isOverdue(): boolean;
 }
 
@@ -39,48 +46,48 @@ export class Connection {
       listener.opened();
     };
     socket.onmessage = (event: { readonly data: unknown }) => {
-      this.#heartbeat.heard();
+      this.#heartbeat.onMessage();
       listener.received(event.data);
     };
     socket.onclose = (event: { readonly code: number; readonly reason: string }) => {
-      this.#letGo();
-      listener.ended(event.code, event.reason, false);
+      this.#detach();
+      listener.ended({ code: event.code, reason: event.reason, byClient: false });
     };
-    // Says nothing that the close after it does not say.
+    // A close event follows, with everything that is known.
     socket.onerror = ignore;
   }
 
-  /** A socket that is closing already takes nothing more; its end is on the way. */
+  /** Does nothing on a socket that is closing: its end will be reported. */
   send(text: string): void {
     if (this.#socket.readyState === OPEN) this.#socket.send(text);
   }
 
-  /** The gateway's word on how long to be idle before a heartbeat. */
-  heartbeatEvery(ms: number): void {
-    this.#heartbeat.every(ms);
+  /** Idle time before a heartbeat, as the gateway asked for it. */
+  setHeartbeatMs(ms: number): void {
+    this.#heartbeat.setIntervalMs(ms);
   }
 
-  /** Finds out soon whether the peer is still there. */
+  /** Finds out soon whether the peer still answers. */
   check(): void {
     this.#heartbeat.check();
   }
 
-  /** The peer is gone without saying so: a close handshake with it would only wait. */
+  /** The peer is gone without a close: a close handshake with it would only wait. */
   drop(reason: string): void {
-    this.#letGo();
+    this.#detach();
     if (this.#socket.terminate) this.#socket.terminate();
     else this.#socket.close();
-    this.#listener.ended(ABNORMAL, reason, true);
+    this.#listener.ended({ code: ABNORMAL, reason, byClient: true });
   }
 
-  /** The client wants no more; nothing is reported. */
+  /** The client is done with it; `ended` is not called. */
   close(): void {
-    this.#letGo();
+    this.#detach();
     this.#socket.close(1000);
   }
 
-  /** `onerror` stays: the ws package throws an error that nobody listens to, such as a close while connecting. */
-  #letGo(): void {
+  /** `onerror` stays: the ws package throws an error without a listener, for example of a close while connecting. */
+  #detach(): void {
     this.#heartbeat.stop();
     this.#socket.onopen = null;
     this.#socket.onmessage = null;

@@ -1,12 +1,12 @@
 /**
- * What happened, in numbers; one record for a whole client. Nothing is dropped without being counted here, so that a
- * page can show, and a test can assert, that nothing went wrong quietly.
+ * What happened, in numbers; one record for a whole client. Everything that is dropped is counted here, so that a
+ * page can show, and a test can assert, that nothing went wrong unnoticed.
  */
 
 export interface Counts {
   /** Sockets that opened. */
   connections: number;
-  /** Pushes that were handed on. */
+  /** Pushes that were passed to subscriptions. */
   pushes: number;
   /** Pushes that came twice. */
   duplicates: number;

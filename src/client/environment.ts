@@ -1,8 +1,7 @@
 /**
- * What the client needs of the place in which it runs: a WebSocket constructor, a clock, and, in browsers, the page that
- * says when it becomes visible or goes offline. Declared here as narrow interfaces, so that the client needs neither
- * DOM types nor Node's, and tests can lend their own. Browsers' WebSocket and the `ws` package's both fit; browsers' fetch
- * and Node's too.
+ * What the client needs of its runtime: a WebSocket constructor, fetch, a clock, and, in browsers, the page that
+ * reports when it becomes visible or goes offline. Narrow interfaces, so that the client needs neither DOM types nor Node's,
+ * and tests can inject their own. Browsers' WebSocket and the `ws` package's both fit, and so do both kinds of fetch.
  */
 
 /** Handlers take `never`, which every WebSocket's own event type accepts; the client only sets them. */
@@ -14,7 +13,7 @@ export interface WebSocketLike {
   onerror: ((event: never) => void) | null;
   send(text: string): void;
   close(code?: number, reason?: string): void;
-  /** The `ws` package's way to cut without a handshake; browsers have none. */
+  /** The `ws` package's way to end a connection without a close handshake; browsers have none. */
   terminate?(): void;
 }
 
@@ -44,7 +43,7 @@ export interface Listenable {
   removeEventListener(type: string, listener: () => void): void;
 }
 
-/** The page around the client; both absent in Node. */
+/** The page in which the client runs; in Node both are absent. */
 export interface Page {
   readonly document?: (Listenable & { readonly visibilityState: string }) | undefined;
   readonly window?: Listenable | undefined;
@@ -63,17 +62,17 @@ interface Globals extends Partial<Listenable> {
 
 const globals = globalThis as unknown as Globals;
 
-/** These are called through `globals`, because browsers refuse them on any other object. */
+/** Called through `globals`, because browsers refuse these functions on any other object. */
 export const CLOCK: Clock = {
   now: () => globals.performance.now(),
   setTimeout: (run, delayMs) => globals.setTimeout(run, delayMs),
   clearTimeout: (timer) => globals.clearTimeout(timer),
 };
 
-/** In web workers the global scope hears `online` and `offline` too, without a document. */
+/** In web workers the global scope has `online` and `offline` events too, without a document. */
 export function currentPage(): Page {
-  const hears = typeof globals.addEventListener === "function";
-  return { document: globals.document, window: hears ? (globals as unknown as Listenable) : undefined };
+  const hasEvents = typeof globals.addEventListener === "function";
+  return { document: globals.document, window: hasEvents ? (globals as unknown as Listenable) : undefined };
 }
 
 export function globalWebSocket(): WebSocketConstructor {

@@ -1,6 +1,6 @@
 /**
- * The client's own events, beside those of its subscriptions, and the list of who listens. `on` returns the function
- * that stops listening. Without a listener an event is not lost information: `client.state` and `client.counts` stay.
+ * The events of the client itself (those of a topic go to its subscriptions), and their listeners. `on` returns the
+ * function that removes the listener. No information depends on a listener: `client.state` and `client.counts` remain.
  */
 import { type ListenerErrors, shielded } from "./listener-errors.js";
 
@@ -14,7 +14,7 @@ export type ClientState = "idle" | "connecting" | "open" | "waiting" | "closed";
 
 export interface ClientEvents {
   /**
-   * `delayMs` while waiting: the next attempt; `offline`: the page says so, and attempts are rare. `code` and `reason`: why.
+   * `delayMs` while waiting: until the next attempt. `offline`: the page reports it, and attempts are rare. `code`, `reason`: why.
    */
   state: {
     readonly from: ClientState;
@@ -24,11 +24,11 @@ export interface ClientEvents {
     readonly code?: number;
     readonly reason?: string;
   };
-  /** The gateway closed for good: this client will not come back. */
+  /** The gateway closed for good: this client will not reconnect. */
   stopped: { readonly code: number; readonly reason: string };
-  /** A refusal by the gateway, or an address that could not be had. A refused topic is over; everything else goes on. */
+  /** A refusal by the gateway, or no address to connect to. A refused topic is over; everything else goes on. */
   error: { readonly code?: number | undefined; readonly error: string; readonly topic?: string };
-  /** The gateway closes soon; the client will come back within the window. */
+  /** The gateway closes soon; the client will reconnect within the window. */
   goodbye: { readonly reason: string; readonly afterMs: readonly [number, number] | undefined };
   /** The gateway's bus is away: pushes may be late. */
   degraded: Readonly<Record<string, never>>;

@@ -1,10 +1,11 @@
 /**
- * One topic as this client follows it, across all its connections: where it stands, what is missing, who hears of it.
- * Knows no socket and no timer; asks through what the client lends it.
+ * One topic as this client follows it, across all its connections: its position, what is missing, and its subscriptions.
+ * Knows no socket and no timer; reaches them through `FeedDeps`.
  *
  *   away ──connected──► asked ──answer──► joined ──gap, dropped──► joined, asked again ──answer──► joined
  *
- * The position survives a connection: the next request says `since`. A push carries no epoch: none counts before the answer.
+ * The position outlives a connection: the next request has it as `since`. A push carries no epoch: it does not count before the
+ * answer of its connection.
  */
 import { Audience } from "./audience.js";
 import type { Counts } from "./counts.js";
@@ -22,16 +23,15 @@ import {
 import { KeyedState } from "./state.js";
 import type { SubscribeOptions, Subscription, TopicState } from "./subscription.js";
 
-/** What the client lends to its feeds. */
 export interface FeedDeps {
   readonly counts: Counts;
   readonly onListenerError: ListenerErrors;
   now(): number;
   /** Sends on the open connection; the answer will carry the returned id. */
   ask(request: Request, feed: Feed): number;
-  /** Calls `ask()` of the feed in a few seconds, if the connection still stands. */
+  /** Calls `ask()` of the feed in a few seconds, if the connection is still open. */
   askLater(feed: Feed): void;
-  /** The last follower left, or the gateway refused the topic. */
+  /** The last subscription closed, or the gateway refused the topic. */
   emptied(feed: Feed, refusal?: RefusalMessage): void;
 }
 
@@ -42,15 +42,15 @@ export class Feed {
   #position: Position | undefined;
   /** The gateway does not know Query, only Subscribe. */
   #queryless = false;
-  /** This connection's answer is here: pushes count. */
+  /** The answer of this connection has come: pushes count. */
   #joined = false;
   /** `isWhole`: its answer will carry all of the state. */
   #request: { readonly id: number; readonly request: Request; readonly isWhole: boolean } | undefined;
   #askedMs = 0;
-  /** Asked, or going to ask: further gaps are part of the same trouble. */
+  /** A request is out or will be repeated: further gaps belong to the same recovery. */
   #recovering = false;
-  /** A recovered answer promised the pushes up to here. */
-  #owed = 0;
+  /** A recovered answer promised the pushes up to this offset. */
+  #promised = 0;
   /** Recoveries in a row that brought no push. */
   #fruitless = 0;
 
@@ -72,8 +72,8 @@ export class Feed {
 
   follow(options: SubscribeOptions): Subscription {
     const subscription = this.#audience.add(this, options, () => this.#deps.emptied(this));
-    if (options.snapshot) this.#state.want();
-    // Later, so that the caller holds the subscription when its first event comes.
+    if (options.snapshot) this.#state.track();
+    // In a microtask, so that the caller has the subscription before its first event.
     queueMicrotask(() => {
       this.#start();
       this.#completeState();
@@ -81,10 +81,10 @@ export class Feed {
     return subscription;
   }
 
-  /** `urlId`: the address of the connection has asked already, and the answer will carry this id. */
+  /** `urlId`: the address of the connection has asked for the topic already, and the answer gets this id. */
   connected(urlId?: number): void {
     this.#fruitless = 0;
-    // A gateway that knows topics in addresses answers them with the state.
+    // A gateway that supports topics in addresses answers them with the state.
     if (urlId === undefined) this.ask();
     else this.#await(urlId, { reqtype: "Subscribe", topic: this.topic }, true);
   }
@@ -93,14 +93,14 @@ export class Feed {
     this.#joined = false;
     this.#recovering = false;
     this.#request = undefined;
-    this.#owed = 0;
+    this.#promised = 0;
   }
 
-  /** From where we stand if we stand anywhere; else from the start, with the state if somebody wants it. */
+  /** From the position if there is one; else from the start, with the state if a subscription needs it. */
   ask(): void {
     const { topic } = this;
     if (this.#position) this.#ask({ reqtype: "Subscribe", topic, since: this.#position });
-    else if (this.#state.isWanted && !this.#queryless) this.#ask({ reqtype: "Query", action: `all${topic}` });
+    else if (this.#state.isTracked && !this.#queryless) this.#ask({ reqtype: "Query", action: `all${topic}` });
     else this.#ask({ reqtype: "Subscribe", topic });
   }
 
@@ -125,37 +125,37 @@ export class Feed {
     this.#joined = true;
     const known = this.#position?.epoch === answer.epoch ? this.#position : undefined;
     if (request.reqtype === "Query" && known && known.offset >= answer.offset) this.#complete(answer, known);
-    else if (answer.recovered && known) this.#owed = answer.offset;
+    else if (answer.recovered && known) this.#promised = answer.offset;
     else this.#begin(answer, isWhole);
     this.#completeState();
   }
 
-  /** Somebody wants the state of a topic that was followed without it. */
+  /** A subscription needs the state of a topic that was followed without it. */
   #completeState(): void {
-    if (!this.#state.isWanted || this.#state.isWhole) return;
-    if (this.#joined && !this.#recovering && !this.#isOwed()) {
+    if (!this.#state.isTracked || this.#state.isWhole) return;
+    if (this.#joined && !this.#recovering && !this.#isPromised()) {
       this.#ask({ reqtype: "Query", action: `all${this.topic}` });
     }
   }
 
-  /** The state that was wanted later: pushes go on where they were, and who waited for it may start. */
+  /** The state of a topic that was followed without it: pushes go on where they were, and waiting subscriptions start. */
   #complete(answer: AnswerMessage, known: Position): void {
     if (answer.offset < known.offset) {
-      // A replica that is behind what we have seen; it will catch up.
-      this.#later();
+      // From a replica that is behind our position; it will catch up.
+      this.#askLater();
       return;
     }
     this.#state.replace(answer.data, true);
     this.#start();
   }
 
-  /** Begins anew at the given position, and says so to everybody who had begun before. */
+  /** Begins again at the given position; subscriptions that had started get a reset. */
   #begin({ epoch, offset, data }: Position & { data: readonly Entry[] }, isWhole: boolean): void {
     const from = this.#position;
     const to = { epoch, offset };
     const entries = this.#state.replace(data, isWhole);
     this.#position = to;
-    this.#owed = 0;
+    this.#promised = 0;
     if (from) {
       const because = from.epoch === epoch ? "missed" : "renumbered";
       this.#deps.counts.resets += 1;
@@ -183,13 +183,13 @@ export class Feed {
     this.#deps.counts.pushes += 1;
     this.#position = { epoch, offset };
     this.#fruitless = 0;
-    if (this.#isOwed()) this.#askedMs = this.#deps.now();
+    if (this.#isPromised()) this.#askedMs = this.#deps.now();
     this.#state.apply(key, data);
     this.#audience.push({ topic, epoch, offset, key, data });
     this.#completeState();
   }
 
-  /** The gateway knows that this connection missed something. */
+  /** The gateway reports that this connection missed pushes. */
   dropped(to: number): void {
     if (this.#joined && this.#position && to > this.#position.offset) this.#gap(this.#position.offset + 1, to);
   }
@@ -199,12 +199,12 @@ export class Feed {
     this.#deps.counts.gaps += 1;
     this.#fruitless += 1;
     if (this.#fruitless === 1) this.ask();
-    else this.#later();
+    else this.#askLater();
     this.#audience.gap({ topic: this.topic, from, to });
   }
 
   /** No tight loop with a gateway that cannot answer now, or whose answers do not help. */
-  #later(): void {
+  #askLater(): void {
     this.#recovering = true;
     this.#deps.askLater(this);
   }
@@ -221,14 +221,14 @@ export class Feed {
     if (request.reqtype === "Query" && code === REFUSAL.notARequest) {
       this.#withoutQuery();
     } else if (code === REFUSAL.hubUnavailable || code >= 4100) {
-      this.#later();
+      this.#askLater();
     } else {
       this.#audience.refuse({ topic: this.topic, code, error });
       this.#deps.emptied(this, refusal);
     }
   }
 
-  /** An older gateway: what Subscribe gives is all the state there is. */
+  /** An older gateway: the answer to Subscribe has all the state that it gives. */
   #withoutQuery(): void {
     this.#queryless = true;
     this.#recovering = false;
@@ -240,14 +240,14 @@ export class Feed {
     this.#start();
   }
 
-  /** Whether an answer, or what an answer promised, has been outstanding for this long. */
+  /** Whether an answer, or the pushes that it promised, have been missing for this long. */
   isOverdue(limitMs: number): boolean {
-    const waits = this.#request !== undefined || this.#isOwed();
+    const waits = this.#request !== undefined || this.#isPromised();
     return waits && this.#deps.now() - this.#askedMs > limitMs;
   }
 
-  #isOwed(): boolean {
-    return this.#position !== undefined && this.#position.offset < this.#owed;
+  #isPromised(): boolean {
+    return this.#position !== undefined && this.#position.offset < this.#promised;
   }
 
   end(): void {

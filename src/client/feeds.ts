@@ -1,8 +1,8 @@
 /**
- * All topics of one client: which feed a message is for, which request an answer belongs to, and what has to be asked
- * again. A topic is unsubscribed when its last subscription closes, but never while its answer is on the way: the
- * gateway may have to fetch the topic first, and would refuse the one and then go on with the other. What the address of
- * a connection asks for (url-topics.ts) has an id like a message's, which its answer does not carry.
+ * All topics of one client: which feed a message is for, which request an answer belongs to, and which requests must be
+ * repeated. A topic is unsubscribed when its last subscription closes, but never before its answer has come: the gateway may
+ * have to fetch the topic first, and would refuse the Unsubscribe and then complete the Subscribe. A topic in the address of
+ * a connection (url-topics.ts) has an id like that of a request, which its answer does not carry.
  */
 import type { Counts } from "./counts.js";
 import { Feed, type FeedDeps } from "./feed.js";
@@ -17,7 +17,6 @@ interface Refusal {
   readonly topic?: string;
 }
 
-/** What the client lends to its topics. */
 interface FeedsDeps {
   readonly topicsInUrl: boolean;
   readonly onListenerError: ListenerErrors;
@@ -29,17 +28,17 @@ interface FeedsDeps {
   refused(refusal: Refusal): void;
 }
 
-type TopicMessage = Extract<ServerMessage, { kind: "push" | "answer" | "refusal" | "reset" | "dropped" }>;
+type TopicMessage = Extract<ServerMessage, { type: "push" | "answer" | "refusal" | "reset" | "dropped" }>;
 
 export class Feeds {
   readonly #counts: Counts;
   readonly #deps: FeedsDeps;
   readonly #feeds = new Map<string, Feed>();
-  /** Requests on this connection without an answer yet. */
+  /** Requests of this connection that have no answer yet. */
   readonly #asked = new Map<number, Feed>();
   readonly #askAgain = new Set<Feed>();
   readonly #urlTopics: UrlTopics<Feed>;
-  readonly #lent: FeedDeps;
+  readonly #feedDeps: FeedDeps;
   #isConnected = false;
   #lastId = 0;
 
@@ -47,7 +46,7 @@ export class Feeds {
     this.#counts = counts;
     this.#deps = deps;
     this.#urlTopics = new UrlTopics(deps.topicsInUrl);
-    this.#lent = {
+    this.#feedDeps = {
       counts,
       onListenerError: deps.onListenerError,
       now: () => deps.now(),
@@ -68,27 +67,27 @@ export class Feeds {
   follow(topic: string, options: SubscribeOptions): Subscription {
     const known = this.#feeds.get(topic);
     if (known) return known.follow(options);
-    const feed = new Feed(topic, this.#lent);
+    const feed = new Feed(topic, this.#feedDeps);
     this.#feeds.set(topic, feed);
     const subscription = feed.follow(options);
     if (this.#isConnected) feed.connected();
     return subscription;
   }
 
-  /** An attempt begins: its address, with topics in it. */
+  /** The address for a new attempt, with topics in it. */
   addressed(address: string): string {
     return this.#urlTopics.addTo(address, this.#feeds.values(), () => ++this.#lastId);
   }
 
   connected(): void {
     this.#isConnected = true;
-    // Also those that were closed since: their answers come, and then they are unsubscribed.
+    // Also topics that were closed since: their answers will come, and then they are unsubscribed.
     for (const [id, feed] of this.#urlTopics.requests) this.#asked.set(id, feed);
     for (const feed of this.#feeds.values()) feed.connected(this.#urlTopics.idFor(feed));
   }
 
   received(message: TopicMessage): void {
-    switch (message.kind) {
+    switch (message.type) {
       case "push": {
         const feed = this.#feeds.get(message.topic);
         if (feed) feed.pushed(message);
@@ -112,7 +111,7 @@ export class Feeds {
   #answered(answer: AnswerMessage): void {
     const id = answer.id ?? this.#urlTopics.answered(answer.urlTopic);
     if (id === undefined) {
-      // Of an address whose author named topics.
+      // For a topic that the user wrote into the address.
       this.#counts.unknown += 1;
       return;
     }
@@ -156,7 +155,7 @@ export class Feeds {
   }
 
   disconnected(): void {
-    this.#urlTopics.over(this.#isConnected);
+    this.#urlTopics.ended(this.#isConnected);
     this.#isConnected = false;
     this.#asked.clear();
     this.#askAgain.clear();

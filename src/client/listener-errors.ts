@@ -1,7 +1,7 @@
 /**
- * What becomes of an exception in a listener, which is a mistake of the page's or program's author: it is told to them,
- * and goes no further. Thrown on, it would end a Node process, or keep other listeners and the feed from what they are
- * owed. An async listener's rejection is the same mistake.
+ * Catches exceptions of listeners. Such an exception is a mistake in the page or program: it is reported to its author, and
+ * goes no further. Thrown on, it would end a Node process, or keep an event from other listeners and from the feed. The
+ * rejection of an async listener is treated alike.
  */
 import { reportError } from "./environment.js";
 
@@ -14,7 +14,7 @@ export interface ListenerFault {
 
 export type ListenerErrors = (error: unknown, where: ListenerFault) => void;
 
-/** In a page as an uncaught exception, so that `window.onerror` hears it; elsewhere on the console. */
+/** In a page as an uncaught exception, so that `window.onerror` gets it; elsewhere on the console. */
 export const reportListenerError: ListenerErrors = (error, { listener, topic }) => {
   reportError(error, `megagate: the listener ${listener}${topic === undefined ? "" : ` of topic ${topic}`} threw`);
 };
@@ -29,7 +29,7 @@ export function shielded(call: () => unknown, where: ListenerFault, onError: Lis
   };
   try {
     const result = call();
-    // Any library's promise.
+    // A promise of any library.
     if (typeof result === "object" && result !== null && "then" in result) Promise.resolve(result).catch(report);
   } catch (error) {
     report(error);

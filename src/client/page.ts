@@ -1,6 +1,6 @@
 /**
- * What a browser's page says about the connection: it became visible or came online, so look at once; it went offline,
- * so try rarely. In Node there is no page and this does nothing.
+ * Watches the browser's page: when it becomes visible or comes online, the client checks the connection at once; while it is
+ * offline, the client tries rarely. In Node there is no page, and this does nothing.
  */
 import type { Page } from "./environment.js";
 
@@ -12,7 +12,7 @@ interface Listener {
 }
 
 export class PageWatch {
-  readonly #forget: (() => void)[] = [];
+  readonly #removers: (() => void)[] = [];
 
   constructor(page: Page, listener: Listener) {
     const { document, window } = page;
@@ -21,20 +21,20 @@ export class PageWatch {
         if (document.visibilityState === "visible") listener.woke();
       };
       document.addEventListener("visibilitychange", onVisibility);
-      this.#forget.push(() => document.removeEventListener("visibilitychange", onVisibility));
+      this.#removers.push(() => document.removeEventListener("visibilitychange", onVisibility));
     }
     if (!window) return;
     const onOnline = (): void => listener.cameOnline();
     const onOffline = (): void => listener.wentOffline();
     window.addEventListener("online", onOnline);
     window.addEventListener("offline", onOffline);
-    this.#forget.push(() => {
+    this.#removers.push(() => {
       window.removeEventListener("online", onOnline);
       window.removeEventListener("offline", onOffline);
     });
   }
 
   stop(): void {
-    for (const forget of this.#forget.splice(0)) forget();
+    for (const remove of this.#removers.splice(0)) remove();
   }
 }

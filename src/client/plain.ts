@@ -1,15 +1,15 @@
 /**
- * Texts that others chose, as a terminal may be given them: nothing in them may command it, or show another order than
- * they have. What could is replaced by JSON's escapes, so that what was JSON still is. Pure; for `watch`, `publish` and the
- * error messages of every command. Stands here because the client's room may import no other.
+ * Makes texts of others safe for a terminal: nothing in them can control it, or display characters in another order. Such
+ * characters are replaced by their JSON escapes, so that JSON stays JSON. Pure; for `watch`, `publish` and the error messages
+ * of every command. It is in this folder because src/client imports no other.
  */
 
-/** ZWNJ and ZWJ stay: Persian and emoji are written with them, and they command nothing. */
+/** ZWNJ and ZWJ are kept: Persian and emoji need them, and they control nothing. */
 const UNSAFE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /**
- * Controls, among them what some terminals take as 8-bit escapes; format characters, among them those that turn the
- * direction of writing; halves of surrogate pairs; the separators of lines and paragraphs.
+ * Replaces control characters (some terminals read a few as 8-bit escapes), format characters (some turn the direction of
+ * writing), halves of surrogate pairs, and the separators of lines and paragraphs.
  */
 export const plain = (text: string): string => text.replace(UNSAFE, escaped);
 

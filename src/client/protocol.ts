@@ -1,10 +1,10 @@
 /**
- * `megagate.v1` as the client sees it: the gateway's text to a discriminated union, requests to text. Pure. Written
- * without the gateway's own protocol code, which this room may not import: it must fit into a browser by itself.
- * What is not understood becomes `other`, so that a newer gateway may say more.
+ * `megagate.v1` for the client: parses the gateway's text to a discriminated union. Pure. Independent of the gateway's own
+ * protocol code, which this folder must not import: the client must fit into a browser by itself. A message that is not
+ * known becomes `other`, so that a newer gateway may send more.
  */
 
-/** Where a topic's numbering stands: `epoch` names one run of numbering, `offset` its last publication. */
+/** A position in a topic: `epoch` names one run of numbering, `offset` the last publication in it. */
 export interface Position {
   readonly epoch: string;
   readonly offset: number;
@@ -17,10 +17,10 @@ export interface Entry {
 }
 
 export interface PushMessage {
-  readonly kind: "push";
+  readonly type: "push";
   readonly topic: string;
   readonly offset: number;
-  /** Offset of the push before, where that is not `offset - 1`. */
+  /** Offset of the push before this one; `offset - 1` unless the gateway says otherwise. */
   readonly prev: number;
   readonly key: string | undefined;
   readonly data: unknown;
@@ -28,17 +28,17 @@ export interface PushMessage {
 
 /** A topic's position, and its state unless `recovered`. */
 export interface AnswerMessage extends Position {
-  readonly kind: "answer";
-  /** Of our message; an answer to a topic of the address has none. */
+  readonly type: "answer";
+  /** Of the request; an answer to a topic in the address has none. */
   readonly id: number | undefined;
-  /** Where there is no id: the topic of the address that is answered. */
+  /** If there is no id: the topic in the address that is answered. */
   readonly urlTopic: string | undefined;
   readonly recovered: boolean;
   readonly data: readonly Entry[];
 }
 
 export interface RefusalMessage {
-  readonly kind: "refusal";
+  readonly type: "refusal";
   readonly id: number | undefined;
   readonly urlTopic: string | undefined;
   readonly code: number;
@@ -46,7 +46,7 @@ export interface RefusalMessage {
 }
 
 export interface ResetMessage extends Position {
-  readonly kind: "reset";
+  readonly type: "reset";
   readonly topic: string;
   readonly data: readonly Entry[];
 }
@@ -56,15 +56,15 @@ export type ServerMessage =
   | AnswerMessage
   | RefusalMessage
   | ResetMessage
-  | { readonly kind: "dropped"; readonly topic: string; readonly from: number; readonly to: number }
-  | { readonly kind: "goodbye"; readonly reason: string; readonly afterMs: readonly [number, number] | undefined }
+  | { readonly type: "dropped"; readonly topic: string; readonly from: number; readonly to: number }
+  | { readonly type: "goodbye"; readonly reason: string; readonly afterMs: readonly [number, number] | undefined }
   | {
-      readonly kind: "retry";
+      readonly type: "retry";
       readonly afterMs: readonly [number, number] | undefined;
-      /** How long to be idle before a heartbeat. */
+      /** Idle time before a heartbeat. */
       readonly heartbeatMs: number | undefined;
     }
-  | { readonly kind: "degraded" | "restored" | "done" | "other" };
+  | { readonly type: "degraded" | "restored" | "done" | "other" };
 
 export type Request =
   | { readonly reqtype: "Query"; readonly action: string }
@@ -74,13 +74,13 @@ export type Request =
 export const SUBPROTOCOL = "megagate.v1";
 export const HEARTBEAT = '{"reqtype":"Heartbeat"}';
 
-/** Codes of refusals that the client acts upon; every other 40xx ends the subscription. */
+/** Codes of refusals that the client handles; every other 40xx ends the subscription. */
 export const REFUSAL = { notARequest: 4001, hubUnavailable: 4006 } as const;
 
 const MAX_TOPIC_CHARACTERS = 128;
 const URL_TOPIC = /^[\w-]+(?::[\w-]+)*(?:@[\w.-]{1,64}:\d{1,15})?$/;
 
-/** One entry of `?topics=`; undefined for what the gateway would refuse the whole handshake for. */
+/** One entry of `?topics=`; undefined if the gateway would refuse the whole handshake because of it. */
 export function urlTopic(topic: string, since: Position | undefined): string | undefined {
   const text = since ? `${topic}@${since.epoch}:${since.offset}` : topic;
   return topic.length <= MAX_TOPIC_CHARACTERS && URL_TOPIC.test(text) && !topic.includes("@") ? text : undefined;
@@ -88,7 +88,7 @@ export function urlTopic(topic: string, since: Position | undefined): string | u
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const OTHER: ServerMessage = { kind: "other" };
+const OTHER: ServerMessage = { type: "other" };
 
 export function parseMessage(text: unknown): ServerMessage {
   const fields = typeof text === "string" ? parseObject(text) : undefined;
@@ -98,7 +98,7 @@ export function parseMessage(text: unknown): ServerMessage {
   const { topic, offset, prev, key, data } = fields;
   if (typeof topic !== "string" || !isOffset(offset)) return OTHER;
   return {
-    kind: "push",
+    type: "push",
     topic,
     offset,
     prev: isOffset(prev) ? prev : offset - 1,
@@ -111,12 +111,12 @@ function parseAnswer(code: number, fields: Fields): ServerMessage {
   const { reqtype, epoch, offset, recovered, data, error } = fields;
   const id = typeof fields.id === "number" ? fields.id : undefined;
   const urlTopic = !("id" in fields) && typeof fields.topic === "string" ? fields.topic : undefined;
-  if (code !== 0) return { kind: "refusal", id, urlTopic, code, error: typeof error === "string" ? error : "refused" };
-  if (reqtype === "Heartbeat" || reqtype === "Unsubscribe") return { kind: "done" };
+  if (code !== 0) return { type: "refusal", id, urlTopic, code, error: typeof error === "string" ? error : "refused" };
+  if (reqtype === "Heartbeat" || reqtype === "Unsubscribe") return { type: "done" };
   if (reqtype !== "Subscribe" && reqtype !== "Query") return OTHER;
   if (id === undefined && urlTopic === undefined) return OTHER;
   if (typeof epoch !== "string" || !isOffset(offset)) return OTHER;
-  return { kind: "answer", id, urlTopic, epoch, offset, recovered: recovered === true, data: entriesOf(data) };
+  return { type: "answer", id, urlTopic, epoch, offset, recovered: recovered === true, data: entriesOf(data) };
 }
 
 function parseEvent(event: string, fields: Fields): ServerMessage {
@@ -124,19 +124,19 @@ function parseEvent(event: string, fields: Fields): ServerMessage {
   switch (event) {
     case "reset":
       if (typeof topic !== "string" || typeof epoch !== "string" || !isOffset(offset)) return OTHER;
-      return { kind: "reset", topic, epoch, offset, data: entriesOf(fields.data) };
+      return { type: "reset", topic, epoch, offset, data: entriesOf(fields.data) };
     case "dropped":
       if (typeof topic !== "string" || !isOffset(from) || !isOffset(to)) return OTHER;
-      return { kind: "dropped", topic, from, to };
+      return { type: "dropped", topic, from, to };
     case "goodbye": {
       const { reason } = fields;
-      return { kind: "goodbye", reason: typeof reason === "string" ? reason : "", afterMs: windowOf(fields.reconnect) };
+      return { type: "goodbye", reason: typeof reason === "string" ? reason : "", afterMs: windowOf(fields.reconnect) };
     }
     case "retry":
-      return { kind: "retry", afterMs: windowOf(fields.reconnect), heartbeatMs: intervalOf(fields.heartbeatMs) };
+      return { type: "retry", afterMs: windowOf(fields.reconnect), heartbeatMs: intervalOf(fields.heartbeatMs) };
     case "degraded":
     case "restored":
-      return { kind: event };
+      return { type: event };
     default:
       return OTHER;
   }
@@ -148,7 +148,7 @@ function windowOf(reconnect: unknown): readonly [number, number] | undefined {
   return isOffset(from) && isOffset(to) && from <= to ? [from, to] : undefined;
 }
 
-/** Between a second and an hour: another number would be a flood, or as good as no heartbeat. */
+/** Between a second and an hour: less would be a flood, more as good as no heartbeat. */
 function intervalOf(ms: unknown): number | undefined {
   return isOffset(ms) && ms >= 1000 && ms <= 3_600_000 ? ms : undefined;
 }

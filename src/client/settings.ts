@@ -1,5 +1,5 @@
 /**
- * The client's options with their defaults. All times are milliseconds. What tests lend (`clock`, `random`, `page`) is
+ * The client's options with their defaults. All times are milliseconds. What tests inject (`clock`, `random`, `page`) is
  * an option like the others.
  */
 import type { AddressSettings } from "./address.js";
@@ -19,39 +19,39 @@ import { type ListenerErrors, reportListenerError } from "./listener-errors.js";
 import { SUBPROTOCOL } from "./protocol.js";
 
 export interface ClientOptions {
-  /** Where to connect; a function is asked before each attempt, for an address or a token that changes. */
+  /** Where to connect. A function is called before each attempt, for an address or a token that changes. */
   readonly url?: string | (() => Promise<string>);
   /**
-   * Instead of `url`: the gateway's `/bcall/url`, asked before each connection; in a storm it gives the client its turn.
-   * A page may give a relative one.
+   * Instead of `url`: the gateway's `/bcall/url`, fetched before each connection; in a storm its answer has the client's turn.
+   * In a page it may be relative.
    */
   readonly addressUrl?: string;
   /**
-   * Whether the first topics go into the address of a connection instead of messages. Default true; false for a gateway
-   * that does not see the query.
+   * Whether the first topics are put into the address of a connection, instead of messages. Default true; false if the gateway
+   * does not get the query.
    */
   readonly topicsInUrl?: boolean;
   /** Default: the global one, as in browsers. In Node 20 give the `ws` package's. */
   readonly WebSocket?: WebSocketConstructor;
-  /** Asks `addressUrl`. Default: the global one. */
+  /** Fetches `addressUrl`. Default: the global one. */
   readonly fetch?: Fetch;
   readonly protocols?: readonly string[];
   /**
-   * Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000, or longer where a gateway with many
-   * clients asks for it; what is given here is kept.
+   * Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000, or longer if a gateway with many
+   * clients asks for it; a value given here is kept.
    */
   readonly heartbeatMs?: number;
-  /** How long a heartbeat waits for any message; a subscription waits twice as long. Default 10,000. */
+  /** How long the client waits for a message after a heartbeat; for the answer to a subscription, twice as long. Default 10,000. */
   readonly answerTimeoutMs?: number;
-  /** Default 30,000: in a storm of a million, a gateway has a queue. */
+  /** Default 30,000: in a storm of a million clients a gateway has a queue. */
   readonly connectTimeoutMs?: number;
-  /** Greatest first delay between attempts; it doubles. Default 1,000. */
+  /** Longest first delay between attempts; it doubles. Default 1,000. */
   readonly baseMs?: number;
-  /** Greatest delay between attempts that the gateway did not choose. Default 30,000. */
+  /** Longest delay between attempts, unless the gateway chose it. Default 30,000. */
   readonly capMs?: number;
-  /** How long a connection must last before the delays begin anew. Default 10,000. */
+  /** How long a connection must last before the delays start again from the first. Default 10,000. */
   readonly stableMs?: number;
-  /** Hears what a listener of yours throws. Default: as an uncaught exception in a page, on the console elsewhere. */
+  /** Gets what a listener of yours throws. Default: as an uncaught exception in a page, on the console elsewhere. */
   readonly onListenerError?: ListenerErrors;
   readonly random?: () => number;
   readonly clock?: Clock;
@@ -69,7 +69,7 @@ export interface Settings extends HeartbeatSettings, BackoffSettings, AddressSet
   readonly onListenerError: ListenerErrors;
 }
 
-/** Throws if there is no WebSocket to use, or not one place to connect to. */
+/** Throws if there is no WebSocket constructor, or neither or both of `url` and `addressUrl`. */
 export function settingsOf(options: ClientOptions): Settings {
   if ((options.url === undefined) === (options.addressUrl === undefined)) {
     throw new Error("give the client either `url`, where to connect, or `addressUrl`, where to ask for that");

@@ -1,6 +1,6 @@
 /**
- * A topic's keyed state, kept only if somebody asked for it: last value of each key, `null` deletes. It is whole once
- * it came with an answer that carries all of it; before that it has only the keys that changed since.
+ * A topic's keyed state, kept only if a subscription asked for it: the last value of each key; `null` deletes. It is whole after
+ * an answer that carries all of it; before that it has only the keys that changed since.
  */
 import type { Entry } from "./protocol.js";
 
@@ -10,7 +10,7 @@ export class KeyedState {
   #entries: Map<string, unknown> | undefined;
   isWhole = false;
 
-  get isWanted(): boolean {
+  get isTracked(): boolean {
     return this.#entries !== undefined;
   }
 
@@ -18,15 +18,16 @@ export class KeyedState {
     return this.#entries ?? NOTHING;
   }
 
-  want(): void {
+  /** From now on the state is kept. */
+  track(): void {
     this.#entries ??= new Map();
   }
 
   /** Returns the new state, whether it is kept or not. */
   replace(data: readonly Entry[], isWhole: boolean): ReadonlyMap<string, unknown> {
     const entries = new Map(data.map((entry) => [entry.key, entry.data]));
-    this.isWhole = isWhole && this.isWanted;
-    if (this.isWanted) this.#entries = entries;
+    this.isWhole = isWhole && this.isTracked;
+    if (this.isTracked) this.#entries = entries;
     return entries;
   }
 

@@ -1,10 +1,10 @@
 /**
- * Topics in the address of a connection: the gateway answers them with the handshake, which spares a message and a round
- * trip for each client of a storm. Those answers carry no id, so here is kept which request each is for.
+ * Topics in the address of a connection: the gateway answers them with the handshake, which saves a message and a round
+ * trip for each client of a storm. Those answers carry no id, so this file remembers which request each belongs to.
  *
- * A refused handshake does not tell a browser why, and one topic too many refuses all. So an address with topics is on
- * trial: when it fails, the next attempts go without, as many as 1, 3, 7 … 63 after failures in a row. An attempt
- * without them that fails too shows that it was not theirs.
+ * A browser does not learn why a handshake was refused, and one topic too many refuses it. So when an address with topics
+ * fails, the next attempts have none: 1, 3, 7 … 63 of them after failures in a row. If an attempt without topics fails too,
+ * the topics were not the cause.
  */
 import { type Position, urlTopic } from "./protocol.js";
 
@@ -16,8 +16,8 @@ interface Follower {
 /** The gateway's default is 32 for a connection. */
 const MAX_TOPICS = 16;
 /**
- * uWebSockets answers 505 to a request line that comes in two TCP segments; even on a link with the least MTU of IPv6, 1,280
- * bytes, an address of so many bytes fits into one.
+ * uWebSockets answers 505 to a request line that comes in two TCP segments; an address of this length fits into one even on
+ * a link with the smallest MTU of IPv6, 1,280 bytes.
  */
 export const MAX_ADDRESS_BYTES = 1200;
 const PARAMETER = "topics=";
@@ -25,23 +25,23 @@ const MAX_FAILURES = 6;
 
 export class UrlTopics<F extends Follower> {
   readonly #isWanted: boolean;
-  /** Named in the address of this attempt and not answered yet, by the id that their request has. */
+  /** Topics in the address of this attempt that are not answered yet, by the id of their request. */
   readonly requests = new Map<number, F>();
-  /** What is known of this attempt, once it is one. */
+  /** Whether this attempt's address has topics, and whether one was answered; undefined between attempts. */
   #attempt: { readonly named: boolean; answered: boolean } | undefined;
   #failures = 0;
-  /** Attempts that still go without. */
-  #without = 0;
+  /** How many of the next attempts have no topics. */
+  #attemptsWithout = 0;
 
   constructor(isWanted: boolean) {
     this.#isWanted = isWanted;
   }
 
-  /** The address of the next attempt; the first of these topics are in it, as far as it can carry them. */
+  /** The address of the next attempt, with as many of these topics as fit, the first first. */
   addTo(address: string, followers: Iterable<F>, nextId: () => number): string {
     this.requests.clear();
     const names =
-      this.#isWanted && this.#without === 0 && mayCarry(address) ? this.#name(address, followers, nextId) : [];
+      this.#isWanted && this.#attemptsWithout === 0 && mayCarry(address) ? this.#name(address, followers, nextId) : [];
     this.#attempt = { named: names.length > 0, answered: false };
     if (names.length === 0) return address;
     return `${address}${address.includes("?") ? "&" : "?"}${PARAMETER}${names.join(",")}`;
@@ -49,13 +49,13 @@ export class UrlTopics<F extends Follower> {
 
   #name(address: string, followers: Iterable<F>, nextId: () => number): string[] {
     const names: string[] = [];
-    // A comma for each name, and before the first the `?` or `&`.
-    let room = MAX_ADDRESS_BYTES - addressBytes(address) - PARAMETER.length;
+    // Each name takes a comma, the first one the `?` or `&`.
+    let bytesLeft = MAX_ADDRESS_BYTES - addressBytes(address) - PARAMETER.length;
     for (const follower of followers) {
       if (names.length === MAX_TOPICS) break;
       const name = urlTopic(follower.topic, follower.position);
-      if (name === undefined || name.length >= room) continue;
-      room -= name.length + 1;
+      if (name === undefined || name.length >= bytesLeft) continue;
+      bytesLeft -= name.length + 1;
       names.push(name);
       this.requests.set(nextId(), follower);
     }
@@ -66,7 +66,7 @@ export class UrlTopics<F extends Follower> {
     return this.#find((other) => other === follower);
   }
 
-  /** An answer without an id: the id of the request that it is for; undefined if it is not ours. */
+  /** The id of the request to which an answer without an id belongs; undefined if this client did not ask for the topic. */
   answered(topic: string | undefined): number | undefined {
     const id = this.#find((follower) => follower.topic === topic);
     if (id === undefined) return undefined;
@@ -80,8 +80,8 @@ export class UrlTopics<F extends Follower> {
     return undefined;
   }
 
-  /** The attempt is over, or the connection that came of it. */
-  over(wasOpen: boolean): void {
+  /** The attempt has failed, or its connection has ended. */
+  ended(wasOpen: boolean): void {
     const attempt = this.#attempt;
     this.#attempt = undefined;
     this.requests.clear();
@@ -90,22 +90,22 @@ export class UrlTopics<F extends Follower> {
       this.#failures = 0;
     } else if (attempt.named) {
       this.#failures = Math.min(this.#failures + 1, MAX_FAILURES);
-      this.#without = 2 ** this.#failures - 1;
+      this.#attemptsWithout = 2 ** this.#failures - 1;
     } else if (wasOpen) {
-      this.#without = Math.max(this.#without - 1, 0);
-    } else if (this.#without > 0) {
+      this.#attemptsWithout = Math.max(this.#attemptsWithout - 1, 0);
+    } else if (this.#attemptsWithout > 0) {
       this.#failures -= 1;
-      this.#without = 0;
+      this.#attemptsWithout = 0;
     }
   }
 }
 
-/** As it travels, or a little more: what is not plain ASCII becomes `%XX` for each of at most four bytes. */
+/** Length on the wire, or a little more: a character that is not plain ASCII becomes `%XX` for each of at most four bytes. */
 export function addressBytes(address: string): number {
   return address.replace(/[^!-~]/gu, "%XX%XX%XX%XX").length;
 }
 
-/** What names topics itself is left to its author; behind a fragment nothing is sent. */
+/** Not if the user put topics into it, nor with a fragment, after which nothing is sent. */
 function mayCarry(address: string): boolean {
   return !/[?&]topics=|#/.test(address);
 }

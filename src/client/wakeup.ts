@@ -1,10 +1,10 @@
 /**
- * One timer, set anew as often as needed. The client has two: one for the heartbeat, and one for the next step of its
- * state machine. Nothing else in this room may call `setTimeout`, so that after `close()` nothing keeps a process alive.
+ * One timer, set again as often as needed. The client has two: one for the heartbeat, and one for the next step of its
+ * state machine. Nothing else in this folder may call `setTimeout`, so that after `close()` nothing keeps a process alive.
  */
 import type { Clock } from "./environment.js";
 
-/** The longest that a timer can wait, 24 days; beyond it would ring at once. */
+/** The longest delay of a timer, 24 days; a longer one would fire at once. */
 const MAX_MS = 2 ** 31 - 1;
 
 export class Wakeup {
@@ -20,12 +20,12 @@ export class Wakeup {
   }
 
   /** Replaces what was set before. */
-  set(delayMs: number, ring: () => void): void {
+  set(delayMs: number, run: () => void): void {
     this.clear();
     this.#timer = this.#clock.setTimeout(
       () => {
         this.#timer = undefined;
-        ring();
+        run();
       },
       Math.min(delayMs, MAX_MS),
     );

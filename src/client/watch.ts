@@ -1,6 +1,6 @@
 /**
- * `megagate watch TOPIC`: a topic as a person at a terminal sees it. The state on start, then a line for each push with
- * time, offset, key and data; what happens to the connection in plain words. Ends by the given signal (Ctrl-C) or when
+ * `megagate watch TOPIC`: prints a topic for a person at a terminal: the state at the start, a line for each push with
+ * time, offset, key and data, and what happens to the connection. Ends by the given signal (Ctrl-C) or when
  * the gateway closes for good. Writes only through `write`; the command decides where to.
  */
 import { MegagateClient } from "./client.js";
@@ -16,21 +16,21 @@ export interface WatchOptions extends Omit<ClientOptions, "url"> {
   /** Ends the watching; an `AbortSignal` fits. */
   readonly signal?: { readonly aborted: boolean; addEventListener(type: "abort", listener: () => void): void };
   /**
-   * Asked when no connection has ever come about: whether a gateway was there all the same, and only refused for the
-   * moment. By default it goes on trying.
+   * Called when an attempt failed and none has succeeded before: whether there is a gateway, which only refuses for the
+   * moment. By default the client goes on trying.
    */
-  isThere?(): boolean;
+  isReachable?(): boolean;
   /** What time it is, for the lines. */
   readonly date?: () => Date;
 }
 
-/** Why a watching ended by itself: the gateway's word, or there never was one. */
+/** Why it ended by itself: the gateway ended it, or no gateway ever answered. */
 export interface WatchEnd {
-  readonly kind: "ended" | "never there";
+  readonly type: "ended" | "unreachable";
   readonly text: string;
 }
 
-/** Resolves when the watching is over: undefined if it was ended by the signal. */
+/** Resolves with the reason when it has ended; undefined if the signal ended it. */
 export function watchTopic(options: WatchOptions): Promise<WatchEnd | undefined> {
   const { topic, signal, date = () => new Date() } = options;
   const line = (text: string): void => options.write(`${time(date())}  ${text}\n`);
@@ -40,12 +40,12 @@ export function watchTopic(options: WatchOptions): Promise<WatchEnd | undefined>
       client.close();
       resolve(why);
     };
-    const ended = (text: string): void => end({ kind: "ended", text });
+    const ended = (text: string): void => end({ type: "ended", text });
     let wasOpen = false;
     client.on("state", (change) => {
       wasOpen ||= change.to === "open";
-      if (change.to === "waiting" && !wasOpen && options.isThere?.() === false) {
-        end({ kind: "never there", text: plain(change.reason ?? "") || `closed with ${change.code ?? "no code"}` });
+      if (change.to === "waiting" && !wasOpen && options.isReachable?.() === false) {
+        end({ type: "unreachable", text: plain(change.reason ?? "") || `closed with ${change.code ?? "no code"}` });
         return;
       }
       const text = describeChange(change, options.url);
@@ -70,7 +70,7 @@ export function watchTopic(options: WatchOptions): Promise<WatchEnd | undefined>
       onState: (state) => describeState(state).forEach(line),
       onPush: (push) => line(describePush(push)),
       onGap: ({ from, to }) => line(`missed ${range(from, to)}; asking the gateway`),
-      onReset: ({ because }) => line(because === "missed" ? "pushes were missed for good" : "numbering began anew"),
+      onReset: ({ because }) => line(because === "missed" ? "pushes were missed for good" : "numbering began again"),
       onRefused: ({ code, error }) => ended(`the gateway refused the topic: ${code} ${plain(error)}`),
     });
   });

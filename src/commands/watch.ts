@@ -47,9 +47,9 @@ export async function watchUntilEnd(url: string, topic: string): Promise<void> {
     connectTimeoutMs: CONNECT_MS,
     write: (line) => void process.stdout.write(line),
     signal: stop.signal,
-    isThere: () => refusal !== undefined && COME_AGAIN.test(refusal),
+    isReachable: () => refusal !== undefined && COME_AGAIN.test(refusal),
   });
   if (why === undefined) return;
-  if (why.kind === "ended") throw new GatewayError("failed", why.text);
+  if (why.type === "ended") throw new GatewayError("failed", why.text);
   throw noGateway(url, refusal ?? why.text);
 }

@@ -59,7 +59,7 @@ describe("megagate.v1 vectors", () => {
       if (typeof message === "string") continue;
       // The SDK's own ids are numbers.
       const text = JSON.stringify("id" in message ? { ...message, id: 1 } : message);
-      assert.notEqual(parseMessage(text).kind, "other", text);
+      assert.notEqual(parseMessage(text).type, "other", text);
     }
   });
 });

@@ -6,12 +6,12 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { runs } from "../../support/runs.js";
-import { type FakeSocket, Place } from "./fixture.js";
+import { type FakeSocket, Fixture } from "./fixture.js";
 
 type Message = Readonly<Record<string, unknown>>;
 const HISTORY = 4;
 
-/** What the address of a connection asks for, as if it were a message without an id. */
+/** The topics in the address of a connection, as if they were requests without an id. */
 function askedByAddress(url: string): Message[] {
   const named = /\?topics=t(?:@(\d+):(\d+))?$/.exec(url);
   if (!named) return [];
@@ -35,7 +35,7 @@ class Model {
     this.#socket = socket;
     this.#wire = [];
     this.#answered = 0;
-    // As if the topic were always named in the URL: pushes come before our answer, and must not count.
+    // As if the topic were always in the URL: pushes come before the answer to our request, and must not count.
     this.#follows = true;
     socket.open();
   }
@@ -68,7 +68,7 @@ class Model {
 
   publish(key: string, value: number | null, fate: "sent" | "lost" | "twice" | "dropped"): void {
     this.offset += 1;
-    // A push does not say its epoch; here its data does, so that one that counts in the wrong epoch is seen.
+    // A push has no epoch; here its data has it, so that a push that counts in the wrong epoch is found.
     const data = value === null ? null : { epoch: String(this.epoch), value };
     if (data === null) this.state.delete(key);
     else this.state.set(key, data);
@@ -112,15 +112,15 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constantFrom("disconnect", "renumber", "join" as const) }) },
 );
 
-/** What a subscriber saw last, checked at each event. Faults are kept: what a listener throws would not reach the property. */
-function follow(place: Place, snapshot: boolean) {
+/** The last event of a subscription, checked at each event. Faults are collected: a listener's exception would not reach the property. */
+function follow(fixture: Fixture, snapshot: boolean) {
   const faults: string[] = [];
   const seen = { at: { epoch: "", offset: 0 }, faults };
   let mayBegin = true;
   const check = (holds: boolean, fault: string): void => {
     if (!holds) faults.push(`${fault}, after ${seen.at.epoch}:${seen.at.offset}`);
   };
-  const subscription = place.client.subscribe("t", {
+  const subscription = fixture.client.subscribe("t", {
     snapshot,
     onGap: ({ from, to }) => check(from <= to && from === seen.at.offset + 1, `no gap: ${from}-${to}`),
     onReset: ({ from }) => {
@@ -128,7 +128,7 @@ function follow(place: Place, snapshot: boolean) {
       mayBegin = true;
     },
     onState: ({ epoch, offset }) => {
-      check(mayBegin, `began anew at ${epoch}:${offset} without a reset`);
+      check(mayBegin, `began again at ${epoch}:${offset} without a reset`);
       mayBegin = false;
       seen.at = { epoch, offset };
     },
@@ -146,27 +146,27 @@ describe("client stays contiguous", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60, size: "max" }), fc.nat(3), async (steps, kind) => {
         const snapshot = kind % 2 === 1;
-        const place = new Place({ topicsInUrl: kind > 1 });
+        const fixture = new Fixture({ topicsInUrl: kind > 1 });
         const model = new Model();
-        const followers = [follow(place, snapshot)];
+        const followers = [follow(fixture, snapshot)];
         for (const action of steps) {
-          if (place.client.state === "connecting") model.attach(place.socket);
+          if (fixture.client.state === "connecting") model.attach(fixture.socket);
           if (action.do === "publish") model.publish(action.key, action.value, action.fate);
           else if (action.do === "deliver") model.deliver(action.count);
           else if (action.do === "answer") model.answer(action.isHubAway);
-          else if (action.do === "advance") place.clock.advance(action.ms);
+          else if (action.do === "advance") fixture.clock.advance(action.ms);
           else if (action.do === "renumber") model.renumber();
-          else if (action.do === "join") followers.push(follow(place, true));
-          else if (place.client.state === "open") place.socket.end(1006);
+          else if (action.do === "join") followers.push(follow(fixture, true));
+          else if (fixture.client.state === "open") fixture.socket.end(1006);
           await Promise.resolve();
         }
         // A last push shows a lost tail; then everything has time to settle.
         for (let round = 0; round < 10; round++) {
-          if (place.client.state === "connecting") model.attach(place.socket);
+          if (fixture.client.state === "connecting") model.attach(fixture.socket);
           if (round === 3) model.publish("z", 1, "sent");
           model.answer();
           model.deliver(Number.POSITIVE_INFINITY);
-          if (round < 9) place.clock.advance(3000);
+          if (round < 9) fixture.clock.advance(3000);
         }
         for (const { subscription, seen } of followers) {
           assert.deepEqual(seen.faults, []);
@@ -175,8 +175,8 @@ describe("client stays contiguous", () => {
             assert.deepEqual(new Map(subscription.state), model.state);
           }
         }
-        place.client.close();
-        assert.deepEqual(place.clock.pending, []);
+        fixture.client.close();
+        assert.deepEqual(fixture.clock.pending, []);
       }),
       runs(4000),
     );

@@ -1,73 +1,73 @@
-/** How a silent connection is found, what a page's signals do, and that nothing is left after close(). */
+/** How a dead connection is found, what a page's events do, and that nothing is left after close(). */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { opened, Place } from "./fixture.js";
+import { Fixture, opened } from "./fixture.js";
 
 describe("client heartbeat", () => {
   it("is sent only when idle, with jitter, and any message answers it", () => {
-    const place = opened({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
-    place.random = 1;
-    place.socket.give({ reqtype: "Heartbeat", code: 0 });
-    assert.equal(place.clock.pending.length, 1);
-    place.clock.advance(10_000);
-    place.socket.give({ topic: "t", offset: 6, data: 1 });
-    place.clock.advance(10_000);
-    assert.equal(place.socket.heartbeats, 0, "not idle");
-    place.clock.advance(5000);
-    assert.equal(place.socket.heartbeats, 1, "three quarters of 20 s after the last message");
-    place.clock.advance(4999);
-    place.socket.give({ topic: "t", offset: 7, data: 1 });
-    place.clock.advance(1);
-    assert.equal(place.client.state, "open");
-    place.client.close();
+    const fixture = opened({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
+    fixture.random = 1;
+    fixture.socket.give({ reqtype: "Heartbeat", code: 0 });
+    assert.equal(fixture.clock.pending.length, 1);
+    fixture.clock.advance(10_000);
+    fixture.socket.give({ topic: "t", offset: 6, data: 1 });
+    fixture.clock.advance(10_000);
+    assert.equal(fixture.socket.heartbeats, 0, "not idle");
+    fixture.clock.advance(5000);
+    assert.equal(fixture.socket.heartbeats, 1, "three quarters of 20 s after the last message");
+    fixture.clock.advance(4999);
+    fixture.socket.give({ topic: "t", offset: 7, data: 1 });
+    fixture.clock.advance(1);
+    assert.equal(fixture.client.state, "open");
+    fixture.client.close();
   });
 
   it("finds a dead connection: no message in time, and it reconnects", () => {
-    const place = opened({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
-    place.clock.advance(17_500);
-    assert.equal(place.socket.heartbeats, 1);
-    place.clock.advance(4999);
-    assert.equal(place.client.state, "open");
-    place.clock.advance(1);
-    assert.equal(place.client.state, "waiting");
-    assert.equal(place.sockets[0]?.closedWith, 1005);
-    place.client.close();
+    const fixture = opened({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
+    fixture.clock.advance(17_500);
+    assert.equal(fixture.socket.heartbeats, 1);
+    fixture.clock.advance(4999);
+    assert.equal(fixture.client.state, "open");
+    fixture.clock.advance(1);
+    assert.equal(fixture.client.state, "waiting");
+    assert.equal(fixture.sockets[0]?.closedWith, 1005);
+    fixture.client.close();
   });
 
   it("finds a subscription that is never answered although heartbeats are", () => {
-    const place = new Place({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
-    place.client.subscribe("t");
-    place.socket.open();
+    const fixture = new Fixture({ heartbeatMs: 20_000, answerTimeoutMs: 5000 });
+    fixture.client.subscribe("t");
+    fixture.socket.open();
     for (let second = 0; second < 30; second++) {
-      place.sockets[0]?.give({ reqtype: "Heartbeat", code: 0 });
-      place.clock.advance(1000);
+      fixture.sockets[0]?.give({ reqtype: "Heartbeat", code: 0 });
+      fixture.clock.advance(1000);
     }
-    assert.deepEqual(place.states.slice(0, 3), ["connecting", "open", "waiting"]);
-    place.client.close();
+    assert.deepEqual(fixture.states.slice(0, 3), ["connecting", "open", "waiting"]);
+    fixture.client.close();
   });
 
-  it("is as seldom as the gateway asks, for this connection, and requests without an answer are found as soon as before", () => {
-    const place = opened();
-    place.socket.give({ event: "retry", reconnect: { afterMs: [0, 8000] }, heartbeatMs: 100_000 });
-    place.random = 0;
-    place.clock.advance(22_000);
-    // The one that was under way when the gateway spoke.
-    place.socket.give({ reqtype: "Heartbeat", code: 0 });
-    const before = place.socket.heartbeats;
-    place.clock.advance(99_000);
-    assert.equal(place.socket.heartbeats, before);
-    place.clock.advance(2000);
-    assert.equal(place.socket.heartbeats, before + 1);
-    place.socket.give({ reqtype: "Heartbeat", code: 0 });
-    place.client.subscribe("u");
-    place.clock.advance(10_000);
-    place.socket.give({ topic: "t", offset: 6, data: 1 });
-    place.clock.advance(41_000);
-    assert.ok(place.states.includes("waiting"), "u was never answered");
-    place.client.close();
+  it("is as rare as the gateway asks, for this connection; requests without an answer are found as soon as before", () => {
+    const fixture = opened();
+    fixture.socket.give({ event: "retry", reconnect: { afterMs: [0, 8000] }, heartbeatMs: 100_000 });
+    fixture.random = 0;
+    fixture.clock.advance(22_000);
+    // The interval that had begun when the gateway asked.
+    fixture.socket.give({ reqtype: "Heartbeat", code: 0 });
+    const before = fixture.socket.heartbeats;
+    fixture.clock.advance(99_000);
+    assert.equal(fixture.socket.heartbeats, before);
+    fixture.clock.advance(2000);
+    assert.equal(fixture.socket.heartbeats, before + 1);
+    fixture.socket.give({ reqtype: "Heartbeat", code: 0 });
+    fixture.client.subscribe("u");
+    fixture.clock.advance(10_000);
+    fixture.socket.give({ topic: "t", offset: 6, data: 1 });
+    fixture.clock.advance(41_000);
+    assert.ok(fixture.states.includes("waiting"), "u was never answered");
+    fixture.client.close();
   });
 
-  it("keeps the interval that its author gave, and ignores nonsense", () => {
+  it("keeps a configured interval, and ignores nonsense", () => {
     for (const [options, heartbeatMs] of [
       [{ heartbeatMs: 20_000 }, 100_000],
       [{}, 0],
@@ -76,143 +76,143 @@ describe("client heartbeat", () => {
       [{}, 1e12],
       [{}, null],
     ] as const) {
-      const place = opened(options);
-      place.socket.give({ event: "retry", reconnect: { afterMs: [0, 2000] }, heartbeatMs });
-      place.clock.advance(25_000);
-      assert.equal(place.socket.heartbeats, 1, String(heartbeatMs));
-      place.client.close();
+      const fixture = opened(options);
+      fixture.socket.give({ event: "retry", reconnect: { afterMs: [0, 2000] }, heartbeatMs });
+      fixture.clock.advance(25_000);
+      assert.equal(fixture.socket.heartbeats, 1, String(heartbeatMs));
+      fixture.client.close();
     }
   });
 
   it("stops with the connection", () => {
-    const place = opened({ heartbeatMs: 20_000 });
-    place.socket.end(1006);
-    assert.equal(place.clock.pending.length, 1, "only the reconnect");
-    place.client.close();
+    const fixture = opened({ heartbeatMs: 20_000 });
+    fixture.socket.end(1006);
+    assert.equal(fixture.clock.pending.length, 1, "only the reconnect");
+    fixture.client.close();
   });
 });
 
 describe("client page", () => {
   it("visible: checks an open connection", () => {
-    const place = opened({ answerTimeoutMs: 5000 });
-    place.document.visibilityState = "hidden";
-    place.document.fire("visibilitychange");
-    assert.equal(place.socket.heartbeats, 0);
-    place.document.visibilityState = "visible";
-    place.clock.advance(10);
-    place.document.fire("visibilitychange");
-    assert.equal(place.socket.heartbeats, 1);
-    place.clock.advance(5000);
-    assert.equal(place.client.state, "waiting");
-    place.client.close();
+    const fixture = opened({ answerTimeoutMs: 5000 });
+    fixture.document.visibilityState = "hidden";
+    fixture.document.fire("visibilitychange");
+    assert.equal(fixture.socket.heartbeats, 0);
+    fixture.document.visibilityState = "visible";
+    fixture.clock.advance(10);
+    fixture.document.fire("visibilitychange");
+    assert.equal(fixture.socket.heartbeats, 1);
+    fixture.clock.advance(5000);
+    assert.equal(fixture.client.state, "waiting");
+    fixture.client.close();
   });
 
   it("visible or online: cuts its own wait short, but not the gateway's window", () => {
     for (const signal of ["visibilitychange", "online"]) {
-      const place = opened();
-      const fire = (): void => (signal === "online" ? place.window.fire(signal) : place.document.fire(signal));
-      place.socket.end(1006);
+      const fixture = opened();
+      const fire = (): void => (signal === "online" ? fixture.window.fire(signal) : fixture.document.fire(signal));
+      fixture.socket.end(1006);
       fire();
-      assert.deepEqual(place.clock.pending, [0]);
-      place.clock.advance(0);
-      place.socket.open();
-      place.socket.give({ event: "goodbye", reason: "drain", reconnect: { afterMs: [8000, 8000] } });
-      place.socket.end(1012);
-      place.clock.advance(3000);
+      assert.deepEqual(fixture.clock.pending, [0]);
+      fixture.clock.advance(0);
+      fixture.socket.open();
+      fixture.socket.give({ event: "goodbye", reason: "drain", reconnect: { afterMs: [8000, 8000] } });
+      fixture.socket.end(1012);
+      fixture.clock.advance(3000);
       fire();
-      assert.deepEqual(place.clock.pending, [5000]);
-      place.client.close();
+      assert.deepEqual(fixture.clock.pending, [5000]);
+      fixture.client.close();
     }
   });
 
-  it("offline: tries at the slowest pace, and at once when it is online", () => {
-    const place = opened({ capMs: 20_000 });
-    place.socket.end(1006);
-    assert.deepEqual(place.clock.pending, [500]);
-    place.window.fire("offline");
-    assert.deepEqual(place.clock.pending, [15_000]);
-    place.window.fire("online");
-    place.clock.advance(0);
-    place.window.fire("offline");
+  it("offline: tries rarely, and at once when it is online", () => {
+    const fixture = opened({ capMs: 20_000 });
+    fixture.socket.end(1006);
+    assert.deepEqual(fixture.clock.pending, [500]);
+    fixture.window.fire("offline");
+    assert.deepEqual(fixture.clock.pending, [15_000]);
+    fixture.window.fire("online");
+    fixture.clock.advance(0);
+    fixture.window.fire("offline");
     const delays: unknown[] = [];
-    place.client.on("state", ({ to, delayMs, offline }) => delays.push([to, delayMs, offline]));
-    place.socket.end(1006);
-    assert.deepEqual([delays, place.clock.pending], [[["waiting", 15_000, true]], [15_000]]);
-    place.window.fire("online");
-    place.clock.advance(0);
-    assert.equal(place.sockets.length, 3);
-    place.client.close();
+    fixture.client.on("state", ({ to, delayMs, offline }) => delays.push([to, delayMs, offline]));
+    fixture.socket.end(1006);
+    assert.deepEqual([delays, fixture.clock.pending], [[["waiting", 15_000, true]], [15_000]]);
+    fixture.window.fire("online");
+    fixture.clock.advance(0);
+    assert.equal(fixture.sockets.length, 3);
+    fixture.client.close();
   });
 
-  it("offline, and online never comes: it is back with the next attempt, or when the page becomes visible", () => {
+  it("offline without a later online: it reconnects with the next attempt, or when the page becomes visible", () => {
     for (const isVisible of [false, true]) {
-      const place = opened({ capMs: 20_000 });
-      place.window.fire("offline");
-      place.socket.end(1006);
-      if (isVisible) place.document.fire("visibilitychange");
-      else place.clock.advance(14_999);
-      assert.equal(place.sockets.length, 1);
-      place.clock.advance(isVisible ? 0 : 1);
-      place.socket.end(1006);
-      assert.deepEqual(place.clock.pending, [15_000], "still offline as far as is known");
-      place.clock.advance(15_000);
-      place.socket.open();
-      assert.equal(place.client.state, "open");
-      place.socket.end(1006);
-      assert.ok(place.clock.pending[0]! <= 4000, "the page was wrong");
-      place.client.close();
+      const fixture = opened({ capMs: 20_000 });
+      fixture.window.fire("offline");
+      fixture.socket.end(1006);
+      if (isVisible) fixture.document.fire("visibilitychange");
+      else fixture.clock.advance(14_999);
+      assert.equal(fixture.sockets.length, 1);
+      fixture.clock.advance(isVisible ? 0 : 1);
+      fixture.socket.end(1006);
+      assert.deepEqual(fixture.clock.pending, [15_000], "still offline as far as is known");
+      fixture.clock.advance(15_000);
+      fixture.socket.open();
+      assert.equal(fixture.client.state, "open");
+      fixture.socket.end(1006);
+      assert.ok(fixture.clock.pending[0]! <= 4000, "the page was wrong");
+      fixture.client.close();
     }
   });
 
   it("offline and visible: never before the gateway's window", () => {
-    const place = opened({ capMs: 2000 });
-    place.window.fire("offline");
-    place.socket.give({ event: "goodbye", reason: "drain", reconnect: { afterMs: [8000, 8000] } });
-    place.socket.end(1012);
-    place.document.fire("visibilitychange");
-    assert.deepEqual(place.clock.pending, [8000]);
-    place.client.close();
+    const fixture = opened({ capMs: 2000 });
+    fixture.window.fire("offline");
+    fixture.socket.give({ event: "goodbye", reason: "drain", reconnect: { afterMs: [8000, 8000] } });
+    fixture.socket.end(1012);
+    fixture.document.fire("visibilitychange");
+    assert.deepEqual(fixture.clock.pending, [8000]);
+    fixture.client.close();
   });
 });
 
 describe("client close", () => {
-  const moments: Record<string, (place: Place) => void> = {
+  const moments: Record<string, (fixture: Fixture) => void> = {
     idle: () => undefined,
-    connecting: (place) => void place.client.subscribe("t"),
-    open: (place) => {
-      place.client.subscribe("t");
-      place.socket.open();
+    connecting: (fixture) => void fixture.client.subscribe("t"),
+    open: (fixture) => {
+      fixture.client.subscribe("t");
+      fixture.socket.open();
     },
-    waiting: (place) => {
-      place.client.subscribe("t");
-      place.socket.end(1006);
+    waiting: (fixture) => {
+      fixture.client.subscribe("t");
+      fixture.socket.end(1006);
     },
   };
   for (const [moment, bring] of Object.entries(moments)) {
     it(`while ${moment}: no timer, no listener and no subscription is left`, () => {
-      const place = new Place();
-      bring(place);
-      assert.equal(place.client.state, moment);
-      place.client.close();
-      place.client.close();
-      assert.deepEqual([place.client.state, place.clock.pending], ["closed", []]);
-      assert.equal(place.document.listeners.size + place.window.listeners.size, 0);
-      place.sockets[0]?.open();
-      place.sockets[0]?.end(1006);
-      assert.deepEqual([place.client.state, place.clock.pending], ["closed", []]);
+      const fixture = new Fixture();
+      bring(fixture);
+      assert.equal(fixture.client.state, moment);
+      fixture.client.close();
+      fixture.client.close();
+      assert.deepEqual([fixture.client.state, fixture.clock.pending], ["closed", []]);
+      assert.equal(fixture.document.listeners.size + fixture.window.listeners.size, 0);
+      fixture.sockets[0]?.open();
+      fixture.sockets[0]?.end(1006);
+      assert.deepEqual([fixture.client.state, fixture.clock.pending], ["closed", []]);
     });
   }
 
   it("in the middle of any event", () => {
     for (const state of ["connecting", "open", "waiting"]) {
-      const place = new Place();
-      place.client.on("state", ({ to }) => {
-        if (to === state) place.client.close();
+      const fixture = new Fixture();
+      fixture.client.on("state", ({ to }) => {
+        if (to === state) fixture.client.close();
       });
-      place.client.subscribe("t");
-      if (state !== "connecting") place.socket.open();
-      if (state === "waiting") place.socket.end(1006);
-      assert.deepEqual([place.client.state, place.clock.pending], ["closed", []], state);
+      fixture.client.subscribe("t");
+      if (state !== "connecting") fixture.socket.open();
+      if (state === "waiting") fixture.socket.end(1006);
+      assert.deepEqual([fixture.client.state, fixture.clock.pending], ["closed", []], state);
     }
   });
 });

@@ -1,4 +1,4 @@
-/** A place for the client to run in: a clock that a test moves, sockets that a test answers, and a page. */
+/** What a client runs in: a clock that the test moves, sockets that the test answers, and a page. */
 import { MegagateClient } from "../../../src/client/client.js";
 import type { Clock, WebSocketLike } from "../../../src/client/environment.js";
 import type { ClientOptions } from "../../../src/client/settings.js";
@@ -22,7 +22,7 @@ export class FakeClock implements Clock {
     this.#timers.delete(timer as number);
   }
 
-  /** How long until each timer rings. */
+  /** How long until each timer fires. */
   get pending(): number[] {
     return [...this.#timers.values()].map(({ atMs }) => atMs - this.#nowMs).sort((a, b) => a - b);
   }
@@ -82,7 +82,7 @@ export class FakeSocket implements WebSocketLike {
     this.onclose?.({ code, reason } as never);
   }
 
-  /** The last thing that the client asked for, heartbeats aside. */
+  /** The last request of the client, except heartbeats. */
   get asked(): Json | undefined {
     return this.sent.findLast((message) => message.reqtype !== "Heartbeat");
   }
@@ -115,7 +115,7 @@ export class FakeTarget {
   }
 }
 
-export class Place {
+export class Fixture {
   readonly clock = new FakeClock();
   readonly sockets: FakeSocket[] = [];
   readonly document = new FakeTarget();
@@ -123,7 +123,7 @@ export class Place {
   readonly client: MegagateClient;
   /** Every state that the client entered. */
   readonly states: string[] = [];
-  /** What the clock's randomness says next. */
+  /** The next result of the client's random function. */
   random = 0.5;
 
   constructor(options: Partial<ClientOptions> = {}) {
@@ -157,32 +157,31 @@ export class Place {
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Connected, and following topic `t` from offset 5. */
-export const opened = (options?: ConstructorParameters<typeof Place>[0]): Place => {
-  const place = new Place(options);
-  place.client.subscribe("t");
-  place.socket.open();
-  place.socket.answer({ topic: "t", offset: 5 });
-  return place;
+export const opened = (options?: ConstructorParameters<typeof Fixture>[0]): Fixture => {
+  const fixture = new Fixture(options);
+  fixture.client.subscribe("t");
+  fixture.socket.open();
+  fixture.socket.answer({ topic: "t", offset: 5 });
+  return fixture;
 };
 
-/** Everything that a subscription hears, as short texts. */
-export function recorder(heard: string[], name = ""): SubscribeOptions {
+/** Adds each event of a subscription to `seen`, as a short text. */
+export function recorder(seen: string[], name = ""): SubscribeOptions {
   return {
-    onPush: ({ offset, key }) => heard.push(`${name}push ${offset}${key === undefined ? "" : ` ${key}`}`),
-    onState: ({ epoch, offset, entries }) =>
-      heard.push(`${name}state ${epoch}:${offset} ${[...entries.keys()].join()}`),
-    onReset: ({ because, from, to }) => heard.push(`${name}reset ${because} ${from.offset}-${to.offset}`),
-    onGap: ({ from, to }) => heard.push(`${name}gap ${from}-${to}`),
-    onRefused: ({ code }) => heard.push(`${name}refused ${code}`),
+    onPush: ({ offset, key }) => seen.push(`${name}push ${offset}${key === undefined ? "" : ` ${key}`}`),
+    onState: ({ epoch, offset, entries }) => seen.push(`${name}state ${epoch}:${offset} ${[...entries.keys()].join()}`),
+    onReset: ({ because, from, to }) => seen.push(`${name}reset ${because} ${from.offset}-${to.offset}`),
+    onGap: ({ from, to }) => seen.push(`${name}gap ${from}-${to}`),
+    onRefused: ({ code }) => seen.push(`${name}refused ${code}`),
   };
 }
 
-export function following(snapshot = false): { place: Place; heard: string[] } {
-  const place = new Place();
-  const heard: string[] = [];
-  place.client.subscribe("t", { ...recorder(heard), snapshot });
-  place.socket.open();
-  return { place, heard };
+export function following(snapshot = false): { fixture: Fixture; seen: string[] } {
+  const fixture = new Fixture();
+  const seen: string[] = [];
+  fixture.client.subscribe("t", { ...recorder(seen), snapshot });
+  fixture.socket.open();
+  return { fixture, seen };
 }
 
 export const push = (offset: number, more: object = {}): Record<string, unknown> => ({
@@ -192,8 +191,8 @@ export const push = (offset: number, more: object = {}): Record<string, unknown>
   ...more,
 });
 
-export const reconnect = (place: Place): void => {
-  place.socket.end(1006);
-  place.clock.advance(place.clock.pending[0] ?? 0);
-  place.socket.open();
+export const reconnect = (fixture: Fixture): void => {
+  fixture.socket.end(1006);
+  fixture.clock.advance(fixture.clock.pending[0] ?? 0);
+  fixture.socket.open();
 };

@@ -1,33 +1,33 @@
-/** What user code throws, or rejects with, is told to its author, and ends neither the process nor the feed. */
+/** Exceptions and rejections of user code are reported, and end neither the process nor the feed. */
 import assert from "node:assert/strict";
 import { describe, it, mock } from "node:test";
 import type { ListenerFault, SubscribeOptions } from "../../../src/client/client.js";
-import { Place, push, recorder, settled } from "./fixture.js";
+import { Fixture, push, recorder, settled } from "./fixture.js";
 
 /** Every event of a subscription once, with one listener that fails in the given way and one that does not. */
 async function everyEvent(fail: () => unknown, onListenerError?: (error: unknown, where: ListenerFault) => void) {
-  const place = new Place(onListenerError && { onListenerError });
-  const heard: string[] = [];
+  const fixture = new Fixture(onListenerError && { onListenerError });
+  const seen: string[] = [];
   const failing = { onPush: fail, onState: fail, onReset: fail, onGap: fail, onRefused: fail } as SubscribeOptions;
-  place.client.on("state", fail);
-  place.client.on("error", fail);
-  place.client.subscribe("t", failing);
-  place.client.subscribe("t", recorder(heard));
-  place.socket.open();
-  place.socket.answer({ topic: "t", offset: 5 });
+  fixture.client.on("state", fail);
+  fixture.client.on("error", fail);
+  fixture.client.subscribe("t", failing);
+  fixture.client.subscribe("t", recorder(seen));
+  fixture.socket.open();
+  fixture.socket.answer({ topic: "t", offset: 5 });
   await settled();
-  place.socket.give(push(6));
-  place.socket.give(push(8));
-  place.socket.answer({ topic: "t", offset: 8 });
-  place.socket.give(push(9));
-  place.socket.give({ event: "dropped", topic: "t", from: 10, to: 12 });
+  fixture.socket.give(push(6));
+  fixture.socket.give(push(8));
+  fixture.socket.answer({ topic: "t", offset: 8 });
+  fixture.socket.give(push(9));
+  fixture.socket.give({ event: "dropped", topic: "t", from: 10, to: 12 });
   await settled();
-  place.client.subscribe("u", failing);
-  const { id } = place.socket.asked!;
-  place.socket.give({ reqtype: "Subscribe", id, code: 4002, error: "not a topic name" });
+  fixture.client.subscribe("u", failing);
+  const { id } = fixture.socket.asked!;
+  fixture.socket.give({ reqtype: "Subscribe", id, code: 4002, error: "not a topic name" });
   await settled();
-  place.client.close();
-  return heard;
+  fixture.client.close();
+  return seen;
 }
 
 const EVENTS = ["state e:5 ", "push 6", "gap 7-7", "reset missed 6-8", "state e:8 ", "push 9", "gap 10-12"];
@@ -40,20 +40,20 @@ const throws = (): never => {
 };
 describe("a listener's exception", () => {
   for (const [name, fail] of Object.entries({ throws, rejects })) {
-    it(`that ${name} is told to the hook, with the listener and topic; the other listeners hear everything`, async () => {
-      const told = new Set<string>();
-      const heard = await everyEvent(fail, (error, { listener, topic }) => {
+    it(`that ${name} is reported to the hook, with the listener and topic; the other listeners get everything`, async () => {
+      const reported = new Set<string>();
+      const seen = await everyEvent(fail, (error, { listener, topic }) => {
         assert.equal((error as Error).message, "mine");
-        told.add(`${listener} ${topic ?? "-"}`);
+        reported.add(`${listener} ${topic ?? "-"}`);
       });
       await settled();
-      assert.deepEqual(heard, EVENTS);
+      assert.deepEqual(seen, EVENTS);
       const listeners = ["onGap t", "onPush t", "onReset t", "onRefused u", "onState t", "error -", "state -"];
-      assert.deepEqual([...told].sort(), listeners.sort());
+      assert.deepEqual([...reported].sort(), listeners.sort());
     });
   }
 
-  it("is told on the console where there is no hook, or the hook itself throws", async () => {
+  it("is reported on the console if there is no hook, or the hook itself throws", async () => {
     const printed = mock.method(console, "error", () => undefined).mock;
     try {
       assert.deepEqual(await everyEvent(throws), EVENTS);

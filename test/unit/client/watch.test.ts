@@ -1,10 +1,10 @@
-/** What a person sees of a topic, line by line. */
+/** What `megagate watch` prints, line by line. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type WatchOptions, watchTopic } from "../../../src/client/watch.js";
 import { FakeClock, FakeSocket, FakeTarget, settled } from "./fixture.js";
 
-function watching(more: Pick<WatchOptions, "isThere"> = {}): {
+function watching(more: Pick<WatchOptions, "isReachable"> = {}): {
   clock: FakeClock;
   sockets: FakeSocket[];
   lines: string[];
@@ -39,7 +39,7 @@ function watching(more: Pick<WatchOptions, "isThere"> = {}): {
   return { clock, sockets, lines, end, over, window };
 }
 
-const said = (lines: readonly string[]): string[] =>
+const texts = (lines: readonly string[]): string[] =>
   lines.map((line) => line.replace(/^03:04:05\.006 {2}(.*)\n$/s, "$1"));
 
 describe("watch", () => {
@@ -58,7 +58,7 @@ describe("watch", () => {
     end.abort();
     assert.equal(await over, undefined);
     assert.deepEqual(clock.pending, []);
-    assert.deepEqual(said(lines), [
+    assert.deepEqual(texts(lines), [
       "connecting to ws://test/ws",
       "connected",
       "t stands at offset 5 of epoch e, 1 key",
@@ -78,24 +78,24 @@ describe("watch", () => {
     const first = watching();
     first.sockets[0]?.open();
     first.sockets[0]?.give({ reqtype: "Query", id: 1, code: 4002, error: "not a topic name" });
-    assert.deepEqual(await first.over, { kind: "ended", text: "the gateway refused the topic: 4002 not a topic name" });
+    assert.deepEqual(await first.over, { type: "ended", text: "the gateway refused the topic: 4002 not a topic name" });
     const second = watching();
     second.sockets[0]?.end(4301, "bad token");
-    assert.deepEqual(await second.over, { kind: "ended", text: "the gateway closed for good: 4301 bad token" });
+    assert.deepEqual(await second.over, { type: "ended", text: "the gateway closed for good: 4301 bad token" });
   });
 
-  it("ends where nobody ever answered, and never where somebody did or may soon", async () => {
-    const wrong = watching({ isThere: () => false });
+  it("ends if no gateway ever answered, and goes on if one did or may soon", async () => {
+    const wrong = watching({ isReachable: () => false });
     wrong.sockets[0]?.end(1006, "");
-    assert.deepEqual(await wrong.over, { kind: "never there", text: "closed with 1006" });
+    assert.deepEqual(await wrong.over, { type: "unreachable", text: "closed with 1006" });
     assert.deepEqual(wrong.clock.pending, []);
 
-    const busy = watching({ isThere: () => true });
+    const busy = watching({ isReachable: () => true });
     busy.sockets[0]?.end(1006, "");
     assert.match(busy.lines.at(-1) ?? "", /no connection \(1006\); trying again in/);
     busy.end.abort();
 
-    const restarted = watching({ isThere: () => false });
+    const restarted = watching({ isReachable: () => false });
     restarted.sockets[0]?.open();
     restarted.sockets[0]?.end(1006, "");
     assert.match(restarted.lines.at(-1) ?? "", /connection lost \(1006\); trying again in/);
@@ -103,26 +103,26 @@ describe("watch", () => {
     assert.equal(await restarted.over, undefined);
   });
 
-  it("prints nothing that could command the terminal", async () => {
+  it("prints nothing that could control the terminal", async () => {
     const { sockets, lines, end } = watching();
     sockets[0]?.open();
     sockets[0]?.answer({ topic: "t", offset: 0 });
     sockets[0]?.give({ topic: "t", offset: 1, key: "\u001b[2J\n", data: "\u009b2J" });
     await settled();
-    assert.equal(said(lines).at(-1), '1  \\u001b[2J\\u000a  "\\u009b2J"');
+    assert.equal(texts(lines).at(-1), '1  \\u001b[2J\\u000a  "\\u009b2J"');
     sockets[0]?.give({ topic: "t", offset: 2, key: "a\u202eb\u2066", data: "\u2028\u200f\u{e0041}\ud800 سلام 👩‍🚀" });
-    assert.equal(said(lines).at(-1), '2  a\\u202eb\\u2066  "\\u2028\\u200f\\udb40\\udc41\\ud800 سلام 👩‍🚀"');
+    assert.equal(texts(lines).at(-1), '2  a\\u202eb\\u2066  "\\u2028\\u200f\\udb40\\udc41\\ud800 سلام 👩‍🚀"');
     sockets[0]?.end(1001, "bye\u202e\u001b]0;x\u0007");
-    assert.match(said(lines).at(-1)!, /\(1001 bye\\u202e\\u001b\]0;x\\u0007\)/);
+    assert.match(texts(lines).at(-1)!, /\(1001 bye\\u202e\\u001b\]0;x\\u0007\)/);
     end.abort();
   });
 
-  it("says when the page is offline that it goes on trying", async () => {
+  it("prints that it goes on trying while the page is offline", async () => {
     const { window, lines, sockets, end, clock } = watching();
     sockets[0]?.open();
     window.fire("offline");
     sockets[0]?.end(1006, "");
-    assert.equal(said(lines).at(-1), "connection lost (1006); offline, trying again in 22.5 s");
+    assert.equal(texts(lines).at(-1), "connection lost (1006); offline, trying again in 22.5 s");
     end.abort();
     await settled();
     assert.deepEqual(clock.pending, []);
