@@ -38,8 +38,10 @@ tune: dist/.built ## raise kernel limits for CONNS connections, showing before a
 untune: dist/.built ## put every kernel limit back as it was
 	$(MEGAGATE) untune $(ARGS)
 
-serve: dist/.built ## run the gateway until Ctrl-C
-	@exec $(MEGAGATE) serve --connections $(CONNS) --port $(PORT) --admin-port $(ADMIN_PORT) $(ARGS)
+# With --dev the gateway chooses its own small size, unless CONNS was given.
+SERVE_CONNS = $(if $(and $(findstring --dev,$(ARGS)),$(filter file,$(origin CONNS))),,--connections $(CONNS))
+serve: dist/.built ## run the gateway until Ctrl-C; ARGS=--dev is a small one with an example page
+	@exec $(MEGAGATE) serve $(SERVE_CONNS) --port $(PORT) --admin-port $(ADMIN_PORT) $(ARGS)
 
 load: dist/.built ## open CONNS sockets against a running gateway, push to all, write the evidence
 	@exec $(MEGAGATE) load --connections $(CONNS) --target ws://127.0.0.1:$(PORT)/ws --admin-url http://127.0.0.1:$(ADMIN_PORT) $(ARGS)

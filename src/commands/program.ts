@@ -1,6 +1,7 @@
 /** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
 import { plain } from "../client/plain.js";
+import { withDevSize } from "../config/dev.js";
 import { noticesOf } from "../config/environment.js";
 import { ADMIN_URL, CLIENT_URL } from "../config/gateway-address.js";
 import { addOptions, renderConfig, variablesOf } from "../config/help.js";
@@ -127,7 +128,8 @@ function resolveServe(flags: FileFlags, notices: readonly string[]): Resolved<ty
   try {
     const path = flags.config ?? process.env[CONFIG];
     const file = path === undefined ? {} : { file: readConfigFile(path) };
-    const resolved = withIdleTimeout(resolve(SERVE_OPTIONS, { flags: { ...flags }, env: process.env, ...file }));
+    const given = resolve(SERVE_OPTIONS, { flags: { ...flags }, env: process.env, ...file });
+    const resolved = withDevSize(withIdleTimeout(given));
     const faults = faultsOf(resolved.config);
     if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
     return resolved;

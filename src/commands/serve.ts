@@ -73,12 +73,14 @@ function announce(
 ): void {
   const clients = `ws://${config.host}:${port}${WEBSOCKET_PATH}`;
   const admin = `http://${config.adminHost}:${adminPort}`;
+  const page = config.dev ? `http://${config.host}:${port}/` : undefined;
   const banner = [
     `megagate ${VERSION} is ready: ${workers} workers`,
+    ...(page ? [`  page      ${page}   (the example: open it in a browser)`] : []),
     `  clients   ${clients}   (address for browsers: http://${config.host}:${port}${ADDRESS_PATH})`,
     `  private   ${admin}   /publish /metrics /healthz /readyz /processes`,
   ];
-  const line = JSON.stringify({ event: "ready", clients, admin, workers });
+  const line = JSON.stringify({ event: "ready", clients, admin, workers, page });
   process.stdout.write(`${process.stdout.isTTY ? banner.join("\n") : line}\n`);
 }
 

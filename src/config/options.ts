@@ -374,7 +374,11 @@ export const SERVE_OPTIONS = {
     range: "a folder",
     explanation: "Folder for the private socket between hub and workers; none makes a temporary one",
   }),
-  dev: flag({ default: false, explanation: "Development mode: the example page is served at / of the public port" }),
+  dev: flag({
+    default: false,
+    explanation:
+      "For trying out: the example page is served at / of the public port, and the gateway is small, with two workers for 1,000 connections unless --connections or --workers says otherwise",
+  }),
   logLevel: choice({
     default: "info",
     choices: ["debug", "info", "warn", "error", "silent"],

@@ -249,7 +249,8 @@ export class Supervisor {
     const cap = capOfSlot(ceiling, workers, index);
     return {
       type: "startWorker",
-      config: this.#config,
+      // The port in use, which the example page names.
+      config: { ...this.#config, adminPort: this.#adminPort },
       path: this.#runDir.socketPath,
       token: this.#runDir.token,
       index,

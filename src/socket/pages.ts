@@ -3,6 +3,7 @@
  * page. Each worker reads them once at its start (16 KB); `npm run build` writes them to dist/browser.
  */
 import { readFileSync } from "node:fs";
+import type { ServeConfig } from "../config/options.js";
 
 export interface Page {
   readonly path: string;
@@ -12,8 +13,19 @@ export interface Page {
 
 const read = (name: string): string => readFileSync(new URL(`../../browser/${name}`, import.meta.url), "utf8");
 
-export function loadPages(dev: boolean): Page[] {
+export type PageConfig = Pick<ServeConfig, "dev" | "adminHost" | "adminPort">;
+
+/** Where the example page names the admin port, of which a browser cannot know. */
+const ADMIN_URL = "{{admin-url}}";
+
+export function loadPages(config: PageConfig): Page[] {
   const sdk = { path: "/megagate.js", contentType: "text/javascript; charset=utf-8", body: read("megagate.js") };
-  const example = { path: "/", contentType: "text/html; charset=utf-8" };
-  return dev ? [sdk, { ...example, body: read("extensions.html") }] : [sdk];
+  if (!config.dev) return [sdk];
+  const body = read("extensions.html").replaceAll(ADMIN_URL, adminUrl(config));
+  return [sdk, { path: "/", contentType: "text/html; charset=utf-8", body }];
+}
+
+/** As a person at this machine reaches it: every interface is also loopback. */
+function adminUrl({ adminHost, adminPort }: PageConfig): string {
+  return `http://${adminHost === "0.0.0.0" ? "127.0.0.1" : adminHost}:${adminPort}`;
 }

@@ -17,7 +17,7 @@ import { ADDRESS_PATH, HEALTH_PATH, SUBPROTOCOL, type SubscribeRequest, WEBSOCKE
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
-import { loadPages } from "./pages.js";
+import { loadPages, type PageConfig } from "./pages.js";
 import { headerLines, type PlainAnswer, preflight, READ_METHODS, writeAnswer } from "./plain.js";
 import { type Forwarded, publicAddress } from "./public-address.js";
 import { decideUpgrade, refusePlain } from "./upgrade.js";
@@ -33,10 +33,11 @@ interface UserData {
 }
 const NO_USER_DATA: UserData = Object.freeze({});
 
-export type ServerConfig = Pick<
-  ServeConfig,
-  "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "trustedProxies" | "dev"
->;
+export type ServerConfig = PageConfig &
+  Pick<
+    ServeConfig,
+    "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "trustedProxies"
+  >;
 
 export interface ServerOptions {
   readonly app: TemplatedApp;
@@ -99,7 +100,7 @@ export class Server {
     this.#routeRead(ADDRESS_PATH, (res, req) => this.#addressAnswer(res, req));
     // For load balancers that cannot reach the private port: it says only that this worker runs.
     this.#routeRead(HEALTH_PATH, () => ({ status: 200, body: ALIVE, headers: NO_STORE }));
-    for (const { path, contentType, body } of loadPages(this.#config.dev)) {
+    for (const { path, contentType, body } of loadPages(this.#config)) {
       const headers = { "Content-Type": contentType, "Cache-Control": "no-cache" };
       this.#routeRead(path, () => ({ status: 200, body, headers }));
     }

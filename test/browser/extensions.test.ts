@@ -58,6 +58,11 @@ it("shows the snapshot, then lives through the death of its worker without a gap
     assert.equal(await page.textContent("#rows tr:nth-child(2) td:nth-child(2)"), "talking");
     assert.equal(await page.textContent("#connection"), "open");
 
+    // A narrow phone: nothing sticks out, and the command names the admin port that is in use.
+    await page.setViewportSize({ width: 390, height: 844 });
+    assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 390);
+    assert.match((await page.textContent("#command"))!, new RegExp(`127\\.0\\.0\\.1:${gateway.adminPort}/publish$`));
+
     const victim = await until(
       "the page's worker",
       async () => (await gateway.processes()).find((row) => row.role === "worker" && (row.connections ?? 0) > 0),

@@ -50,14 +50,24 @@ describe("a gateway", () => {
     assert.equal(logged(gateway.run, /asked twice/)[0]?.signal, "SIGINT");
   });
 
+  it("names the example page with --dev, which names the admin port that is in use", async () => {
+    await using gateway = await Gateway.start("--dev", "--workers", "1");
+    const { page } = JSON.parse(gateway.run.stdout) as { page: string };
+    assert.equal(page, `http://127.0.0.1:${gateway.port}/`);
+    assert.match(await (await fetch(page)).text(), new RegExp(`http://127\\.0\\.0\\.1:${gateway.adminPort}/publish`));
+  });
+
   // `script` gives it a terminal, and hangs up when it is ended.
   it("says it to a person in a banner, and when the terminal is closed why it stops", async () => {
-    const command = `exec '${process.execPath}' '${CLI}' serve --port 0 --admin-port 0 --connections 100 --workers 1`;
+    const command = `exec '${process.execPath}' '${CLI}' serve --port 0 --admin-port 0 --dev --workers 1`;
     const run = new Run(spawn("script", ["-qec", command, "/dev/null"], { stdio: ["pipe", "pipe", "pipe"] }));
     await until(
       "the banner",
       () => run.stdout,
-      (text) => /megagate \S+ is ready: 1 workers\s+clients +ws:.*\s+private +http:.*\/metrics/.test(text),
+      (text) =>
+        /megagate \S+ is ready: 1 workers\s+page +http:\S+\/ .*\s+clients +ws:.*\s+private +http:.*\/metrics/.test(
+          text,
+        ),
       20_000,
     );
     assert.doesNotMatch(run.stdout, /"event":"ready"/);
