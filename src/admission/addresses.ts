@@ -10,7 +10,7 @@
 import { fullestWorker } from "../config/capacity.js";
 
 /** One per address, shared by all its connections. */
-export interface AddressCount {
+export interface AddressEntry {
   readonly address: string;
   count: number;
 }
@@ -23,14 +23,14 @@ export function addressShare(limit: number, workers: number): number {
   return workers === 1 ? limit : Math.min(limit, fullestWorker(limit, workers));
 }
 
-export class Addresses {
+export class ClientAddresses {
   readonly #max: number;
   /** Whether several workers report to a hub that adds their counts up. */
   readonly areReported: boolean;
-  readonly #counts = new Map<string, AddressCount>();
+  readonly #counts = new Map<string, AddressEntry>();
   /** At the limit over all workers, by the hub's last report. */
   readonly #atLimit = new Set<string>();
-  /** Addresses whose count the hub does not know yet. */
+  /** ClientAddresses whose count the hub does not know yet. */
   readonly #changed = new Set<string>();
 
   constructor(max: number, areReported = false) {
@@ -39,7 +39,7 @@ export class Addresses {
   }
 
   /** Counts one connection more; undefined when the address is at its limit. */
-  acquire(address: string): AddressCount | undefined {
+  acquire(address: string): AddressEntry | undefined {
     const entry = this.#counts.get(address) ?? { address, count: 0 };
     if (entry.count >= this.#max || this.#atLimit.has(address)) return undefined;
     if (entry.count === 0) this.#counts.set(address, entry);
@@ -48,7 +48,7 @@ export class Addresses {
     return entry;
   }
 
-  release(entry: AddressCount): void {
+  release(entry: AddressEntry): void {
     entry.count -= 1;
     if (entry.count === 0) this.#counts.delete(entry.address);
     if (this.areReported) this.#changed.add(entry.address);
@@ -78,7 +78,7 @@ export class Addresses {
     if (this.areReported) for (const address of this.#counts.keys()) this.#changed.add(address);
   }
 
-  /** Addresses with live connections. */
+  /** ClientAddresses with live connections. */
   get size(): number {
     return this.#counts.size;
   }

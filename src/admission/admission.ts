@@ -6,7 +6,7 @@
 import type { ServeConfig } from "../config/options.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
-import { Addresses, addressShare } from "./addresses.js";
+import { addressShare, ClientAddresses } from "./addresses.js";
 import { retryAfterSeconds, spreadSeconds } from "./budget.js";
 import type { CapReason } from "./ceiling.js";
 import { Gate } from "./gate.js";
@@ -25,14 +25,14 @@ export interface AdmissionOptions {
 }
 
 /** When a client that asked for the address may connect, and the ticket that it presents then. */
-export interface Slot {
+export interface ConnectSlot {
   readonly afterMs: number;
   readonly ticket: string;
 }
 
 export class Admission {
   /** Undefined where addresses are not limited. */
-  readonly addresses: Addresses | undefined;
+  readonly addresses: ClientAddresses | undefined;
   readonly #gate: Gate;
   readonly #slots = new Slots();
   readonly #tickets: Tickets;
@@ -51,7 +51,7 @@ export class Admission {
     this.#tickets = new Tickets(ticketKey);
     this.windowMs = windowMs;
     const limit = config.connectionsPerAddress;
-    this.addresses = limit > 0 ? new Addresses(addressShare(limit, workers), workers > 1) : undefined;
+    this.addresses = limit > 0 ? new ClientAddresses(addressShare(limit, workers), workers > 1) : undefined;
   }
 
   /** The supervisor's new budget. */
@@ -95,7 +95,7 @@ export class Admission {
   }
 
   /** For a client that asks for the address; undefined outside of storms. */
-  slot(nowMs: number): Slot | undefined {
+  slot(nowMs: number): ConnectSlot | undefined {
     if (!this.#gate.isStorm(nowMs)) return undefined;
     const startMs = this.#slots.take(nowMs, this.#gate.share, Math.random());
     counters[SLOT.ticket_given]! += 1;

@@ -25,7 +25,7 @@ export interface Ceiling {
   readonly reason: CapReason;
 }
 
-export interface Limits {
+export interface CeilingLimits {
   readonly workers: number;
   /** Cap of one worker by its descriptors or by --worker-connections. */
   readonly workerCap: number;
@@ -42,7 +42,7 @@ export function memoryCeiling(memory: number, floor: number, workers: number): n
 }
 
 /** The lowest of the limits. Throws `config` when it is lower than the number of workers. */
-export function ceilingOf(limits: Limits, memory: number): Ceiling {
+export function ceilingOf(limits: CeilingLimits, memory: number): Ceiling {
   const { workers, maxConnections, memoryFloorBytes } = limits;
   let lowest: Ceiling = { connections: limits.workerCap * workers, reason: "full" };
   if (maxConnections > 0 && maxConnections < lowest.connections) {

@@ -1,9 +1,9 @@
 /**
  * Sockets that cannot take everything at once: a large answer, many missed pushes, or a buffer that was full when a push
- * came. A parked socket has no native subscription, but a place for each of its topics in this worker's replica; it is sent
- * a portion at a time, paced by `drain`, and becomes live again in the tick in which it has caught up, so that there is no
- * gap and no duplicate. A large answer is made when its turn comes and goes as fragments of one shared buffer: memory is
- * bounded by the portion, not by the answer. Only parked sockets cost bookkeeping.
+ * came. A parked socket has no native subscriptions, but a cursor for each of its topics over this worker's replica. It is
+ * sent one chunk at a time, paced by `drain`, and becomes live again in the turn in which it has caught up: no gap, no
+ * duplicate. A large answer is made only when it can be sent, as fragments of one shared buffer, so memory is bounded by the
+ * chunk and not by the answer. Only parked sockets cost bookkeeping. Worker only.
  */
 import { monotonicMs } from "../clock.js";
 import { SLOT, type UnsentReason } from "../metrics/catalog.js";
@@ -11,47 +11,62 @@ import { counters } from "../metrics/counters.js";
 import type { SubscribeRequest } from "../protocol/messages.js";
 import { MAX_CHUNK_BYTES, SharedMessage } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";
-import { type Handed, type Place, VOID_EPOCH } from "../topics/journal.js";
-import { placeOf, type Topic } from "../topics/topics.js";
+import { type Cursor, type JournalEntry, VOID_EPOCH } from "../topics/journal.js";
+import { cursorOf, type Topic } from "../topics/topics.js";
 import { answerTo, countRecovery } from "./answers.js";
+import { ParkedSubscriptions, type SocketCursors } from "./cursors.js";
 import { Outbox } from "./outbox.js";
-import { Places, type PlacesOfOne } from "./positions.js";
-import { behind, countUndelivered, isBehind, stepsFrom, type Undelivered } from "./steps.js";
+import { countUndelivered, isBehind, stepsFrom, type Undelivered, undeliveredAfter } from "./steps.js";
 
-/** Bytes that one socket is sent in one turn at most, so that thousands of snapshots share the loop. */
-const TURN_BYTES = 65_536;
+/** Maximum bytes to one socket in one turn of the loop, so that thousands of answers share the loop. */
+const MAX_TURN_BYTES = 65_536;
 
-interface Parked {
-  readonly places: PlacesOfOne;
+interface ParkedSocket {
+  readonly cursors: SocketCursors;
   readonly outbox: Outbox;
-  /** When its buffer was found full; undefined where it is parked at its own wish. */
+  /** Since when it counts as slow; undefined where it is parked for a large answer or a recovery only. */
   slowSinceMs: number | undefined;
-  /** For how long no portion could be sent. */
+  /** How long it has taken nothing, in milliseconds. */
   stalledMs: number;
-  /** The topic of which an answer promised the missed pushes: they come before the next answer. */
+  /** The topic whose missed pushes an answer promised: they are sent before the next answer. */
   recovering: string | undefined;
 }
 
 export interface ParkingDeps {
   find(topic: string): Topic | undefined;
-  /** The last parked socket of the topic is gone or live again. */
+  /** The last parked subscriber of the topic is gone or live again. */
   emptied(topic: string): void;
-  /** The socket asks for more than it reads, or missed what nobody remembers: it is to be cut in the next turn. */
+  /** The socket asks for more than it reads, or missed what is no longer remembered: disconnect it in the next turn. */
   scheduleDisconnect(socket: Socket): void;
-  /** A request whose topic is not here any more now that its turn has come. */
+  /** A queued request whose topic is no longer on this worker. */
   askAgain(socket: Socket, request: SubscribeRequest): void;
 }
 
+export interface ParkingOptions {
+  readonly deps: ParkingDeps;
+  /** Limit of a socket's buffer, of its queued replies and of its queued requests, each. */
+  readonly maxBufferedBytes: number;
+}
+
+/** Where a parked socket continues in a topic; `isPromised`: before the answer to any other request. */
+export interface CatchUp {
+  readonly topic: string;
+  readonly from: Cursor;
+  readonly isPromised?: boolean;
+}
+
 export class Parking {
-  readonly #parked = new Map<Socket, Parked>();
-  readonly #places: Places;
+  readonly #deps: ParkingDeps;
+  readonly #maxBufferedBytes: number;
+  readonly #parked = new Map<Socket, ParkedSocket>();
+  readonly #subscriptions: ParkedSubscriptions;
+  /** Sockets that are sent something in the next turn. */
   #ready = new Set<Socket>();
 
-  constructor(
-    private readonly deps: ParkingDeps,
-    private readonly maxBufferedBytes: number,
-  ) {
-    this.#places = new Places((topic) => deps.emptied(topic));
+  constructor({ deps, maxBufferedBytes }: ParkingOptions) {
+    this.#deps = deps;
+    this.#maxBufferedBytes = maxBufferedBytes;
+    this.#subscriptions = new ParkedSubscriptions((topic) => deps.emptied(topic));
   }
 
   has(socket: Socket): boolean {
@@ -60,79 +75,85 @@ export class Parking {
 
   /** How many parked sockets follow the topic. */
   count(topic: string): number {
-    return this.#places.count(topic);
+    return this.#subscriptions.count(topic);
   }
 
-  topicsOf(socket: Socket): ReadonlyMap<string, Place> | undefined {
-    return this.#parked.get(socket)?.places;
+  topicsOf(socket: Socket): ReadonlyMap<string, Cursor> | undefined {
+    return this.#parked.get(socket)?.cursors;
   }
 
-  /** The request is answered when its turn comes; the topic is followed from now on, so that it stays here. */
+  /** Queues a request. The socket follows the topic from now on, so that the worker keeps it. */
   ask(socket: Socket, topic: Topic, request: SubscribeRequest): void {
-    const parked = this.#parked.get(socket) ?? this.#enter(socket);
-    if (!parked.places.has(topic.name)) this.#places.follow(parked.places, topic.name, placeOf(topic));
+    const parked = this.#parked.get(socket) ?? this.#park(socket);
+    if (!parked.cursors.has(topic.name)) this.#subscriptions.set(parked.cursors, topic.name, cursorOf(topic));
     parked.outbox.ask(request);
-    if (parked.outbox.requestBytes > this.maxBufferedBytes) this.deps.scheduleDisconnect(socket);
+    if (parked.outbox.requestBytes > this.#maxBufferedBytes) this.#deps.scheduleDisconnect(socket);
     this.#schedule(socket);
   }
 
-  /** Sends whatever the topic has after the place; `isPromised`: before the answer to any other request. */
-  follow(socket: Socket, topic: string, place: Place, isPromised = false): void {
-    const parked = this.#parked.get(socket) ?? this.#enter(socket);
-    this.#places.follow(parked.places, topic, place);
+  /** Sends the socket everything of the topic after the cursor. */
+  follow(socket: Socket, { topic, from, isPromised = false }: CatchUp): void {
+    const parked = this.#parked.get(socket) ?? this.#park(socket);
+    this.#subscriptions.set(parked.cursors, topic, from);
     if (isPromised) parked.recovering = topic;
     this.#schedule(socket);
   }
 
-  /** Its buffer was full: `lost` was not handed over, beginning with the first. It goes on with `drain`. */
-  overflowed(socket: Socket, lost: readonly Handed[]): void {
-    const parked = this.#parked.get(socket) ?? this.#enter(socket);
+  /** The socket's buffer was full and `lost` were not sent to it, the first one first. It continues with `drain`. */
+  overflowed(socket: Socket, lost: readonly JournalEntry[]): void {
+    const parked = this.#parked.get(socket) ?? this.#park(socket);
     this.#markSlow(parked, monotonicMs());
-    for (const [name, place] of parked.places) {
+    for (const [name, cursor] of parked.cursors) {
       const first = lost.find((each) => each.name === name)?.before;
-      if (first && (first.epoch === VOID_EPOCH || first.messages < place.messages)) parked.places.set(name, first);
+      if (first && (first.epoch === VOID_EPOCH || first.messages < cursor.messages)) parked.cursors.set(name, first);
     }
   }
 
-  /** A parked socket takes nothing, and counts as slow from then on. */
+  /** A parked socket takes nothing, and counts as slow since then. */
   markSlow(socket: Socket, sinceMs: number): void {
     this.#markSlow(this.#parked.get(socket)!, sinceMs);
   }
 
-  #markSlow(parked: Parked, sinceMs: number): void {
+  #markSlow(parked: ParkedSocket, sinceMs: number): void {
     if (parked.slowSinceMs !== undefined) return;
     counters[SLOT.slowReaders]! += 1;
     parked.slowSinceMs = sinceMs;
   }
 
-  /** Unsubscribing makes the native tree send what is pending, which may overflow: every place is known before. */
-  #enter(socket: Socket): Parked {
-    const outbox = new Outbox(socket);
-    const parked: Parked = { places: new Map(), outbox, slowSinceMs: undefined, stalledMs: 0, recovering: undefined };
+  /** `unsubscribe` makes uWebSockets send what is pending, which may overflow: all cursors must be known before it. */
+  #park(socket: Socket): ParkedSocket {
+    const parked: ParkedSocket = {
+      cursors: new Map(),
+      outbox: new Outbox(socket),
+      slowSinceMs: undefined,
+      stalledMs: 0,
+      recovering: undefined,
+    };
     this.#parked.set(socket, parked);
     counters[SLOT.parked]! += 1;
     const names = socket.getTopics();
     for (const name of names) {
-      const topic = this.deps.find(name);
-      if (topic) this.#places.follow(parked.places, name, placeOf(topic));
+      const topic = this.#deps.find(name);
+      if (topic) this.#subscriptions.set(parked.cursors, name, cursorOf(topic));
     }
     for (const name of names) socket.unsubscribe(name);
     return parked;
   }
 
-  /** A reply to the client's own request; it waits where it would fall between fragments, or into a full buffer. */
+  /** A reply to a request of a parked socket. It is queued where it would come between fragments, or into a full buffer. */
   reply(socket: Socket, bytes: Uint8Array): void {
     const { outbox } = this.#parked.get(socket)!;
-    if (!outbox.midway && outbox.replyBytes === 0 && this.#hasRoom(socket)) {
+    if (!outbox.isMidMessage && outbox.replyBytes === 0 && this.#canTake(socket)) {
       outbox.send(bytes);
       return;
     }
     outbox.reply(bytes);
-    if (outbox.replyBytes > this.maxBufferedBytes) this.deps.scheduleDisconnect(socket);
+    if (outbox.replyBytes > this.#maxBufferedBytes) this.#deps.scheduleDisconnect(socket);
   }
 
-  #hasRoom(socket: Socket): boolean {
-    return socket.getBufferedAmount() < this.maxBufferedBytes / 2;
+  /** Half the limit, so that a chunk or a push always fits and none is dropped. */
+  #canTake(socket: Socket): boolean {
+    return socket.getBufferedAmount() < this.#maxBufferedBytes / 2;
   }
 
   /** Removes and returns the requests of a topic that are not answered yet. */
@@ -140,31 +161,31 @@ export class Parking {
     return this.#parked.get(socket)?.outbox.cancel(topic) ?? [];
   }
 
-  /** Of a parked socket. False when it did not follow the topic. */
+  /** Unsubscribes a parked socket. False when it did not follow the topic. */
   unsubscribe(socket: Socket, name: string): boolean {
     const parked = this.#parked.get(socket)!;
     if (parked.recovering === name) parked.recovering = undefined;
-    this.#accountFor(parked, name, "closed");
-    return this.#places.unfollow(parked.places, name);
+    this.#countUnsent(parked, name, "closed");
+    return this.#subscriptions.remove(parked.cursors, name);
   }
 
-  /** The connection ends; what it did not get is accounted for under the reason. */
+  /** The connection ends; everything that the socket did not get is counted under the reason. */
   closed(socket: Socket, reason: UnsentReason): void {
     const parked = this.#parked.get(socket);
     if (!parked) return;
-    for (const name of parked.places.keys()) this.#accountFor(parked, name, reason);
-    if (reason === "disconnect") countUndelivered("answer", parked.outbox.owed);
+    for (const name of parked.cursors.keys()) this.#countUnsent(parked, name, reason);
+    if (reason === "disconnect") countUndelivered("answer", parked.outbox.unanswered);
     this.#remove(socket, parked);
   }
 
-  #accountFor({ places, slowSinceMs }: Parked, name: string, reason: UnsentReason): void {
-    const place = places.get(name);
-    const topic = this.deps.find(name);
-    if (slowSinceMs !== undefined && place && topic) countUndelivered(reason, behind(topic, place));
+  #countUnsent({ cursors, slowSinceMs }: ParkedSocket, name: string, reason: UnsentReason): void {
+    const cursor = cursors.get(name);
+    const topic = this.#deps.find(name);
+    if (slowSinceMs !== undefined && cursor && topic) countUndelivered(reason, undeliveredAfter(topic, cursor));
   }
 
-  #remove(socket: Socket, parked: Parked): void {
-    for (const name of [...parked.places.keys()]) this.#places.unfollow(parked.places, name);
+  #remove(socket: Socket, parked: ParkedSocket): void {
+    for (const name of [...parked.cursors.keys()]) this.#subscriptions.remove(parked.cursors, name);
     this.#parked.delete(socket);
     this.#ready.delete(socket);
     counters[SLOT.parked]! -= 1;
@@ -174,10 +195,10 @@ export class Parking {
   /** What a parked socket has not got yet, over all its topics. */
   unsent(socket: Socket): Undelivered {
     const sum = { messages: 0, bytes: 0 };
-    for (const [name, place] of this.topicsOf(socket) ?? []) {
-      const topic = this.deps.find(name);
+    for (const [name, cursor] of this.topicsOf(socket) ?? []) {
+      const topic = this.#deps.find(name);
       if (!topic) continue;
-      const { messages, bytes } = behind(topic, place);
+      const { messages, bytes } = undeliveredAfter(topic, cursor);
       sum.messages += messages;
       sum.bytes += bytes;
     }
@@ -188,29 +209,30 @@ export class Parking {
     return this.#parked.get(socket)?.slowSinceMs;
   }
 
-  /** Sockets whose buffer was full, and since when. */
+  /** Sockets that count as slow, and since when. */
   *slow(): Generator<{ socket: Socket; sinceMs: number }> {
     for (const [socket, { slowSinceMs: sinceMs }] of this.#parked) if (sinceMs !== undefined) yield { socket, sinceMs };
   }
 
-  /** Whether the topic's next message is the answer to a request. */
-  waitsFor(socket: Socket, topic: string): boolean {
-    return this.#parked.get(socket)?.outbox.waitsFor(topic) === true;
+  /** Whether the topic's next message to the socket is the answer to a request. */
+  hasRequest(socket: Socket, topic: string): boolean {
+    return this.#parked.get(socket)?.outbox.hasRequest(topic) === true;
   }
 
-  /** Sockets that take nothing, for how long now that `elapsedMs` have passed, and whether an answer is held for them. */
-  *stalled(elapsedMs: number): Generator<{ socket: Socket; stalledMs: number; isOwed: boolean }> {
+  /** Sockets that take nothing: for how long, now that `elapsedMs` have passed, and whether answers wait for them. */
+  *stalled(elapsedMs: number): Generator<{ socket: Socket; stalledMs: number; hasUnanswered: boolean }> {
     for (const [socket, parked] of this.#parked) {
-      // It waits for us. Room alone does not say so: what did not fit may be less than what has no room, and waits for `drain`.
-      if (this.#ready.has(socket) && this.#hasRoom(socket)) continue;
+      // Scheduled and able to take more: it waits for us. Unsent bytes below the limit alone do not show that, because such
+      // a socket may still wait for `drain`.
+      if (this.#ready.has(socket) && this.#canTake(socket)) continue;
       parked.stalledMs += elapsedMs;
-      yield { socket, stalledMs: parked.stalledMs, isOwed: parked.outbox.owed.messages > 0 };
+      yield { socket, stalledMs: parked.stalledMs, hasUnanswered: parked.outbox.unanswered.messages > 0 };
     }
   }
 
-  /** Between fragments a frame of ours would break the connection; a close frame may still be sent. */
-  midway(socket: Socket): boolean {
-    return this.#parked.get(socket)?.outbox.midway === true;
+  /** Whether a message would come between fragments and break the connection; a close frame may be sent even so. */
+  isMidMessage(socket: Socket): boolean {
+    return this.#parked.get(socket)?.outbox.isMidMessage === true;
   }
 
   drained(socket: Socket): void {
@@ -231,89 +253,89 @@ export class Parking {
     }
   }
 
-  /** Sends until the socket is full, the turn is used up, or everything is sent. */
-  #advance(socket: Socket, parked: Parked): void {
+  /** Sends until the buffer is half full, the turn is used up, or everything is sent. */
+  #advance(socket: Socket, parked: ParkedSocket): void {
     let sent = 0;
-    while (this.#hasRoom(socket)) {
-      if (sent >= TURN_BYTES) {
+    while (this.#canTake(socket)) {
+      if (sent >= MAX_TURN_BYTES) {
         this.#schedule(socket);
         return;
       }
-      const chunk = this.#chunk(socket, parked);
-      if (chunk === undefined) {
-        this.deps.scheduleDisconnect(socket);
+      const bytes = this.#sendNext(socket, parked);
+      if (bytes === undefined) {
+        this.#deps.scheduleDisconnect(socket);
         return;
       }
-      if (chunk === 0) {
-        this.#leave(socket, parked);
+      if (bytes === 0) {
+        this.#goLive(socket, parked);
         return;
       }
-      sent += chunk;
+      sent += bytes;
       parked.stalledMs = 0;
     }
-    // Full: `drain` comes when it has been read, and a reader that never reads is found by `stalled`.
+    // Full: `drain` comes when the client has read, and `stalled` finds a client that never reads.
   }
 
   /**
-   * What is on its way, then pushes that were promised, answers, and other missed pushes. Returns bytes; 0 when nothing is
-   * left, undefined when it must go.
+   * Sends a chunk: of the message that is being sent, else of replies, promised pushes, answers and other missed pushes, in
+   * this order. Returns its bytes; 0 when nothing is left, undefined when the socket must be disconnected.
    */
-  #chunk(socket: Socket, parked: Parked): number | undefined {
-    const { outbox, places, recovering } = parked;
-    const waiting = outbox.chunk();
-    if (waiting > 0) return waiting;
+  #sendNext(socket: Socket, parked: ParkedSocket): number | undefined {
+    const { outbox, cursors, recovering } = parked;
+    const queued = outbox.sendChunk();
+    if (queued > 0) return queued;
     if (recovering !== undefined) {
-      const topic = this.#behind(recovering, places.get(recovering));
-      if (topic) return this.#catchUp(socket, parked, topic);
+      const topic = this.#topicAhead(recovering, cursors.get(recovering));
+      if (topic) return this.#sendMissed(socket, parked, topic);
       parked.recovering = undefined;
     }
     const request = outbox.nextRequest();
-    if (request) return this.#answer(socket, parked, request);
-    for (const [name, place] of places) {
-      const topic = this.#behind(name, place);
-      if (topic) return this.#catchUp(socket, parked, topic);
+    if (request) return this.#sendAnswer(socket, parked, request);
+    for (const [name, cursor] of cursors) {
+      const topic = this.#topicAhead(name, cursor);
+      if (topic) return this.#sendMissed(socket, parked, topic);
     }
     return 0;
   }
 
-  /** The topic, if it has something for a socket at that place. */
-  #behind(name: string, place: Place | undefined): Topic | undefined {
-    const topic = this.deps.find(name);
-    return topic && place && isBehind(topic, place) ? topic : undefined;
+  /** The topic, if it has something after the cursor. */
+  #topicAhead(name: string, cursor: Cursor | undefined): Topic | undefined {
+    const topic = this.#deps.find(name);
+    return topic && cursor && isBehind(topic, cursor) ? topic : undefined;
   }
 
-  #answer(socket: Socket, parked: Parked, request: SubscribeRequest): number | undefined {
-    const topic = this.deps.find(request.topic);
+  #sendAnswer(socket: Socket, parked: ParkedSocket, request: SubscribeRequest): number | undefined {
+    const topic = this.#deps.find(request.topic);
     if (!topic) {
-      this.deps.askAgain(socket, request);
-      return this.#chunk(socket, parked);
+      this.#deps.askAgain(socket, request);
+      return this.#sendNext(socket, parked);
     }
     const answer = answerTo(topic, request);
     countRecovery(request, answer);
-    parked.places.set(topic.name, answer.from);
+    parked.cursors.set(topic.name, answer.from);
     if (answer.missed) parked.recovering = topic.name;
-    return parked.outbox.share(answer.message);
+    return parked.outbox.sendShared(answer.message);
   }
 
-  /** A portion at most, and only while there is room: a message that did not fit would be lost. */
-  #catchUp(socket: Socket, parked: Parked, topic: Topic): number | undefined {
+  /** At most a chunk, and only while the buffer can take it: a message that did not fit would be lost. */
+  #sendMissed(socket: Socket, parked: ParkedSocket, topic: Topic): number | undefined {
     const { outbox } = parked;
-    const steps = stepsFrom(topic, parked.places.get(topic.name)!, parked.slowSinceMs !== undefined);
+    const steps = stepsFrom(topic, parked.cursors.get(topic.name)!, parked.slowSinceMs !== undefined);
     if (!steps) return undefined;
     let sent = 0;
-    for (const { message, isPush, place, unsent } of steps) {
-      parked.places.set(topic.name, place);
+    for (const { message, isPush, cursor, unsent } of steps) {
+      parked.cursors.set(topic.name, cursor);
       if (unsent) countUndelivered(unsent.reason, unsent);
       if (isPush) counters[SLOT.pushes]! += 1;
-      sent += message instanceof SharedMessage ? outbox.share(message) : outbox.send(message);
-      if (sent >= MAX_CHUNK_BYTES || !this.#hasRoom(socket)) break;
+      sent += message instanceof SharedMessage ? outbox.sendShared(message) : outbox.send(message);
+      if (sent >= MAX_CHUNK_BYTES || !this.#canTake(socket)) break;
     }
     return sent;
   }
 
-  /** Caught up with every topic: live again, in this very tick. */
-  #leave(socket: Socket, parked: Parked): void {
-    const names = [...parked.places.keys()];
+  /** It has caught up with every topic: subscribed natively again, in this very turn. */
+  #goLive(socket: Socket, parked: ParkedSocket): void {
+    const names = [...parked.cursors.keys()];
     if (parked.slowSinceMs !== undefined) counters[SLOT.slowReadersCaughtUp]! += 1;
     this.#remove(socket, parked);
     for (const name of names) socket.subscribe(name);

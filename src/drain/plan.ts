@@ -1,19 +1,20 @@
 /**
- * What a drain and a rolling restart would take, from what the gateway holds and the rates that it has measured. Pure.
- * The sums are those that the farewell (session/farewell.ts) and the roll (rolling.ts) go by.
+ * How long a drain and a rolling restart would take, from the connections of a gateway and its measured rates. The same
+ * arithmetic as the drain itself (goodbye.ts) and the rolling restart (supervision/rolling-restart.ts). Pure; runs in the
+ * command line.
  */
-import { TELL_SHARE, windowMsOf } from "./goodbye.js";
+import { GOODBYE_SHARE, windowMsOf } from "./goodbye.js";
 
-/** What `GET /drain` on the admin port answers. */
+/** The answer of `GET /drain` on the admin port. */
 export interface DrainFacts {
   readonly connections: number;
   /** Connections of each worker. */
   readonly workers: readonly number[];
   /** Connections at which one worker stops listening. */
   readonly cap: number;
-  /** Connections a second that the gateway takes back. */
+  /** Connections a second that the gateway can take back. */
   readonly returnPerSecond: number;
-  /** Goodbyes a second that all workers together can say. */
+  /** Goodbyes a second that all workers together can send. */
   readonly goodbyePerSecond: number;
   readonly stopSeconds: number;
   readonly stopNoticeSeconds: number;
@@ -23,47 +24,47 @@ export interface DrainPlan {
   readonly connections: number;
   /** Seconds. */
   readonly drain: {
-    /** Not ready, but everything goes on. */
+    /** /readyz answers 503, and the gateway still serves. */
     readonly notice: number;
     /** From the first goodbye to the last. */
     readonly telling: number;
-    /** What each client is told to come back in. */
+    /** The window that the goodbyes name. */
     readonly window: number;
     /** From SIGTERM until the processes are gone. */
     readonly gone: number;
-    /** From SIGTERM until the last client that obeys has come back to somebody. */
+    /** From SIGTERM until the last client that follows its goodbye has reconnected, to whichever gateway. */
     readonly lastBack: number;
-    /** The least window in which all of it fits at the pace. */
+    /** The shortest --stop-seconds in which the drain keeps to the rate. */
     readonly needs: number;
   };
   readonly rolling: {
     readonly workers: number;
-    /** When everybody comes back at once, and when some never do. */
+    /** Where all clients reconnect at once; `worstSeconds` where some never do. */
     readonly seconds: number;
     readonly worstSeconds: number;
-    /** Closes in all: a client may land on a worker whose turn is still to come. */
+    /** Closes in total: a client may reconnect to a worker that is still to be replaced. */
     readonly closes: number;
-    /** Connections of the fullest worker on the way. */
+    /** Maximum connections of one worker at any time of the restart. */
     readonly fullest: number;
-    /** The greatest window that a client is given. */
+    /** The longest window of a goodbye. */
     readonly window: number;
   };
 }
 
-/** Last handshakes, answers to close frames, ends of processes; at worst. */
+/** Last handshakes, answers to close frames and ends of processes, at worst. */
 const AROUND_SECONDS = 4;
-/** Start of a process and its end, with clients that answer. */
+/** Start and end of a process whose clients answer their close frames. */
 const EACH_SECONDS = 2;
-/** Beyond the window, where some never come back (rolling.ts). */
+/** Waited after the window where some clients never reconnect (supervision/rolling-restart.ts). */
 const SETTLE_SECONDS = 3;
 
 export function planDrain(facts: DrainFacts, windowSeconds: number): DrainPlan {
   const { connections: n, returnPerSecond, goodbyePerSecond, stopNoticeSeconds: notice } = facts;
-  const paced = n / returnPerSecond;
+  const atRate = n / returnPerSecond;
   const fastest = n / goodbyePerSecond;
-  const telling = Math.max(fastest, Math.min(paced, windowSeconds * TELL_SHARE));
+  const telling = Math.max(fastest, Math.min(atRate, windowSeconds * GOODBYE_SHARE));
   const window = windowMsOf(n, returnPerSecond) / 1000;
-  const needs = Math.ceil(Math.max(paced, fastest) / TELL_SHARE + AROUND_SECONDS);
+  const needs = Math.ceil(Math.max(atRate, fastest) / GOODBYE_SHARE + AROUND_SECONDS);
   return {
     connections: n,
     drain: {
@@ -78,7 +79,7 @@ export function planDrain(facts: DrainFacts, windowSeconds: number): DrainPlan {
   };
 }
 
-/** Each worker's clients spread evenly over the others, which take no more than their cap. */
+/** The clients of each worker spread evenly over the others, which take no more than their cap. */
 function planRolling({ workers, cap, returnPerSecond }: DrainFacts): DrainPlan["rolling"] {
   const held = [...workers];
   const sum = {
@@ -93,7 +94,7 @@ function planRolling({ workers, cap, returnPerSecond }: DrainFacts): DrainPlan["
     const moved = held[turn]!;
     held[turn] = 0;
     const each = moved / held.length;
-    // The new process stands at the old one's place.
+    // The new process takes the slot of the old one.
     for (let i = 0; i < held.length; i++) held[i] = Math.min(cap, held[i]! + each);
     const window = windowMsOf(moved, returnPerSecond) / 1000;
     sum.closes += moved;

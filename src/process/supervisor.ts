@@ -11,7 +11,7 @@ import { capOfSlot } from "../admission/ceiling.js";
 import { overflowRoom } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import type { DrainOptions } from "../drain/goodbye.js";
-import { tellWithinMs } from "../drain/goodbye.js";
+import { goodbyesWithinMs } from "../drain/goodbye.js";
 import { GatewayError } from "../errors.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { Log } from "../log.js";
@@ -279,7 +279,7 @@ export class Supervisor {
   }
 
   #drainOfAll(): DrainOptions {
-    const withinMs = tellWithinMs(this.#config.stopSeconds);
+    const withinMs = goodbyesWithinMs(this.#config.stopSeconds);
     const perSecond = returnRate(this.#budget.rate);
     return { reason: "drain", among: this.#sizing.workers, perSecond, withinMs };
   }

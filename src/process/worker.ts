@@ -94,8 +94,8 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
 
   #createTopics(): Topics<Waiter> {
     const { config } = this.#given;
-    return new Topics<Waiter>(
-      {
+    return new Topics<Waiter>({
+      deps: {
         follow: (topic, request, position) =>
           this.#link.send({
             type: "follow",
@@ -108,17 +108,18 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
         compare: (names) => this.#link.send({ type: "compare", topics: names }),
         publish: (topic, message) => this.#native.publish(topic, message),
         subscribers: (topic) => this.#native.subscribers(topic) + this.#sessions.parking.count(topic),
-        ready: (topic, waiting, timedOut) => this.#sessions.following.ready(topic, waiting, timedOut),
-        reset: (topic) => this.#sessions.following.reset(topic, (message) => this.#native.publish(topic.name, message)),
-        failed: (topic, waiting, why) => this.#sessions.following.failed(topic, waiting, why),
+        ready: (topic, waiting, timedOut) => this.#sessions.subscriptions.ready(topic, waiting, timedOut),
+        reset: (topic) =>
+          this.#sessions.subscriptions.reset(topic, (message) => this.#native.publish(topic.name, message)),
+        failed: (topic, waiting, why) => this.#sessions.subscriptions.failed(topic, waiting, why),
       },
-      new TopicRules(config, config.topicRules),
-      {
+      rules: new TopicRules(config, config.topicRules),
+      limits: {
         lingerMs: config.topicLingerSeconds * 1000,
         maxIdle: config.maxIdleTopics,
         memoryBytes: topicMemoryBytes(config),
       },
-    );
+    });
   }
 
   #createListener(): Listener {
@@ -229,7 +230,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     const heartbeatMs = advisedHeartbeatMs(this.#given.config.idleTimeoutSeconds);
     const greeting = windowMs === undefined ? undefined : retryEvent(windowMs, heartbeatMs);
     this.#sessions.greeting = greeting;
-    if (hasChanged && greeting) void this.#sessions.tellAll(greeting);
+    if (hasChanged && greeting) void this.#sessions.broadcastBestEffort(greeting);
   }
 
   /** Connections of each client address, where addresses are limited and other workers count them too. */

@@ -1,47 +1,53 @@
 /**
- * `megagate.v1` as text: client messages to commands, replies to bytes. Pure; knows no socket and no topic's state.
- * The same protocol is described for client authors in the README.
+ * `megagate.v1` as text: parses client messages into requests and encodes replies and events. Pure; knows no sockets and no
+ * topics. megagate.v1.md, next to this file, is the specification for client authors.
  */
 import { GatewayError } from "../errors.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import type { Position } from "../topics/publication.js";
 import { SharedMessage } from "./shared-message.js";
 
-/** Chosen as WebSocket sub-protocol when a client offers it. */
+/** Selected as the WebSocket sub-protocol when a client offers it. */
 export const SUBPROTOCOL = "megagate.v1";
 
-/** Echoed in the reply as it came, so that a client can match them. */
+/** The reply repeats it unchanged, so that a client can match the two. */
 export type RequestId = string | number | undefined;
 
-/** A wish to follow a topic, by Subscribe, by Query, or named in the URL. */
+/** A request to follow a topic: Subscribe, Query, or an entry of the URL. */
 export interface SubscribeRequest {
   readonly topic: string;
   readonly id?: RequestId;
   /** The client has everything up to here. */
   readonly since?: Position | undefined;
-  /** Query: answered with the state in any case, naming this action. */
+  /** Query only: the answer repeats the action and always carries the state. */
   readonly action?: string;
 }
 
-export type Command =
+export type ClientRequest =
   | { readonly type: "heartbeat"; readonly id: RequestId }
   | { readonly type: "subscribe"; readonly request: SubscribeRequest }
   | { readonly type: "unsubscribe"; readonly topic: string; readonly id: RequestId };
 
-/** A refused request, with what the client needs to match the answer. */
+/** The fields of a request that its refusal repeats. `topic`: a topic of the URL has no id by which a client could match it. */
+export interface RequestName {
+  readonly reqtype?: string | undefined;
+  readonly id?: RequestId;
+  readonly topic?: string | undefined;
+}
+
+/** A request that is malformed or unknown. */
 export class BadRequest extends GatewayError {
   constructor(
     kind: "badJson" | "badRequest" | "badTopic",
     detail: string,
-    readonly reqtype?: string,
-    readonly id?: RequestId,
+    readonly request: RequestName = {},
   ) {
     super(kind, detail);
   }
 }
 
 /** Throws BadRequest. */
-export function parseCommand(text: string): Command {
+export function parseRequest(text: string): ClientRequest {
   const request = parseObject(text);
   const { reqtype } = request;
   const id = idOf(request.id, text, reqtype);
@@ -59,7 +65,7 @@ export function parseCommand(text: string): Command {
       return { type: "unsubscribe", topic: topicOf(request.topic, reqtype, id), id };
     default: {
       const known = "Subscribe, Query, Unsubscribe or Heartbeat";
-      throw new BadRequest("badRequest", `reqtype must be ${known}`, textOf(reqtype), id);
+      throw new BadRequest("badRequest", `reqtype must be ${known}`, { reqtype: textOf(reqtype), id });
     }
   }
 }
@@ -70,14 +76,14 @@ const ID_RULE =
   "id must be a text, or a number in the form in which JavaScript writes it: 7, but not 7.0, -0 or 9007199254740993; " +
   "send any other id as a text";
 
-/** `null` stands for none. An answer under another id than the client's own would be taken for another request's. */
+/** `null` stands for none. A client would match an answer with a changed id to another request. */
 function idOf(id: unknown, text: string, reqtype: unknown): RequestId {
   if (id === undefined || id === null) return undefined;
   if (typeof id === "string" || (typeof id === "number" && isExact(id, text))) return id;
-  throw new BadRequest("badRequest", ID_RULE, textOf(reqtype));
+  throw new BadRequest("badRequest", ID_RULE, { reqtype: textOf(reqtype) });
 }
 
-/** JSON.parse rounds without a word, so the digits that came are compared with those that would go back. */
+/** JSON.parse rounds silently, so the digits of the request are compared with those that the reply would have. */
 function isExact(id: number, text: string): boolean {
   const written = String(id);
   for (const [, number] of text.matchAll(/"id"\s*:\s*([\w.+-]+)/g)) if (number === written) return true;
@@ -85,14 +91,17 @@ function isExact(id: number, text: string): boolean {
 }
 
 function topicOf(topic: unknown, reqtype: string, id: RequestId): string {
-  if (!isTopic(topic)) throw new BadRequest("badTopic", `topic: ${TOPIC_RULE}`, reqtype, id);
+  if (!isTopic(topic)) throw new BadRequest("badTopic", `topic: ${TOPIC_RULE}`, { reqtype, id });
   return topic;
 }
 
 /** `{"action":"allexts"}` asks for the topic `exts`. */
 function queryOf(action: unknown, id: RequestId): SubscribeRequest {
   const topic = typeof action === "string" && action.startsWith("all") ? action.slice(3) : undefined;
-  if (!isTopic(topic)) throw new BadRequest("badTopic", `action must be "all" and a topic: ${TOPIC_RULE}`, "Query", id);
+  if (!isTopic(topic)) {
+    const detail = `action must be "all" and a topic: ${TOPIC_RULE}`;
+    throw new BadRequest("badTopic", detail, { reqtype: "Query", id });
+  }
   return { topic, id, action: `all${topic}` };
 }
 
@@ -101,17 +110,13 @@ function sinceOf(since: unknown, id: RequestId): Position | undefined {
   const { epoch, offset } = typeof since === "object" ? (since as Record<string, unknown>) : {};
   if (isEpoch(epoch) && Number.isSafeInteger(offset) && (offset as number) >= 0)
     return { epoch, offset: offset as number };
-  throw new BadRequest(
-    "badRequest",
-    'since must be {"epoch":"…","offset":57}, as a push or an answer gave them',
-    "Subscribe",
-    id,
-  );
+  const detail = 'since must be {"epoch":"…","offset":57}, as a push or an answer gave them';
+  throw new BadRequest("badRequest", detail, { reqtype: "Subscribe", id });
 }
 
 const isEpoch = (epoch: unknown): epoch is string => typeof epoch === "string" && /^[\w.-]{1,64}$/.test(epoch);
 
-/** One entry of `?topics=`: `exts`, or `exts@EPOCH:57` with the position that the client has. */
+/** One entry of `?topics=`: `exts`, or `exts@EPOCH:57` with the client's position; undefined where it is malformed. */
 export function parseUrlTopic(text: string): SubscribeRequest | undefined {
   const [topic, position, more] = text.split("@");
   if (!isTopic(topic) || more !== undefined) return undefined;
@@ -139,16 +144,16 @@ export const HEARTBEAT_REPLY = Buffer.from('{"reqtype":"Heartbeat","code":0}');
 export const heartbeatReply = (id: RequestId): Buffer =>
   id === undefined ? HEARTBEAT_REPLY : reply({ reqtype: "Heartbeat", id, code: 0 });
 
-/** What a follower is told of a topic: its position and state; the state is empty where the missed pushes follow instead. */
+/** A topic's position and state at one moment. An answer that is followed by the missed pushes has an empty state. */
 export interface TopicSnapshot extends Position {
   readonly name: string;
-  /** JSON of the keyed state, shared. */
+  /** The keyed state as JSON; the same buffer for all receivers. */
   readonly state: Buffer;
 }
 
-/** The answer to Subscribe (also from the URL) or Query. `recovered`: everything after `since` follows as pushes. */
+/** The answer to Subscribe, to Query or to a topic of the URL. `recovered`: everything after `since` follows as pushes. */
 export function followReply(
-  told: TopicSnapshot,
+  snapshot: TopicSnapshot,
   request: Pick<SubscribeRequest, "id" | "action">,
   recovered: boolean,
 ): SharedMessage {
@@ -158,12 +163,12 @@ export function followReply(
       ? `"reqtype":"Subscribe",${id}`
       : `"reqtype":"Query","action":"${request.action}",${id}`;
   const flag = request.action === undefined ? `"recovered":${recovered},` : "";
-  return new SharedMessage(Buffer.from(`{${head}"code":0,${position(told)},${flag}"data":`), told.state);
+  return new SharedMessage(Buffer.from(`{${head}"code":0,${position(snapshot)},${flag}"data":`), snapshot.state);
 }
 
-/** Numbering began anew, or more was missed than is remembered: this is what holds now. */
-export function resetEvent(told: TopicSnapshot): SharedMessage {
-  return new SharedMessage(Buffer.from(`{"event":"reset",${position(told)},"data":`), told.state);
+/** The receiver's state is void and replaced by this: the epoch changed, or more was missed than is remembered. */
+export function resetEvent(snapshot: TopicSnapshot): SharedMessage {
+  return new SharedMessage(Buffer.from(`{"event":"reset",${position(snapshot)},"data":`), snapshot.state);
 }
 
 /** A slow reader of a topic whose policy is `drop` was not sent these offsets. */
@@ -178,18 +183,20 @@ export function unsubscribeReply(topic: string, id: RequestId): Buffer {
   return reply({ reqtype: "Unsubscribe", id, code: 0, topic });
 }
 
-/** `topic`: a topic of the URL has no id by which its refusal is known. */
-export function errorReply(error: GatewayError, reqtype?: string, id?: RequestId, topic?: string): Buffer {
+export function errorReply(error: GatewayError, { reqtype, id, topic }: RequestName): Buffer {
   return reply({ ...error.toJSON(), reqtype, id, topic });
 }
 
-/** Said early: the window for the random wait of a client whose connection ends without a word, and how seldom heartbeats do. */
+/**
+ * Sent in advance: the window for a client's random wait after a disconnect without a close frame, and the interval at which
+ * heartbeats are enough.
+ */
 export function retryEvent(windowMs: number, heartbeatMs?: number): Buffer {
   return reply({ event: "retry", reconnect: { afterMs: [0, windowMs] }, heartbeatMs });
 }
 
-/** Sent before a close that the client could not foresee; `afterMs` is the window for its random wait. */
-export function goodbye(reason: string, windowMs: number): Buffer {
+/** Sent before the gateway closes a connection; `afterMs` is the window for the client's random wait. */
+export function goodbyeEvent(reason: string, windowMs: number): Buffer {
   return reply({ event: "goodbye", reason, reconnect: { afterMs: [0, windowMs] } });
 }
 
@@ -198,5 +205,5 @@ const reply = (message: object): Buffer => Buffer.from(JSON.stringify(message));
 export const WEBSOCKET_PATH = "/ws";
 /** Where the original front end asks for the WebSocket address. */
 export const ADDRESS_PATH = "/bcall/url";
-/** Whether the worker that took the connection runs. */
+/** Answers whether the worker that accepted the connection runs. */
 export const HEALTH_PATH = "/healthz";

@@ -1,6 +1,6 @@
 /**
- * A message of which one part is peculiar to its receiver and the greater part is the same for all: a topic's state after
- * the head of an answer. A large one is sent in fragments, so that the shared part is never copied. Pure.
+ * A message with a small head for one receiver and a large body that all receivers share: the head of an answer and a
+ * topic's state. A large message is sent in fragments, so that the body is never copied. Pure.
  */
 const TAIL = Buffer.from("}");
 
@@ -17,13 +17,13 @@ export class SharedMessage {
     return this.head.length + this.body.length + TAIL.length;
   }
 
-  /** In one piece; kept, because the same answer goes to thousands. */
+  /** In one piece; cached, because the same answer goes to thousands of sockets. */
   get whole(): Buffer {
     this.#whole ??= Buffer.concat([this.head, this.body, TAIL]);
     return this.#whole;
   }
 
-  /** The pieces in the order of sending: the head, the body in portions, the end. */
+  /** The fragments in order: the head, the body in chunks, the end. */
   *pieces(chunkBytes: number): Generator<Buffer> {
     yield this.head;
     for (let at = 0; at < this.body.length; at += chunkBytes) yield this.body.subarray(at, at + chunkBytes);
@@ -31,4 +31,5 @@ export class SharedMessage {
   }
 }
 
+/** Bytes of one fragment, and of the pushes sent to a parked socket at once: what uWebSockets corks in one buffer. */
 export const MAX_CHUNK_BYTES = 16_384;

@@ -1,11 +1,19 @@
-/** A native socket as the session room needs it. Every method throws once the socket is closed. */
+/**
+ * One native socket as session/ and catchup/ see it; the methods are those of uWebSockets' WebSocket, a test passes a fake.
+ * Rules that bite (src/README.md facts 15 and 18):
+ *  - Every method throws once the socket is closed.
+ *  - `end` and `close` run the close handler before they return.
+ *  - Inside the `dropped` handler `end` and `close` crash and `send` recurses; only `unsubscribe` is safe.
+ *  - `send` and `unsubscribe` first send the publications that are pending for the socket, which may call `dropped`.
+ */
 export interface Socket {
-  /** 1 sent, 0 buffered, 2 dropped (and `dropped` is called). */
+  /** 1: sent; 0: buffered; 2: dropped, after `dropped` was called. */
   send(message: Uint8Array, isBinary: boolean): number;
-  /** RFC 6455 fragments; between first and last nothing but control frames may be sent. */
+  /** RFC 6455 fragments; between the first and the last nothing but control frames may be sent. */
   sendFirstFragment(message: Uint8Array, isBinary: boolean): number;
   sendFragment(message: Uint8Array, isBinary: boolean): number;
   sendLastFragment(message: Uint8Array, isBinary: boolean): number;
+  /** Unsent bytes in the worker; those that the kernel queues are not among them (src/README.md fact 7). */
   getBufferedAmount(): number;
   subscribe(topic: string): boolean;
   unsubscribe(topic: string): boolean;
@@ -13,8 +21,14 @@ export interface Socket {
   getTopics(): string[];
   getRemoteAddressAsText(): ArrayBuffer;
   cork(run: () => void): unknown;
-  /** Close with a frame; runs the close handler before it returns. */
+  /** Closes with a close frame. */
   end(code: number, reason: string): void;
-  /** Cut without a frame; runs the close handler before it returns. */
+  /** Disconnects without a close frame. */
   close(): void;
 }
+
+/**
+ * From this size on uWebSockets does not batch a publication: it sends while it walks its list of subscribers, and `dropped`
+ * cannot unsubscribe a full socket there without a crash (tried: 16,383 bytes went well, 16,384 did not).
+ */
+export const MIN_UNBATCHED_BYTES = 16_384;

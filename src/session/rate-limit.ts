@@ -1,25 +1,26 @@
 /**
- * Connections that say too much in one second. Only those that spoke since the last tick are known, in one map that is
- * emptied every second, so that a silent connection costs nothing. A second that spans two ticks may pass twice as much.
+ * The limit of messages and pings from one connection in one second. Knows only connections that sent something since the
+ * last tick, in one map that is replaced every second, so that a silent connection costs nothing. A second that spans two
+ * ticks may pass twice as many. Worker only.
  */
 import type { Socket } from "../protocol/socket.js";
 
 export class MessageRateLimit {
-  #said = new Map<Socket, number>();
+  #counts = new Map<Socket, number>();
 
-  /** `most` messages from one connection between two ticks; Infinity sets no limit. */
+  /** At most `max` messages from one connection between two ticks; Infinity sets no limit. */
   constructor(readonly max: number) {}
 
-  /** Counts one message; whether it is one too many. */
+  /** Counts one message. True when it exceeds the limit. */
   exceeded(socket: Socket): boolean {
     if (this.max === Infinity) return false;
-    const said = (this.#said.get(socket) ?? 0) + 1;
-    this.#said.set(socket, said);
-    return said > this.max;
+    const count = (this.#counts.get(socket) ?? 0) + 1;
+    this.#counts.set(socket, count);
+    return count > this.max;
   }
 
-  /** Once a second. A new map: one that was emptied keeps the room of its worst second. */
+  /** Once a second. Makes a new map, because an emptied one keeps the memory of its worst second. */
   tick(): void {
-    if (this.#said.size > 0) this.#said = new Map();
+    if (this.#counts.size > 0) this.#counts = new Map();
   }
 }

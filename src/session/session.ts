@@ -1,9 +1,8 @@
 /**
- * One connection's life in a worker: opened, asks, is answered, closed. All connections share one `Sessions`; a
- * connection itself has no object, timer, closure or map of ours, only its entry in the set of open sockets (about 50
- * bytes), because at a million connections every field counts. What a socket subscribes to is kept by uWebSockets.
+ * The life of connections in a worker: opened, asks, is answered, closed. All connections share one `Sessions`. A connection
+ * has no object, timer, closure or map of ours, only its entry in the set of open sockets (about 50 bytes), because at a
+ * million connections every field counts. uWebSockets keeps what a socket subscribes to. Worker only.
  */
-
 import { reqtypeOf } from "../catchup/answers.js";
 import { Parking } from "../catchup/parking.js";
 import { SlowReaders } from "../catchup/slow-readers.js";
@@ -19,16 +18,16 @@ import {
   HEARTBEAT_REPLY,
   HEARTBEAT_REQUEST,
   heartbeatReply,
-  parseCommand,
+  parseRequest,
   type RequestId,
+  type RequestName,
   type SubscribeRequest,
   unsubscribeReply,
 } from "../protocol/messages.js";
 import type { Socket } from "../protocol/socket.js";
 import type { Topic, Topics } from "../topics/topics.js";
 import { MessageRateLimit } from "./rate-limit.js";
-import type { Waiter } from "./subscriptions.js";
-import { Following } from "./subscriptions.js";
+import { Subscriptions, type Waiter } from "./subscriptions.js";
 
 type SessionConfig = Pick<
   ServeConfig,
@@ -41,44 +40,70 @@ type SessionConfig = Pick<
   | "heartbeatAnswer"
 >;
 
+/** A close with a frame: its row of the error table, the reason under which it is counted, and the text in the frame. */
+interface Ending {
+  readonly error: "messageTooBig" | "tooManyRequests" | "draining" | "restarting";
+  readonly reason: CloseReason;
+  readonly text: string;
+}
+
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT_REQUEST);
 
-/** Sockets that are told something in one turn of the loop. */
-const TOLD_PER_TURN = 256;
+/** Sockets that get a best-effort message in one turn of the loop. */
+const MAX_PER_TURN = 256;
 
 export class Sessions {
-  /** What newcomers are told of their own accord; answers to the topics of their URL may still have to wait. */
+  /** Sent to each new socket, if set. Answers to topics of its URL may still come after it. */
   greeting: Buffer | undefined;
-  readonly #open = new Set<Socket>();
-  readonly following: Following;
+  readonly subscriptions: Subscriptions;
   readonly parking: Parking;
   readonly slow: SlowReaders;
-  readonly #talkers: MessageRateLimit;
+  readonly #config: SessionConfig;
+  readonly #open = new Set<Socket>();
+  readonly #rateLimit: MessageRateLimit;
   readonly #textHeartbeat: Buffer;
-  readonly #textAnswer: Buffer;
-  /** Why our own close call is running: the native close handler runs inside it. */
+  readonly #textHeartbeatAnswer: Buffer;
+  /** The reason of a close that we call ourselves: the native close handler runs inside the call. */
   #closing: CloseReason | undefined;
 
   constructor(
     topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "removeWaiters" | "emptied" | "journal">,
-    private readonly config: SessionConfig,
+    config: SessionConfig,
   ) {
+    this.#config = config;
     const { maxRequestsPerSecond: max, maxTopicsPerConnection } = config;
-    // A client that comes back asks for all of its topics at once.
-    this.#talkers = new MessageRateLimit(max === 0 ? Infinity : max + maxTopicsPerConnection);
+    // A client that reconnects asks for all of its topics at once.
+    this.#rateLimit = new MessageRateLimit(max === 0 ? Infinity : max + maxTopicsPerConnection);
     this.#textHeartbeat = Buffer.from(config.heartbeatText);
-    this.#textAnswer = Buffer.from(config.heartbeatAnswer);
+    this.#textHeartbeatAnswer = Buffer.from(config.heartbeatAnswer);
     const find = (name: string): Topic | undefined => topics.find(name);
-    const emptied = (name: string): void => topics.emptied(name, monotonicMs());
-    const scheduleDisconnect = (socket: Socket): void => this.slow.scheduleDisconnect(socket);
-    const askAgain = (socket: Socket, request: SubscribeRequest): void => this.following.subscribe(socket, request);
-    this.parking = new Parking({ find, emptied, scheduleDisconnect, askAgain }, config.maxBackpressureBytes);
-    const cut = (socket: Socket): void => this.#cut(socket);
-    this.slow = new SlowReaders(this.parking, topics.journal, find, config.slowReaderGraceMs, cut);
-    this.following = new Following(topics, this.parking, config, {
-      open: () => this.#open,
-      write: (socket, message) => this.#write(socket, message),
-      refuse: (socket, error, request) => this.#refuse(socket, error, reqtypeOf(request), request.id, request.topic),
+    this.parking = new Parking({
+      deps: {
+        find,
+        emptied: (name) => topics.emptied(name, monotonicMs()),
+        scheduleDisconnect: (socket) => this.slow.scheduleDisconnect(socket),
+        askAgain: (socket, request) => this.subscriptions.subscribe(socket, request),
+      },
+      maxBufferedBytes: config.maxBackpressureBytes,
+    });
+    this.slow = new SlowReaders({
+      parking: this.parking,
+      journal: topics.journal,
+      find,
+      graceMs: config.slowReaderGraceMs,
+      disconnect: (socket) => this.#disconnect(socket),
+    });
+    this.subscriptions = new Subscriptions({
+      topics,
+      parking: this.parking,
+      config,
+      sockets: {
+        open: () => this.#open,
+        write: (socket, message) => this.#write(socket, message),
+        refuse: (socket, error, request) => {
+          this.#refuse(socket, error, { reqtype: reqtypeOf(request), id: request.id, topic: request.topic });
+        },
+      },
     });
   }
 
@@ -88,76 +113,115 @@ export class Sessions {
 
   /** Once a second. */
   tick(nowMs: number): void {
-    this.#talkers.tick();
+    this.#rateLimit.tick();
     this.slow.tick(nowMs);
   }
 
-  /** A handshake succeeded; `topics` are those named in the URL, already checked. */
+  /** A handshake succeeded; `topics` are those of the URL, already checked. */
   opened(socket: Socket, topics: readonly SubscribeRequest[]): void {
     this.#open.add(socket);
     counters[SLOT.accepted]! += 1;
-    for (const request of topics) this.following.subscribe(socket, request);
-    if (this.greeting) this.#tell(socket, this.greeting);
+    for (const request of topics) this.subscriptions.subscribe(socket, request);
+    if (this.greeting) this.#sendBestEffort(socket, this.greeting);
   }
 
-  /** Says to everybody who is here what helps them but is not owed: whoever reads slowly goes without. */
-  async tellAll(message: Buffer): Promise<void> {
-    let told = 0;
+  /** Sends a message to all sockets; best effort: sockets with unsent bytes are skipped. */
+  async broadcastBestEffort(message: Buffer): Promise<void> {
+    let sent = 0;
     for (const socket of this.#open) {
-      this.#tell(socket, message);
-      if (++told % TOLD_PER_TURN === 0) await new Promise(setImmediate);
+      this.#sendBestEffort(socket, message);
+      if (++sent % MAX_PER_TURN === 0) await new Promise(setImmediate);
     }
   }
 
-  #tell(socket: Socket, message: Buffer): void {
+  #sendBestEffort(socket: Socket, message: Buffer): void {
     if (!this.parking.has(socket) && socket.getBufferedAmount() === 0) this.#write(socket, message);
   }
 
-  /** A message came; `bytes` is only valid during the call. */
+  /** A message came; `bytes` is valid during the call only. */
   received(socket: Socket, bytes: Buffer, isBinary: boolean): void {
     counters[SLOT.messagesIn]! += 1;
     counters[SLOT.bytesIn]! += bytes.length;
-    if (this.#isFlood(socket)) return;
-    if (bytes.length > this.config.maxMessageBytes) {
-      this.#end(socket, "messageTooBig", "too_big", `a message may have ${this.config.maxMessageBytes} bytes`);
+    if (this.#endIfFlooding(socket)) return;
+    if (bytes.length > this.#config.maxMessageBytes) {
+      const text = `a message may have ${this.#config.maxMessageBytes} bytes`;
+      this.#end(socket, { error: "messageTooBig", reason: "too_big", text });
     } else if (isBinary) {
       this.#refuse(socket, new GatewayError("binaryMessage"));
     } else if (bytes.equals(HEARTBEAT_BYTES)) {
-      this.#heartbeat(socket, HEARTBEAT_REPLY);
+      this.#answerHeartbeat(socket, HEARTBEAT_REPLY);
     } else if (bytes.equals(this.#textHeartbeat)) {
-      this.#heartbeat(socket, this.#textAnswer);
+      this.#answerHeartbeat(socket, this.#textHeartbeatAnswer);
     } else {
-      this.#command(socket, bytes.toString("utf8"));
+      this.#request(socket, bytes.toString("utf8"));
     }
   }
 
   /** A ping, which uWebSockets has answered, or a pong. */
-  beat(socket: Socket): void {
-    this.#isFlood(socket);
+  pinged(socket: Socket): void {
+    this.#endIfFlooding(socket);
   }
 
-  #isFlood(socket: Socket): boolean {
-    if (!this.#talkers.exceeded(socket)) return false;
-    const text = `a connection may send ${this.#talkers.max} messages and pings in a second`;
-    this.#end(socket, "tooManyRequests", "flood", text);
+  #endIfFlooding(socket: Socket): boolean {
+    if (!this.#rateLimit.exceeded(socket)) return false;
+    const text = `a connection may send ${this.#rateLimit.max} messages and pings in a second`;
+    this.#end(socket, { error: "tooManyRequests", reason: "flood", text });
     return true;
   }
 
-  #command(socket: Socket, text: string): void {
+  #request(socket: Socket, text: string): void {
     try {
-      const command = parseCommand(text);
-      if (command.type === "heartbeat") this.#heartbeat(socket, heartbeatReply(command.id));
-      else if (command.type === "subscribe") this.following.subscribe(socket, command.request);
-      else this.#unsubscribe(socket, command.topic, command.id);
+      const request = parseRequest(text);
+      switch (request.type) {
+        case "heartbeat":
+          this.#answerHeartbeat(socket, heartbeatReply(request.id));
+          break;
+        case "subscribe":
+          this.subscriptions.subscribe(socket, request.request);
+          break;
+        case "unsubscribe":
+          this.#unsubscribe(socket, request.topic, request.id);
+          break;
+      }
     } catch (error) {
       if (!(error instanceof BadRequest)) throw error;
-      this.#refuse(socket, error, error.reqtype, error.id);
+      this.#refuse(socket, error, error.request);
     }
   }
 
-  #heartbeat(socket: Socket, answer: Buffer): void {
+  #answerHeartbeat(socket: Socket, answer: Buffer): void {
     counters[SLOT.heartbeats]! += 1;
-    this.#send(socket, answer);
+    this.#reply(socket, answer);
+  }
+
+  #unsubscribe(socket: Socket, name: string, id: RequestId): void {
+    if (this.subscriptions.unsubscribe(socket, name)) this.#reply(socket, unsubscribeReply(name, id));
+    else this.#refuse(socket, new GatewayError("notSubscribed"), { reqtype: "Unsubscribe", id });
+  }
+
+  #refuse(socket: Socket, error: GatewayError, request: RequestName = {}): void {
+    counters[SLOT.errorsAnswered]! += 1;
+    this.#reply(socket, errorReply(error, request));
+  }
+
+  #reply(socket: Socket, message: Uint8Array): void {
+    if (this.parking.has(socket) || this.#parkIfFull(socket)) this.parking.reply(socket, message);
+    else this.#write(socket, message);
+  }
+
+  /** Sends at once. False where the buffer was full and the message was dropped. */
+  #write(socket: Socket, message: Uint8Array): boolean {
+    counters[SLOT.messagesOut]! += 1;
+    counters[SLOT.bytesOut]! += message.length;
+    return socket.send(message, false) !== 2;
+  }
+
+  /** A reply to a slow reader waits in its outbox, where one of its topics tolerates slow readers. */
+  #parkIfFull(socket: Socket): boolean {
+    if (socket.getBufferedAmount() <= this.#config.maxBackpressureBytes) return false;
+    if (!socket.getTopics().some((name) => this.slow.toleratesSlowReaders(name))) return false;
+    this.parking.overflowed(socket, []);
+    return true;
   }
 
   /** The native drain handler. */
@@ -165,76 +229,42 @@ export class Sessions {
     this.parking.drained(socket);
   }
 
-  #unsubscribe(socket: Socket, name: string, id: RequestId): void {
-    if (this.following.unsubscribe(socket, name)) this.#send(socket, unsubscribeReply(name, id));
-    else this.#refuse(socket, new GatewayError("notSubscribed"), "Unsubscribe", id);
-  }
-
-  #refuse(socket: Socket, error: GatewayError, reqtype?: string, id?: RequestId, topic?: string): void {
-    counters[SLOT.errorsAnswered]! += 1;
-    this.#send(socket, errorReply(error, reqtype, id, topic));
-  }
-
-  #send(socket: Socket, message: Uint8Array): void {
-    if (this.parking.has(socket) || this.#mustPark(socket)) this.parking.reply(socket, message);
-    else this.#write(socket, message);
-  }
-
-  #write(socket: Socket, message: Uint8Array): boolean {
-    counters[SLOT.messagesOut]! += 1;
-    counters[SLOT.bytesOut]! += message.length;
-    return socket.send(message, false) !== 2;
-  }
-
-  /** An answer to a reader that is too slow, of a topic that bears with slow readers. */
-  #mustPark(socket: Socket): boolean {
-    if (socket.getBufferedAmount() <= this.config.maxBackpressureBytes) return false;
-    if (!socket.getTopics().some((name) => this.slow.toleratesSlowReaders(name))) return false;
-    this.parking.overflowed(socket, []);
-    return true;
-  }
-
-  /** The native dropped handler: a full buffer. */
+  /** The native dropped handler: the socket's buffer is full. */
   dropped(socket: Socket, message: Uint8Array): void {
     this.slow.dropped(socket, message);
   }
 
-  #cut(socket: Socket): void {
+  #disconnect(socket: Socket): void {
     this.#closing = "slow";
     socket.close();
     this.#closing = undefined;
   }
 
-  #end(
-    socket: Socket,
-    kind: "messageTooBig" | "tooManyRequests" | "draining" | "restarting",
-    reason: CloseReason,
-    text: string,
-  ): void {
+  #end(socket: Socket, { error, reason, text }: Ending): void {
     this.#closing = reason;
-    socket.end(ERRORS[kind].close, text);
+    socket.end(ERRORS[error].close, text);
     this.#closing = undefined;
   }
 
-  /** The native close handler. `seen` is the reason as the edge understood it; our own reason wins. */
-  closed(socket: Socket, seen: CloseReason): void {
+  /** The native close handler. `observed` is the reason that the edge sees; a reason of our own overrides it. */
+  closed(socket: Socket, observed: CloseReason): void {
     this.#open.delete(socket);
     this.slow.closed(socket);
-    const reason = this.#closing ?? seen;
+    const reason = this.#closing ?? observed;
     this.parking.closed(socket, reason === "slow" ? "disconnect" : "closed");
-    this.following.closed(socket);
+    this.subscriptions.closed(socket);
     counters[SLOT[`closed_${reason}`]]! += 1;
   }
 
-  /** Says the message to `most` of the sockets and closes them (farewell.ts). */
+  /** Sends the message to at most `max` sockets and closes them (drain/goodbye.ts). */
   drain(max: number, message: Buffer, reason: LeaveReason): void {
+    const error = reason === "restart" ? "restarting" : "draining";
     let left = max;
     for (const socket of this.#open) {
       if (left-- === 0) break;
       socket.cork(() => {
-        if (!this.parking.midway(socket)) this.#send(socket, message);
-        const kind = reason === "restart" ? "restarting" : "draining";
-        this.#end(socket, kind, reason, ERRORS[kind].text);
+        if (!this.parking.isMidMessage(socket)) this.#reply(socket, message);
+        this.#end(socket, { error, reason, text: ERRORS[error].text });
       });
     }
   }

@@ -1,9 +1,9 @@
 /**
- * What sockets follow: a request is answered and the socket subscribed in one tick, so that the next publication is the
- * first that the answer does not cover. It waits where the topic, or the offset that the client has seen, is not here yet.
- * Requests of one connection that concern one topic take effect in their order, and each is answered once. Worker only.
+ * Subscriptions of sockets. A request is answered and the socket subscribed in one turn, so that the next publication is the
+ * first that the answer does not cover. A request waits where the worker does not have the topic yet, or has not reached the
+ * offset that the client has seen. Requests of one connection about one topic take effect in their order, and each is
+ * answered once. Worker only.
  */
-
 import { answerTo, countRecovery, isAhead, resetOf } from "../catchup/answers.js";
 import type { Parking } from "../catchup/parking.js";
 import { monotonicMs } from "../clock.js";
@@ -13,52 +13,57 @@ import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { SubscribeRequest } from "../protocol/messages.js";
 import { MAX_CHUNK_BYTES } from "../protocol/shared-message.js";
-import type { Socket } from "../protocol/socket.js";
+import { MIN_UNBATCHED_BYTES, type Socket } from "../protocol/socket.js";
 import { VOID_EPOCH } from "../topics/journal.js";
 import type { FollowFailure, Topic, Topics } from "../topics/topics.js";
 
-/** The session room's own sockets, and how they are answered. */
-export interface Answering {
+/** The open sockets, and how to answer them. */
+export interface OpenSockets {
   open(): Iterable<Socket>;
-  /** Sends; false where the buffer was full. */
+  /** Sends at once. False where the buffer was full and the message was dropped. */
   write(socket: Socket, message: Uint8Array): boolean;
   refuse(socket: Socket, error: GatewayError, request: SubscribeRequest): void;
 }
 
-/**
- * From this size on uWebSockets does not gather what is published: it sends in the midst of its list of subscribers, and a full
- * socket that is found there cannot be unsubscribed: the process crashes (tried: 16,383 bytes went well, 16,384 did not).
- */
-const PUBLISHED_AT_ONCE_BYTES = 16_384;
-
-/** Requests of one connection that may wait, besides one for each topic that it may have. */
+/** Waiting requests that one connection may have, in addition to one for each topic that it may follow. */
 const MAX_REPEATED_REQUESTS = 32;
 
-export class Following {
-  readonly #waiting = new Waiting();
+export interface SubscriptionsOptions {
+  readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "removeWaiters" | "journal">;
+  readonly parking: Parking;
+  readonly config: Pick<ServeConfig, "maxTopicsPerConnection" | "maxBackpressureBytes">;
+  readonly sockets: OpenSockets;
+}
 
-  constructor(
-    private readonly topics: Pick<Topics<Waiter>, "find" | "wait" | "waitFor" | "removeWaiters" | "journal">,
-    private readonly parking: Parking,
-    private readonly config: Pick<ServeConfig, "maxTopicsPerConnection" | "maxBackpressureBytes">,
-    private readonly sockets: Answering,
-  ) {}
+export class Subscriptions {
+  readonly #topics: SubscriptionsOptions["topics"];
+  readonly #parking: Parking;
+  readonly #config: SubscriptionsOptions["config"];
+  readonly #sockets: OpenSockets;
+  readonly #waiting = new WaitingRequests();
 
-  /** Answered at once where the topic is here, else when the hub has described it. */
+  constructor({ topics, parking, config, sockets }: SubscriptionsOptions) {
+    this.#topics = topics;
+    this.#parking = parking;
+    this.#config = config;
+    this.#sockets = sockets;
+  }
+
+  /** Answered at once where the worker has the topic, else when the hub has sent it. */
   subscribe(socket: Socket, request: SubscribeRequest): void {
-    const { maxTopicsPerConnection } = this.config;
+    const { maxTopicsPerConnection } = this.#config;
     if (!this.#mayFollow(socket, request.topic)) {
       const detail = `one connection may follow ${maxTopicsPerConnection} topics`;
-      this.sockets.refuse(socket, new GatewayError("tooManyTopics", detail), request);
+      this.#sockets.refuse(socket, new GatewayError("tooManyTopics", detail), request);
       return;
     }
-    const topic = this.topics.find(request.topic);
+    const topic = this.#topics.find(request.topic);
     const queued = this.#waiting.has(socket, request.topic);
     if (topic && !queued && !isAhead(request, topic)) {
       this.#join(socket, topic, request);
     } else if (this.#waiting.count(socket) >= maxTopicsPerConnection + MAX_REPEATED_REQUESTS) {
       const detail = "too many requests of this connection wait for an answer; ask again in a few seconds";
-      this.sockets.refuse(socket, new GatewayError("hubUnavailable", detail), request);
+      this.#sockets.refuse(socket, new GatewayError("hubUnavailable", detail), request);
     } else {
       const waiting = { request, askedMs: monotonicMs() };
       if (queued) this.#waiting.add(socket, request.topic, [waiting]);
@@ -66,18 +71,18 @@ export class Following {
     }
   }
 
-  /** The first request waits for the topic, or for its offset; the others wait behind it. */
+  /** The first request waits for the topic, or for its offset; the others wait until it is answered. */
   #wait(socket: Socket, topic: Topic | undefined, requests: readonly WaitingRequest[]): void {
     const { request, askedMs } = requests[0]!;
     const waiter = { socket, topic: request.topic };
     this.#waiting.add(socket, request.topic, requests);
-    if (topic && request.since) this.topics.waitFor(topic, request.since.offset, waiter, askedMs);
-    else this.topics.wait(request.topic, waiter, askedMs);
+    if (topic && request.since) this.#topics.waitFor(topic, request.since.offset, waiter, askedMs);
+    else this.#topics.wait(request.topic, waiter, askedMs);
   }
 
   #mayFollow(socket: Socket, name: string): boolean {
-    const { maxTopicsPerConnection } = this.config;
-    const parked = this.parking.topicsOf(socket);
+    const { maxTopicsPerConnection } = this.#config;
+    const parked = this.#parking.topicsOf(socket);
     const follows = (topic: string): boolean => (parked ? parked.has(topic) : socket.isSubscribed(topic));
     let count = parked ? parked.size : socket.getTopics().length;
     const waiting = this.#waiting.topicsOf(socket);
@@ -85,45 +90,45 @@ export class Following {
     return count < maxTopicsPerConnection || follows(name) || waiting?.has(name) === true;
   }
 
-  /** Subscribed and answered in one tick, so that the next publication is the first that the answer does not cover. */
+  /** Answers and subscribes in one turn, so that the next publication is the first that the answer does not cover. */
   #join(socket: Socket, topic: Topic, request: SubscribeRequest): void {
-    if (this.parking.has(socket)) {
-      this.parking.ask(socket, topic, request);
+    if (this.#parking.has(socket)) {
+      this.#parking.ask(socket, topic, request);
       return;
     }
     const answer = answerTo(topic, request);
     const { message, from, missed = [] } = answer;
     const missedBytes = missed.reduce((sum, { push }) => sum + push.length, 0);
-    if (!this.#hasRoom(socket, message.length + missedBytes)) {
-      this.parking.ask(socket, topic, request);
+    if (!this.#fits(socket, message.length + missedBytes)) {
+      this.#parking.ask(socket, topic, request);
       return;
     }
-    // False: it is being cut, and must see no push of a topic of which it did not get the answer.
-    if (!this.sockets.write(socket, message.whole)) return;
+    // False: the socket is about to be disconnected, and must see no push of a topic without its answer.
+    if (!this.#sockets.write(socket, message.whole)) return;
     countRecovery(request, answer);
-    // What was pending went before the answer, and may have filled the buffer.
-    if (this.parking.has(socket) || !this.#hasRoom(socket, missedBytes)) {
-      this.parking.follow(socket, topic.name, from, missed.length > 0);
+    // Pending publications were sent before the answer, and may have filled the buffer.
+    if (this.#parking.has(socket) || !this.#fits(socket, missedBytes)) {
+      this.#parking.follow(socket, { topic: topic.name, from, isPromised: missed.length > 0 });
       return;
     }
-    for (const { push } of missed) this.sockets.write(socket, push);
+    for (const { push } of missed) this.#sockets.write(socket, push);
     counters[SLOT.pushes]! += missed.length;
     socket.subscribe(topic.name);
   }
 
-  #hasRoom(socket: Socket, bytes: number): boolean {
-    return bytes <= MAX_CHUNK_BYTES && socket.getBufferedAmount() + bytes <= this.config.maxBackpressureBytes;
+  #fits(socket: Socket, bytes: number): boolean {
+    return bytes <= MAX_CHUNK_BYTES && socket.getBufferedAmount() + bytes <= this.#config.maxBackpressureBytes;
   }
 
   /**
-   * The hub described a topic, or it came to an offset: everybody who waited for it and is still here joins. `inVain`:
-   * the offset did not come in time.
+   * A topic arrived from the hub, or reached an offset: answers all requests that waited for it. `timedOut`: the offset was not
+   * reached in time.
    */
   ready(topic: Topic, waiting: readonly Waiter[], timedOut: boolean): void {
     for (const { socket } of waiting) this.#answerAll(socket, topic, timedOut);
   }
 
-  /** In their order, up to one that must wait for a later offset. */
+  /** Answers the socket's requests in their order, up to one that must wait for a later offset. */
   #answerAll(socket: Socket, topic: Topic, timedOut: boolean): void {
     const requests = this.#waiting.take(socket, topic.name);
     for (const [index, { request }] of requests.entries()) {
@@ -136,38 +141,41 @@ export class Following {
   }
 
   /**
-   * Ends what the socket follows of a topic, and what it has asked of it before: a request that still waits is refused, so
-   * that it cannot take effect later. False when there was neither.
+   * Unsubscribes the socket and refuses its requests about the topic that still wait, so that they cannot take effect later.
+   * False when there was no subscription and no such request.
    */
   unsubscribe(socket: Socket, name: string): boolean {
     const waiting = this.#waiting.take(socket, name);
-    if (waiting.length > 0) this.topics.removeWaiters(name, (waiter) => waiter.socket === socket);
-    const unanswered = [...this.parking.cancel(socket, name), ...waiting.map(({ request }) => request)];
-    for (const request of unanswered) this.sockets.refuse(socket, new GatewayError("unsubscribed"), request);
-    const isFollowed = this.parking.has(socket) ? this.parking.unsubscribe(socket, name) : socket.unsubscribe(name);
-    return isFollowed || unanswered.length > 0;
+    if (waiting.length > 0) this.#topics.removeWaiters(name, (waiter) => waiter.socket === socket);
+    const unanswered = [...this.#parking.cancel(socket, name), ...waiting.map(({ request }) => request)];
+    for (const request of unanswered) this.#sockets.refuse(socket, new GatewayError("unsubscribed"), request);
+    const wasSubscribed = this.#parking.has(socket)
+      ? this.#parking.unsubscribe(socket, name)
+      : socket.unsubscribe(name);
+    return wasSubscribed || unanswered.length > 0;
   }
 
-  /** Everything that this worker knew of a topic is void: each subscriber is told what holds now. */
+  /** The topic was replaced as a whole: every subscriber gets the new state. */
   reset(topic: Topic, publish: (message: Uint8Array) => void): void {
-    const { message, place } = resetOf(topic);
-    // Parked sockets find out by their place. A large event must not go to all in one tick: they are parked for it.
-    if (message.length < PUBLISHED_AT_ONCE_BYTES) {
-      this.topics.journal.record(topic.name, { ...place, epoch: VOID_EPOCH });
+    const { message, cursor } = resetOf(topic);
+    // Parked sockets notice by their cursor. A large event must not go to all sockets in one turn: they are parked for it.
+    if (message.length < MIN_UNBATCHED_BYTES) {
+      this.#topics.journal.record(topic.name, { ...cursor, epoch: VOID_EPOCH });
       publish(message.whole);
       return;
     }
-    for (const socket of this.sockets.open()) {
-      if (socket.isSubscribed(topic.name)) this.parking.follow(socket, topic.name, { ...place, epoch: VOID_EPOCH });
+    const from = { ...cursor, epoch: VOID_EPOCH };
+    for (const socket of this.#sockets.open()) {
+      if (socket.isSubscribed(topic.name)) this.#parking.follow(socket, { topic: topic.name, from });
     }
   }
 
-  /** The topic cannot be had now: the hub did not describe it in time, or serves no further unpublished name. */
+  /** The hub did not send the topic in time, or refused it: it serves no further names that nobody has published to. */
   failed(name: string, waiting: readonly Waiter[], why: FollowFailure): void {
     const kind = why === "refused" ? "namesFull" : "hubUnavailable";
     const error = new GatewayError(kind, `topic ${name}: ${ERRORS[kind].text}`);
     for (const { socket } of waiting) {
-      for (const { request } of this.#waiting.take(socket, name)) this.sockets.refuse(socket, error, request);
+      for (const { request } of this.#waiting.take(socket, name)) this.#sockets.refuse(socket, error, request);
     }
   }
 
@@ -190,7 +198,8 @@ export interface WaitingRequest {
 
 type Queues = Map<string, readonly WaitingRequest[]>;
 
-export class Waiting {
+/** Requests that wait, by socket and topic. Costs nothing for sockets without any. */
+export class WaitingRequests {
   readonly #sockets = new Map<Socket, Queues>();
 
   /** The topics that the socket waits for. */
@@ -215,7 +224,7 @@ export class Waiting {
     this.#sockets.set(socket, queues);
   }
 
-  /** Removes and returns those of a topic; none if the socket closed or unsubscribed meanwhile. */
+  /** Removes and returns the requests about a topic; none if the socket closed or unsubscribed meanwhile. */
   take(socket: Socket, topic: string): readonly WaitingRequest[] {
     const queues = this.#sockets.get(socket);
     const requests = queues?.get(topic) ?? [];

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import type { ServeConfig } from "../config/options.js";
 
-export interface Page {
+export interface StaticPage {
   readonly path: string;
   readonly contentType: string;
   readonly body: string;
@@ -18,7 +18,7 @@ export type PageConfig = Pick<ServeConfig, "dev" | "adminHost" | "adminPort">;
 /** Where the example page names the admin port, of which a browser cannot know. */
 const ADMIN_URL = "{{admin-url}}";
 
-export function loadPages(config: PageConfig): Page[] {
+export function loadPages(config: PageConfig): StaticPage[] {
   const sdk = { path: "/megagate.js", contentType: "text/javascript; charset=utf-8", body: read("megagate.js") };
   if (!config.dev) return [sdk];
   const body = read("extensions.html").replaceAll(ADMIN_URL, adminUrl(config));

@@ -11,7 +11,8 @@
  *  - maxBackpressure is checked before a message is queued. Of a full socket uWebSockets reports the first message that did
  *    not fit (`dropped`) and skips the following ones silently (it reported 184 of 1,827); topics/journal.ts knows them.
  *  - Inside `dropped`, `end` and `close` crash and `send` recurses. Only `unsubscribe` is safe there.
- *  - Messages of 16 KiB and more are not batched; --max-publication-bytes stays below that.
+ *  - A message of MIN_UNBATCHED_BYTES or more must not be published (protocol/socket.ts): it may crash the process.
+ *    --max-publication-bytes stays below that, and a large reset goes through parking instead.
  */
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";

@@ -4,8 +4,8 @@
  * A connection costs no object here: `res.upgrade` gets one shared empty object as user data, or, where addresses are
  * limited, the count of its address.
  */
-import type { AddressCount } from "../admission/addresses.js";
-import type { Admission, Slot } from "../admission/admission.js";
+import type { AddressEntry } from "../admission/addresses.js";
+import type { Admission, ConnectSlot } from "../admission/admission.js";
 import { type ClientAddress, clientAddress, TrustedProxies } from "../admission/client-address.js";
 import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
 import { monotonicMs } from "../clock.js";
@@ -29,7 +29,7 @@ const ALIVE = JSON.stringify({ status: "alive" });
 const NO_STORE = { "Cache-Control": "no-store" };
 
 interface UserData {
-  readonly addressCount?: AddressCount;
+  readonly addressEntry?: AddressEntry;
 }
 const NO_USER_DATA: UserData = Object.freeze({});
 
@@ -86,8 +86,8 @@ export class Server {
       upgrade: (res, req, context) => this.#upgrade(res, req, context),
       open: (ws) => this.#sessions.opened(ws, this.#opening),
       message: (ws, message, isBinary) => this.#sessions.received(ws, Buffer.from(message), isBinary),
-      ping: (ws) => this.#sessions.beat(ws),
-      pong: (ws) => this.#sessions.beat(ws),
+      ping: (ws) => this.#sessions.pinged(ws),
+      pong: (ws) => this.#sessions.pinged(ws),
       drain: (ws) => this.#sessions.drained(ws),
       dropped: (ws, message) => this.#sessions.dropped(ws, new Uint8Array(message)),
       subscription: (_ws, topic, now, before) => this.#subscription(topic, now, before),
@@ -187,8 +187,8 @@ export class Server {
   #userData(res: HttpResponse, req: HttpRequest): UserData | undefined {
     const { addresses } = this.#admission;
     if (!addresses) return NO_USER_DATA;
-    const addressCount = addresses.acquire(this.#client(res, req).address);
-    return addressCount && { addressCount };
+    const addressEntry = addresses.acquire(this.#client(res, req).address);
+    return addressEntry && { addressEntry };
   }
 
   #client(res: HttpResponse, req: HttpRequest): ClientAddress {
@@ -203,8 +203,8 @@ export class Server {
 
   #closed(ws: WebSocket<UserData>, code: number, reason: ArrayBuffer): void {
     const { addresses } = this.#admission;
-    const addressCount = addresses && ws.getUserData().addressCount;
-    if (addressCount) addresses.release(addressCount);
+    const addressEntry = addresses && ws.getUserData().addressEntry;
+    if (addressEntry) addresses.release(addressEntry);
     this.#sessions.closed(ws, closeReason(code, reason));
     // After a close frame uWebSockets waits until the peer closes. An invalid close frame is reported as 1006 without a text.
     this.#listener.removed(code !== 1006 || reason.byteLength === 0);
@@ -251,7 +251,7 @@ function forwardedBy(req: HttpRequest): Forwarded {
 }
 
 /** Puts the ticket into the address, so that a front end that ignores slots sends it as well. */
-function withTicket(data: string, { afterMs, ticket }: Slot): object {
+function withTicket(data: string, { afterMs, ticket }: ConnectSlot): object {
   return { data: `${data}${data.includes("?") ? "&" : "?"}ticket=${ticket}`, afterMs };
 }
 

@@ -6,7 +6,7 @@
  * Supervisor only.
  */
 
-import { tellWithinMs } from "../drain/goodbye.js";
+import { goodbyesWithinMs } from "../drain/goodbye.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
 import { endedInAll, type Load, type RollState } from "./control-channel.js";
@@ -97,7 +97,7 @@ async function start(pool: WorkerPool, deps: RollingRestartDeps): Promise<Worker
 }
 
 async function drainWorker(pool: WorkerPool, worker: Worker, deps: RollingRestartDeps): Promise<void> {
-  const withinMs = tellWithinMs(deps.stopSeconds);
+  const withinMs = goodbyesWithinMs(deps.stopSeconds);
   const drain = { reason: "restart", among: 1, perSecond: deps.returnRate(), withinMs } as const;
   const cut = await pool.replace(worker, deps.stopSeconds * 1000, drain);
   if (cut) deps.log("warn", "worker was not done within --stop-seconds; its clients were cut", { worker: worker.slot });

@@ -1,6 +1,6 @@
 /**
- * Subscribers that have seen a later offset of a topic than this worker: another worker was faster. Each waits for its
- * offset in a heap, so that a publication looks only at those that it serves; four hundred false claims that waited in a
+ * Subscribers that have seen a later offset of a topic than this worker, because another worker was faster. Each waits for
+ * its offset in a heap, so that a publication visits only the subscribers whose offset it reaches: 400 false claims in a
  * list cost every publication 0.2 ms. Worker only.
  */
 export interface AheadWaiter<W> {
@@ -10,7 +10,7 @@ export interface AheadWaiter<W> {
 }
 
 export class AheadQueue<W> {
-  /** A binary heap: the least offset first. */
+  /** A binary heap with the lowest offset first. */
   #heap: AheadWaiter<W>[] = [];
 
   get size(): number {
@@ -28,8 +28,8 @@ export class AheadQueue<W> {
     this.#heap[at] = entry;
   }
 
-  /** Removes and returns those that wait for `offset` or less. */
-  reached(offset: number): W[] {
+  /** Removes and returns the waiters whose offset is at most `offset`. */
+  takeReached(offset: number): W[] {
     const ready: W[] = [];
     while (this.#heap.length > 0 && this.#heap[0]!.offset <= offset) ready.push(this.#takeFirst().waiter);
     return ready;
@@ -52,7 +52,7 @@ export class AheadQueue<W> {
     return first;
   }
 
-  /** Removes and returns those for which it holds; looks at all of them. */
+  /** Removes and returns the waiters for which `holds`; visits all of them. */
   takeIf(holds: (entry: AheadWaiter<W>) => boolean): W[] {
     const taken = this.#heap.filter(holds);
     if (taken.length === 0) return [];

@@ -1,9 +1,9 @@
 /**
- * What topics of one process remember in all, and how room is made where nothing may be forgotten: histories are shortened,
- * the longest first. A history costs a client that comes back late a fresh state instead of the missed pushes; a state that
- * was dropped would be lost. Hub and workers each have one. Pure; every step takes the same short time but for `shorten`.
+ * The memory of all topics of one process, and how it is kept below a limit where no topic may be forgotten: histories are
+ * shortened, the longest first. Without its history, a client that reconnects late gets the state instead of the missed
+ * pushes; a dropped state would be lost. Hub and workers have one each. Pure; each call takes constant time except `shorten`.
  *
- * Histories stand in lists by the power of two of their cost, linked through the memories themselves:
+ * Histories are in lists by the power of two of their cost, linked through the memories themselves:
  *
  *   #lists[12] ─► memory ◄─► memory        4,096 to 8,191 bytes
  *   #lists[11] ─► memory                   2,048 to 4,095 bytes
@@ -14,13 +14,13 @@ import type { TopicMemory } from "./memory.js";
 const LISTS = 32;
 
 export class MemoryBudget {
-  /** Of all topics: what `changed` was told, and what owners add for entries of their own. */
+  /** Of all topics: the memories that `changed` knows, and what the owner adds for entries of its own. */
   bytes = 0;
   /** Histories that were shortened to make room. */
   shortened = 0;
   readonly #lists: (TopicMemory | undefined)[] = new Array<TopicMemory | undefined>(LISTS).fill(undefined);
 
-  /** The memory had `before` bytes and may have others now. */
+  /** The memory had `before` bytes and may have more or fewer now. */
   changed(memory: TopicMemory, before: number): void {
     this.bytes += memory.bytes - before;
     this.#enlist(memory);

@@ -1,7 +1,8 @@
 /**
- * What one topic remembers: a ring of its last publications, bounded by count, bytes and age, and the last value of each
- * key. The hub and every worker's replica hold one each, made by the same steps, so that they are equal. Pure but for the
- * time that is given to it, which is monotonic (clock.ts). Costs memory per topic, never per socket.
+ * The memory of one topic: a ring of its last publications, bounded by count, bytes and age (the history), and the last
+ * value of each key (the keyed state). The hub and every replica in a worker hold one each and change it by the same steps,
+ * so that they are equal. Pure; the caller passes the time, which is monotonic (clock.ts). Costs memory per topic, never
+ * per socket.
  */
 import { dataOf, type Publication } from "./publication.js";
 import type { TopicRule } from "./rules.js";
@@ -20,38 +21,42 @@ export interface StateEntry {
   readonly data: string;
 }
 
-/** One remembered publication beside its bytes: object, buffer and place in the ring (bench/topic-memory.ts measures it). */
+/** Heap of one remembered publication without its bytes: object, buffer and ring entry (measured by test/bench/topic-memory.ts). */
 const HISTORY_ENTRY_BYTES = 220;
-/** One key of the state beside its text: map entry and two string headers (measured likewise). */
+/** Heap of one key of the state without its text: map entry and two string headers (measured likewise). */
 const STATE_ENTRY_BYTES = 90;
-/** The memory of a topic itself, its ring and its map of keys, each once it holds something. */
+/** Heap of the object itself, of its ring and of its map of keys; the latter two only while they hold something. */
 const MEMORY_BYTES = 140;
 const RING_BYTES = 150;
 const STATE_BYTES = 120;
 /** `{"key":"","data":""},` around an entry on its way to a replica. */
 const PUNCTUATION = 22;
 
-/** Bytes of a string in V8: one a character, or two where one is beyond Latin-1 (judged by ASCII, which errs upwards). */
+/** Bytes of a string in V8: one a character, or two where a character is beyond Latin-1 (beyond ASCII here, which errs upwards). */
 const textBytes = (text: string): number => (Buffer.byteLength(text) === text.length ? text.length : 2 * text.length);
 
 export class TopicMemory {
-  /** Those before `#head` are dropped: their places are kept until it is worth copying the rest. */
+  /** Entries before `#head` are dropped: the array is copied only when enough of them have piled up. */
   #ring: (Remembered | undefined)[] = [];
   #head = 0;
   #ringBytes = 0;
   #state: Map<string, string> | undefined;
   /** Characters of keys and values: what the state needs in a frame. */
   #stateCharacters = 0;
-  /** Bytes of the same in memory. */
+  /** Heap bytes of keys and values. */
   #stateBytes = 0;
-  /** Its place among the histories of the process (memory-budget.ts); 0 is none. */
+  /** Links of the list of histories in memory-budget.ts that holds this memory; `list` 0 is none. */
   list = 0;
   previous: TopicMemory | undefined;
   next: TopicMemory | undefined;
 
-  constructor(private readonly rule: TopicRule) {}
+  readonly #rule: TopicRule;
 
-  /** By the account that --topic-memory-bytes bounds. */
+  constructor(rule: TopicRule) {
+    this.#rule = rule;
+  }
+
+  /** Estimated heap bytes: what --topic-memory-bytes bounds. */
   get bytes(): number {
     return MEMORY_BYTES + this.historyCost + this.#stateCost;
   }
@@ -66,7 +71,7 @@ export class TopicMemory {
   }
 
   get keepsHistory(): boolean {
-    return this.rule.historyCount > 0;
+    return this.#rule.historyCount > 0;
   }
 
   get history(): { count: number; bytes: number } {
@@ -79,33 +84,33 @@ export class TopicMemory {
 
   /** False when the publication would add a key beyond the rule; nothing is changed then. */
   accepts(key: string | undefined, data: string): boolean {
-    if (key === undefined || this.rule.stateKeys === 0 || data === "null") return true;
-    return this.#state === undefined || this.#state.size < this.rule.stateKeys || this.#state.has(key);
+    if (key === undefined || this.#rule.stateKeys === 0 || data === "null") return true;
+    return this.#state === undefined || this.#state.size < this.#rule.stateKeys || this.#state.has(key);
   }
 
-  /** Characters of the keyed state, were this publication remembered, with what names and parts its entries. */
+  /** Characters of the keyed state in a frame, punctuation included, as they would be with this publication. */
   stateSizeWith(key: string | undefined, data: string): number {
     const now = this.#stateCharacters + (this.#state?.size ?? 0) * PUNCTUATION;
-    if (key === undefined || this.rule.stateKeys === 0) return now;
+    if (key === undefined || this.#rule.stateKeys === 0) return now;
     const before = this.#state?.get(key);
     const without = before === undefined ? now : now - (before.length + key.length + PUNCTUATION);
     return data === "null" ? without : without + data.length + key.length + PUNCTUATION;
   }
 
-  /** Bytes by which the state grows with this publication; 0 or less where it does not. */
+  /** Heap bytes by which the state grows with this publication; 0 or less where it does not. */
   stateGrowth(key: string | undefined, data: string): number {
-    if (key === undefined || this.rule.stateKeys === 0) return 0;
+    if (key === undefined || this.#rule.stateKeys === 0) return 0;
     const before = this.#state?.get(key);
     const entry = (text: string): number => textBytes(key) + textBytes(text) + STATE_ENTRY_BYTES;
     const own = this.#state === undefined ? STATE_BYTES : 0;
     return (data === "null" ? 0 : own + entry(data)) - (before === undefined ? 0 : entry(before));
   }
 
-  /** Remembers a publication. `push` is kept as it is: copy it before if it is a view of something larger. */
+  /** Remembers a publication. `push` is kept without a copy: the caller must copy a view of something larger. */
   add(publication: Publication, nowMs: number): void {
     const { key, offset, push } = publication;
-    if (key !== undefined && this.rule.stateKeys > 0) this.#setState(key, dataOf(publication));
-    if (this.rule.historyCount > 0) this.#remember({ offset, push, atMs: nowMs, key });
+    if (key !== undefined && this.#rule.stateKeys > 0) this.#setState(key, dataOf(publication));
+    if (this.#rule.historyCount > 0) this.#remember({ offset, push, atMs: nowMs, key });
   }
 
   #remember(entry: Remembered): void {
@@ -115,7 +120,7 @@ export class TopicMemory {
   }
 
   #trim(nowMs: number): void {
-    const { historyCount, historyBytes } = this.rule;
+    const { historyCount, historyBytes } = this.#rule;
     const oldestMs = this.#oldestMs(nowMs);
     while (this.#head < this.#ring.length) {
       const count = this.#ring.length - this.#head;
@@ -126,7 +131,7 @@ export class TopicMemory {
   }
 
   #oldestMs(nowMs: number): number {
-    return nowMs - this.rule.historySeconds * 1000;
+    return nowMs - this.#rule.historySeconds * 1000;
   }
 
   #dropOldest(): void {
@@ -148,12 +153,12 @@ export class TopicMemory {
     this.#compact();
   }
 
-  /** Whether all publications after `offset` up to `last` are remembered. Changes nothing: the account stays exact. */
+  /** Whether all publications after `offset` up to `last` are remembered. */
   reaches(offset: number, last: number, nowMs: number): boolean {
     return offset >= last ? offset === last : this.#indexAfter(offset, nowMs) !== undefined;
   }
 
-  /** Offsets rise by one, so that the place is known; undefined where it is dropped or too old. */
+  /** Offsets rise by one, so the index follows from the first offset; undefined where the entry is dropped or too old. */
   #indexAfter(offset: number, nowMs: number): number | undefined {
     const first = this.#ring[this.#head];
     if (first === undefined || first.offset > offset + 1) return undefined;
@@ -169,7 +174,7 @@ export class TopicMemory {
     return index === undefined ? undefined : (this.#ring.slice(index) as Remembered[]);
   }
 
-  /** Everything that is remembered, for a replica. */
+  /** The whole history, for a replica. */
   all(): readonly Remembered[] {
     return this.#ring.slice(this.#head) as Remembered[];
   }
@@ -178,7 +183,7 @@ export class TopicMemory {
     this.#state ??= new Map();
     const before = this.#state.get(key);
     if (before !== undefined) this.#countState(key, before, -1);
-    // Deleted first in any case: the state is in the order of the last change, the same in every replica.
+    // Always deleted first: the state is in the order of the last change, the same in every replica.
     this.#state.delete(key);
     if (data !== "null") {
       this.#state.set(key, data);
@@ -192,7 +197,7 @@ export class TopicMemory {
     this.#stateBytes += sign * (textBytes(key) + textBytes(data));
   }
 
-  /** Key and JSON text of each, without a copy: not to be kept. */
+  /** Key and JSON text of each entry, without a copy: a view that the caller must not keep. */
   entries(): Iterable<readonly [key: string, data: string]> {
     return this.#state ?? [];
   }
@@ -207,7 +212,7 @@ export class TopicMemory {
     return Buffer.from(`[${entries.join(",")}]`);
   }
 
-  /** Takes over what another replica remembers. */
+  /** Replaces everything by the content of another replica. */
   restore(history: readonly Remembered[], state: readonly StateEntry[]): void {
     this.#ring = [...history];
     this.#head = 0;

@@ -1,7 +1,7 @@
 /**
- * What a legal topic is. Segments of letters, digits, `_` and `-`, joined by `:`, at most 128 characters: `exts`,
- * `user:42`, `call-centre:7:agents`. The part before the first `:` is the prefix that configuration speaks of.
- * `.`, `*`, `>` and blanks are left out, so that `:` can become `.` and back in NATS subjects and KV keys without loss.
+ * The grammar of topic names: segments of letters, digits, `_` and `-`, joined by `:`, at most 128 characters, such as
+ * `exts`, `user:42` or `call-centre:7:agents`. The part before the first `:` is the prefix that --topic-rules name.
+ * `.`, `*`, `>` and blanks are not allowed, so that `:` can become `.` and back in NATS subjects and keys without loss. Pure.
  */
 export const MAX_TOPIC_CHARACTERS = 128;
 
@@ -11,5 +11,5 @@ export function isTopic(name: unknown): name is string {
   return typeof name === "string" && name.length <= MAX_TOPIC_CHARACTERS && TOPIC.test(name);
 }
 
-/** The rule in words, for error answers. */
+/** The rule as text, for error answers. */
 export const TOPIC_RULE = `1–${MAX_TOPIC_CHARACTERS} characters: letters, digits, _ and -, with : between parts`;

@@ -1,9 +1,10 @@
 /**
- * The types that cross every room. A publication's bytes are the push exactly as clients receive it: encoded once by the
- * hub, kept in histories and sent to every subscriber unchanged.
+ * Publications and positions, the types that hub, topics, sessions and protocol share. The bytes of a publication are the
+ * push exactly as clients receive it: encoded once by the hub, kept in histories and sent to every subscriber unchanged.
+ * Pure.
  */
 
-/** Where a topic's numbering stands: `epoch` names one run of numbering, `offset` its last publication (0: none yet). */
+/** `epoch` names one run of a topic's numbering, `offset` a publication in it (0: before the first). */
 export interface Position {
   readonly epoch: string;
   readonly offset: number;
@@ -12,26 +13,29 @@ export interface Position {
 export interface Publication {
   readonly topic: string;
   readonly offset: number;
-  /** Names the value that this publication replaces in the topic's keyed state; `null` as data deletes it. */
+  /** The key whose value this publication replaces in the topic's keyed state; `null` as data deletes the key. */
   readonly key?: string | undefined;
   /** `{"topic":…,"offset":…,"key"?:…,"data":…}` as UTF-8. */
   readonly push: Uint8Array;
 }
 
-/** The JSON text of a push's data, found by its place: what stands before it is known. */
+/** The JSON text of a push's data, cut out without parsing: the bytes before it are known. */
 export function dataOf({ topic, offset, key, push }: Publication): string {
   const head = Buffer.byteLength(pushHead(topic, offset, key));
   return Buffer.from(push.buffer, push.byteOffset, push.byteLength).toString("utf8", head, push.length - 1);
 }
 
-/** What stands before the data of a push. */
+/** The text of a push before its data. */
 export function pushHead(topic: string, offset: number, key: string | undefined): string {
   const keyed = key === undefined ? "" : `"key":${JSON.stringify(key)},`;
   return `{"topic":"${topic}","offset":${offset},${keyed}"data":`;
 }
 
-/** The same push for a receiver that has not got its predecessor: `"prev"` says which was the last it got. */
-export function encodeAfter(prev: number, topic: string, offset: number, push: Uint8Array): Buffer {
+/** The same push for a receiver that was not sent its predecessor: `"prev"` names the last offset that it was sent. */
+export function encodeAfter(
+  prev: number,
+  { topic, offset, push }: Pick<Publication, "topic" | "offset" | "push">,
+): Buffer {
   const head = `{"topic":"${topic}","offset":${offset},`;
   return Buffer.concat([Buffer.from(`${head}"prev":${prev},`), push.subarray(head.length)]);
 }

@@ -68,8 +68,8 @@ export class FakeWorker {
       else arrive();
     };
     this.peer = { write: take, answer: take, requestOf: (topic) => this.topics.find(topic)?.request ?? 0 };
-    this.topics = new Topics<Waiter>(
-      {
+    this.topics = new Topics<Waiter>({
+      deps: {
         follow: (topic, request, has) => {
           const position = has && { epoch: has.epoch, offset: has.offset };
           if (this.isLinked) this.#gateway.hub.follow(this.peer, { type: "follow", topic, request, ...position });
@@ -85,13 +85,13 @@ export class FakeWorker {
         publish,
         subscribers: (topic) =>
           [...this.sockets].filter((s) => s.topics.has(topic)).length + this.sessions.parking.count(topic),
-        ready: (topic, waiting, timedOut) => this.sessions.following.ready(topic, waiting, timedOut),
-        reset: (topic) => this.sessions.following.reset(topic, (message) => publish(topic.name, message)),
-        failed: (topic, waiting, why) => this.sessions.following.failed(topic, waiting, why),
+        ready: (topic, waiting, timedOut) => this.sessions.subscriptions.ready(topic, waiting, timedOut),
+        reset: (topic) => this.sessions.subscriptions.reset(topic, (message) => publish(topic.name, message)),
+        failed: (topic, waiting, why) => this.sessions.subscriptions.failed(topic, waiting, why),
       },
       rules,
-      { lingerMs: LINGER_MS, maxIdle: 1e9, memoryBytes: 1e9 },
-    );
+      limits: { lingerMs: LINGER_MS, maxIdle: 1e9, memoryBytes: 1e9 },
+    });
     this.sessions = new Sessions(this.topics, { ...config, slowReaderGraceMs });
   }
 

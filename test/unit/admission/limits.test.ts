@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { Addresses, addressShare } from "../../../src/admission/addresses.js";
+import { addressShare, ClientAddresses } from "../../../src/admission/addresses.js";
 import { capOfSlot, ceilingOf, memoryCeiling } from "../../../src/admission/ceiling.js";
 import { GatewayError } from "../../../src/errors.js";
 
@@ -62,7 +62,7 @@ it("a limit lower than the number of workers is refused, with the remedy", () =>
 });
 
 it("an address has no more connections than its limit, and no entry without connections", () => {
-  const addresses = new Addresses(2);
+  const addresses = new ClientAddresses(2);
   const first = addresses.acquire("127.0.0.1");
   const second = addresses.acquire("127.0.0.1");
   assert.ok(first && second && addresses.acquire("127.0.0.2"));

@@ -160,7 +160,7 @@ describe("a reader that takes nothing of what it asked for", () => {
   /** Seconds pass; it sends pongs, and asks again if it is told to. */
   const wait = async (scene: Scene, seconds: number, request?: object): Promise<void> => {
     for (let second = 0; second < seconds && scene.socket.open; second++) {
-      scene.worker.sessions.beat(scene.socket);
+      scene.worker.sessions.pinged(scene.socket);
       if (request) ask(scene, request);
       await scene.second();
     }
@@ -286,7 +286,7 @@ describe("a slow reader of a conflated topic", () => {
 
 it("a reset is published only where uWebSockets gathers it: of 16,384 bytes and more, readers are parked for it", async () => {
   const scene = await new Scene(GRACE_MS).connected();
-  const { following, parking } = scene.worker.sessions;
+  const { subscriptions, parking } = scene.worker.sessions;
   for (let bytes = 7100; bytes < 7400; bytes++) {
     scene.socket.slow = false;
     scene.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(9000)), key: "k1" });
@@ -295,7 +295,7 @@ it("a reset is published only where uWebSockets gathers it: of 16,384 bytes and 
     const topic = scene.worker.topics.find("a")!;
     const { length } = resetOf(topic).message;
     let published = 0;
-    following.reset(topic, (message) => {
+    subscriptions.reset(topic, (message) => {
       published = message.length;
     });
     assert.equal(published, length < 16_384 ? length : 0);

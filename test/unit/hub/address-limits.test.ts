@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Addresses, type AddressCount } from "../../../src/admission/addresses.js";
+import { ClientAddresses, type AddressEntry } from "../../../src/admission/addresses.js";
 import { AddressLimits } from "../../../src/hub/address-limits.js";
 import { ADDRESSES_A_FRAME, type AtLimit } from "../../../src/hub/wire.js";
 
@@ -56,7 +56,7 @@ type Step =
 
 /** Three workers, a hub, and the frames between them, which arrive when the test calls `settle`. */
 class Workers {
-  readonly workers = [0, 1, 2].map(() => ({ addresses: new Addresses(LIMIT, true), held: [] as AddressCount[] }));
+  readonly workers = [0, 1, 2].map(() => ({ addresses: new ClientAddresses(LIMIT, true), held: [] as AddressEntry[] }));
   limits = this.#createLimits();
 
   #createLimits(): AddressLimits<object> {
@@ -101,7 +101,7 @@ class Workers {
 
   die(n: number): void {
     this.limits.unlinked(this.workers[n]!);
-    this.workers[n] = { addresses: new Addresses(LIMIT, true), held: [] };
+    this.workers[n] = { addresses: new ClientAddresses(LIMIT, true), held: [] };
     for (const change of this.limits.current()) this.workers[n].addresses.updateAtLimit(change.yes, change.no);
   }
 

@@ -1,22 +1,22 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { BadRequest, followReply, parseCommand, parseUrlTopic, resetEvent } from "../../../src/protocol/messages.js";
+import { BadRequest, followReply, parseRequest, parseUrlTopic, resetEvent } from "../../../src/protocol/messages.js";
 import type { SharedMessage } from "../../../src/protocol/shared-message.js";
 
 it("understands what the protocol names", () => {
-  assert.deepEqual(parseCommand('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat", id: undefined });
+  assert.deepEqual(parseRequest('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat", id: undefined });
   const since = { epoch: "a.0", offset: 5 };
-  assert.deepEqual(parseCommand(JSON.stringify({ reqtype: "Subscribe", topic: "a:b", id: 1, since })), {
+  assert.deepEqual(parseRequest(JSON.stringify({ reqtype: "Subscribe", topic: "a:b", id: 1, since })), {
     type: "subscribe",
     request: { topic: "a:b", id: 1, since },
   });
-  assert.deepEqual(parseCommand('{"reqtype":"Query","action":"allexts"}'), {
+  assert.deepEqual(parseRequest('{"reqtype":"Query","action":"allexts"}'), {
     type: "subscribe",
     request: { topic: "exts", id: undefined, action: "allexts" },
   });
   const bye = { type: "unsubscribe", topic: "a", id: undefined };
-  assert.deepEqual(parseCommand('{"topic":"a","reqtype":"Unsubscribe","id":null}'), bye);
+  assert.deepEqual(parseRequest('{"topic":"a","reqtype":"Unsubscribe","id":null}'), bye);
 });
 
 it("an id comes back as it came or is refused, whatever the request", () => {
@@ -43,14 +43,15 @@ it("an id comes back as it came or is refused, whatever the request", () => {
   for (const [reqtype, fields] of Object.entries(requests)) {
     const idOf = (id: string): unknown => {
       try {
-        const command = parseCommand(`{"reqtype":"${reqtype}",${fields}, "id" : ${id} }`);
-        return command.type === "subscribe" ? command.request.id : command.id;
+        const request = parseRequest(`{"reqtype":"${reqtype}",${fields}, "id" : ${id} }`);
+        return request.type === "subscribe" ? request.request.id : request.id;
       } catch (error) {
         assert.ok(error instanceof BadRequest);
-        assert.equal(error.reqtype, reqtype);
-        if (error.id === undefined)
+        const { request } = error;
+        assert.equal(request.reqtype, reqtype);
+        if (request.id === undefined)
           assert.match(error.detail, reqtype === "Dance" ? /^(?:id|reqtype) must be/ : /^id must be/);
-        return error.id;
+        return request.id;
       }
     };
     for (const id of kept) assert.equal(JSON.stringify(idOf(id)), id);
@@ -62,7 +63,7 @@ it("an id comes back as it came or is refused, whatever the request", () => {
 
 it("null stands for a field that is absent", () => {
   const request = { topic: "t", id: undefined, since: undefined };
-  assert.deepEqual(parseCommand('{"reqtype":"Subscribe","topic":"t","since":null,"id":null}'), {
+  assert.deepEqual(parseRequest('{"reqtype":"Subscribe","topic":"t","since":null,"id":null}'), {
     type: "subscribe",
     request,
   });
@@ -80,9 +81,9 @@ it("a position that nobody gave is refused, in a message and in the URL", () => 
     { epoch: 'a"', offset: 1 },
   ];
   for (const since of bad)
-    assert.throws(() => parseCommand(JSON.stringify({ reqtype: "Subscribe", topic: "t", since })), BadRequest);
+    assert.throws(() => parseRequest(JSON.stringify({ reqtype: "Subscribe", topic: "t", since })), BadRequest);
   for (const action of ["all", "alla b", "exts", 7, undefined]) {
-    assert.throws(() => parseCommand(JSON.stringify({ reqtype: "Query", action })), BadRequest);
+    assert.throws(() => parseRequest(JSON.stringify({ reqtype: "Query", action })), BadRequest);
   }
   assert.deepEqual(parseUrlTopic("t@a.0:57"), { topic: "t", since: { epoch: "a.0", offset: 57 } });
   assert.deepEqual(parseUrlTopic("a:1"), { topic: "a:1" });
@@ -99,7 +100,7 @@ it("any other text is a BadRequest, never another error", () => {
   fc.assert(
     fc.property(anything, (text) => {
       try {
-        parseCommand(text);
+        parseRequest(text);
       } catch (error) {
         assert.ok(error instanceof BadRequest, String(error));
       }
@@ -109,7 +110,7 @@ it("any other text is a BadRequest, never another error", () => {
 
 it("names like those of Object's own properties are no requests", () => {
   for (const reqtype of ["__proto__", "constructor", "toString"]) {
-    assert.throws(() => parseCommand(JSON.stringify({ reqtype })), BadRequest);
+    assert.throws(() => parseRequest(JSON.stringify({ reqtype })), BadRequest);
   }
 });
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
-import { tellWithinMs } from "../../../src/drain/goodbye.js";
+import { goodbyesWithinMs } from "../../../src/drain/goodbye.js";
 import { Wishes } from "../../../src/signals.js";
 import { stopDeadline } from "../../../src/supervision/stop-deadline.js";
 
@@ -15,7 +15,7 @@ describe("the deadline of a stop", () => {
         assert.equal(endMs, 1000 + (stopNoticeSeconds + stopSeconds) * 1000);
         assert.equal(noticeEndMs, 1000 + stopNoticeSeconds * 1000);
         assert.ok(endMs - workersEndMs >= 100 && endMs - workersEndMs <= 2000);
-        assert.ok(tellWithinMs(stopSeconds) < workersEndMs - noticeEndMs);
+        assert.ok(goodbyesWithinMs(stopSeconds) < workersEndMs - noticeEndMs);
       }
     }
   });

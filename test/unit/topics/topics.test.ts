@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { isTopic } from "../../../src/topics/name.js";
 import { TopicRules } from "../../../src/topics/rules.js";
-import { type Image, Topics, type TopicsDeps, WAIT_MS } from "../../../src/topics/topics.js";
+import { type SyncContent, Topics, type TopicsDeps, WAIT_MS } from "../../../src/topics/topics.js";
 
 const push = (topic: string, offset: number) => ({ topic, offset, push: Buffer.from(`${topic}#${offset}`) });
 
@@ -14,7 +14,7 @@ const RULE = {
   slowReaders: "disconnect",
 } as const;
 /** The hub's whole answer to a request. */
-const whole = (request: number, epoch: string, offset: number): Image => ({
+const whole = (request: number, epoch: string, offset: number): SyncContent => ({
   request,
   epoch,
   offset,
@@ -42,10 +42,10 @@ describe("topics", () => {
       ready: (topic, waiting) => calls.push(`ready ${topic.name} ${topic.offset} ${waiting.join("+")}`),
       failed: (topic, waiting, why) => calls.push(`failed ${topic} ${waiting.join("+")} ${why}`),
     };
-    topics = new Topics(deps, new TopicRules(RULE, ""), LIMITS);
+    topics = new Topics({ deps, rules: new TopicRules(RULE, ""), limits: LIMITS });
   });
   const took = (): string[] => calls.splice(0);
-  const sync = (name: string, image: Image): void => {
+  const sync = (name: string, image: SyncContent): void => {
     for (const _ of topics.topicSync(name, image));
   };
 
@@ -176,8 +176,8 @@ describe("topics", () => {
   });
 
   it("replicas are bounded: the longest history is shortened first", () => {
-    const small = new Topics<string>(
-      {
+    const small = new Topics<string>({
+      deps: {
         follow: () => undefined,
         unfollow: () => undefined,
         relinked: () => undefined,
@@ -188,9 +188,9 @@ describe("topics", () => {
         ready: () => undefined,
         failed: () => undefined,
       },
-      new TopicRules({ ...RULE, historyCount: 1000, historyBytes: 1e9 }, ""),
-      { ...LIMITS, memoryBytes: 20_000 },
-    );
+      rules: new TopicRules({ ...RULE, historyCount: 1000, historyBytes: 1e9 }, ""),
+      limits: { ...LIMITS, memoryBytes: 20_000 },
+    });
     for (const [n, name] of ["long", "short"].entries()) {
       small.wait(name, "a", 0);
       for (const _ of small.topicSync(name, whole(n + 1, "e", 0)));
@@ -258,8 +258,8 @@ it("idle topics beyond the limit are forgotten at the next look, the longest idl
   const forgotten: string[] = [];
   const used = new Set(["t2"]);
   const nothing = (): undefined => undefined;
-  const topics = new Topics<string>(
-    {
+  const topics = new Topics<string>({
+    deps: {
       follow: nothing,
       unfollow: (topic) => forgotten.push(topic),
       relinked: nothing,
@@ -270,9 +270,9 @@ it("idle topics beyond the limit are forgotten at the next look, the longest idl
       ready: nothing,
       failed: nothing,
     },
-    new TopicRules(RULE, ""),
-    { ...LIMITS, lingerMs: 60_000, maxIdle: 2 },
-  );
+    rules: new TopicRules(RULE, ""),
+    limits: { ...LIMITS, lingerMs: 60_000, maxIdle: 2 },
+  });
   for (const [n, name] of ["t1", "t2", "t3", "t4", "t5"].entries()) {
     topics.wait(name, "a", 0);
     for (const _ of topics.topicSync(name, whole(n + 1, "e", 0)));
