@@ -168,7 +168,10 @@ class HubProcess implements RunningChild<HubCommand> {
 
   #createAdmin(): Server {
     const { config, workerCap } = this.#given;
-    const port: HubPort = { publish: (drafts) => this.#publish(drafts), backpressure: () => this.#acceptor.backpressure() };
+    const port: HubPort = {
+      publish: (drafts) => this.#publish(drafts),
+      backpressure: () => this.#acceptor.backpressure(),
+    };
     const publishApi = new PublishApi(port, config.maxPublicationBytes, {
       bytes: config.publishBufferBytes,
       seconds: config.publishBodySeconds,

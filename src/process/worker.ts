@@ -15,7 +15,7 @@ import { advisedHeartbeatMs } from "../config/idle.js";
 import { type DrainOptions, drainClients } from "../drain/goodbye.js";
 import { openDescriptors, untilClientsAreGone, untilNoHandshake } from "../drain/worker-exit.js";
 import { Link } from "../hub/link.js";
-import { ADDRESSES_A_FRAME, fromWire, type WorkerQuestion, type Reply, type ToWorker } from "../hub/wire.js";
+import { ADDRESSES_A_FRAME, fromWire, type Reply, type ToWorker, type WorkerQuestion } from "../hub/wire.js";
 import { forwardedLog } from "../log.js";
 import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";

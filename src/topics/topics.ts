@@ -3,18 +3,8 @@
  * hub has not sent yet. Publications leave through the `publish` callback, requests to the hub through other callbacks, so
  * that this room imports neither sockets nor hub. Worker only.
  *
- * A topic is followed by these rules (rules 1 to 7 of src/README.md; test/unit/topics/topics.test.ts tests each one,
- * test/unit/flow.test.ts all together):
- *  1. A worker asks for a topic with `follow` and a number that rises with each request; the answer repeats the number.
- *  2. Only the answer to the latest request for a topic is installed; any other is counted and dropped.
- *  3. The pipe is first in, first out, and the hub sends publications of a topic only after its answer. So the worker installs
- *     the topic, answers its waiting subscribers and subscribes their sockets in one turn: no gap, no duplicate, no lock.
- *  4. A worker that has the topic asks with its position. The answer holds the publications after it, or the whole topic
- *     with its state, and then a reset informs the subscribers. An answer without state is never taken for a whole topic.
- *  5. `unfollow` is sent when the worker forgets a topic, or gives it up before an answer came: later answers are void by 2.
- *  6. On a new link the worker asks again for everything that it follows or waits for, and then sends `relinked`.
- *  7. Once a minute each followed topic is compared with what the hub serves. A topic that the hub does not serve is counted
- *     and asked for again, so that no unforeseen fault leaves a subscriber without pushes for good.
+ * A topic is followed by rules 1 to 7 of src/README.md; test/unit/topics/topics.test.ts tests each one, test/unit/flow.test.ts
+ * all together.
  */
 import { monotonicMs } from "../clock.js";
 import { AheadQueue } from "./ahead.js";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ClientAddresses, type AddressEntry } from "../../../src/admission/addresses.js";
+import { type AddressEntry, ClientAddresses } from "../../../src/admission/addresses.js";
 import { AddressLimits } from "../../../src/hub/address-limits.js";
 import { ADDRESSES_A_FRAME, type AtLimit } from "../../../src/hub/wire.js";
 
