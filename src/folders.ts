@@ -1,6 +1,6 @@
 /**
- * Makes a folder and those above it. In place of Node's own `recursive`, which asks for ever where a file system answers
- * "no such file" to the making of a folder whose parent is there, as /proc does (Node 20 to 24). Every process may call it.
+ * Makes a folder and its parents. Replaces Node's own `recursive`, which loops for ever where a file system answers
+ * "no such file" although the parent exists, as /proc does (Node 20 to 24). Any process may call it.
  */
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";

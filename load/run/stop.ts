@@ -2,7 +2,7 @@
  * What may end a run before its time: a person (first signal orderly, second at once), the memory floor, the time limit.
  * It only notices; the coordinator acts. Samples free memory and the ramp on the way. Runs in the coordinator.
  */
-import { Wishes } from "../../src/signals.js";
+import { SignalRequests } from "../../src/signals.js";
 import type { Host } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
@@ -20,7 +20,7 @@ export type StopKind = "signal" | "memory floor" | "time limit";
 export class Watch {
   readonly startedMs = performance.now();
   private readonly timer: NodeJS.Timeout;
-  private readonly wishes = new Wishes();
+  private readonly signals = new SignalRequests();
   private readonly onSignal = (signal: NodeJS.Signals): void => this.signalled(signal);
   /** Set once, by whatever came first. */
   stop: { readonly kind: StopKind; readonly text: string } | undefined;
@@ -97,7 +97,7 @@ export class Watch {
   }
 
   private signalled(signal: NodeJS.Signals): void {
-    if (this.wishes.heard() === "same") return;
+    if (this.signals.received() === "same") return;
     if (this.stop?.kind === "signal") {
       this.hurry = true;
       this.hooks.atOnce();

@@ -1,5 +1,5 @@
 /**
- * Keeps web pages away from the admin port: whoever reaches it may publish, and a browser on the operator's machine reaches
+ * Keeps web pages away from the admin port: everybody who reaches it may publish, and a browser on the operator's machine reaches
  * it for every page that is open there. A page of another site is known by its `Origin` or by `Sec-Fetch-Site`; a page whose
  * owner pointed its name at this machine (DNS rebinding) by its `Host`. Tools send none of the three but a Host, which for
  * them is an address, `localhost` or a name of --admin-hostnames. Pure; runs in the hub process, before any route.

@@ -31,7 +31,7 @@ export interface AdminLimits extends AnswerLimits {
   readonly connections: number;
   /** For the head of a request. */
   readonly headSeconds: number;
-  /** Names under which it is reached, beside addresses and `localhost`. */
+  /** Names under which it is reached, in addition to addresses and `localhost`. */
   readonly hostnames: ReadonlySet<string>;
 }
 

@@ -64,7 +64,7 @@ function report(facts: DrainFacts, { connections, drain: d, rolling: r }: DrainP
   const notice = d.notice > 0 ? `not ready for ${seconds(d.notice)}, then ` : "";
   return [
     `${whole3(connections)} connections on ${r.workers} workers; ${whole3(facts.returnPerSecond)} a second can come back, ${whole3(facts.goodbyePerSecond)} a second can be sent away.`,
-    `SIGTERM          ${notice}everybody told within ${seconds(d.telling)}, processes gone after ${seconds(d.gone)} at worst`,
+    `SIGTERM          ${notice}all clients sent away within ${seconds(d.telling)}, processes gone after ${seconds(d.gone)} at worst`,
     `                 clients come back in a window of ${seconds(d.window)}: the last after ${seconds(d.lastBack)}, if somebody takes them`,
     `                 --stop-seconds is ${facts.stopSeconds}; at this pace it needs ${d.needs}`,
     `SIGHUP           ${r.workers} workers one by one in ${seconds(r.seconds)}, at worst ${seconds(r.worstSeconds)}`,

@@ -1,7 +1,7 @@
 /**
  * What becomes of a command whose stdout or stderr nobody reads any more (`| head`), or that cannot take what is written
  * (a full disk): it goes on to its end, and nothing is printed about where in the code that was. A reader that left had
- * enough; a result that could not be written is told on stderr. The process of every command; hub, workers and generators
+ * enough; a result that could not be written is reported on stderr. The process of every command; hub, workers and generators
  * see to themselves.
  */
 import { setImmediate as turn } from "node:timers/promises";

@@ -80,7 +80,7 @@ function unexpected(error: unknown): string {
   return `the operating system refused: ${error.message}${remedies[code] ?? ""}`;
 }
 
-/** What the variables that are set say to nobody. */
+/** Variables that are set and mean nothing to this command. */
 function noticesFor(command: Command): string[] {
   const all = (command.parent?.commands ?? []).flatMap(variablesOf);
   const known = { command: command.name(), own: new Set(variablesOf(command)), all: new Set([...all, CONFIG]) };
@@ -123,7 +123,7 @@ function addServe(program: Command): void {
   });
 }
 
-/** Where the options are at fault, the notices may say why. */
+/** Where the options are at fault, the notices may explain why. */
 function resolveServe(flags: FileFlags, notices: readonly string[]): Resolved<typeof SERVE_OPTIONS> {
   try {
     const path = flags.config ?? process.env[CONFIG];

@@ -19,7 +19,7 @@ type Input = Readable & { readonly isTTY?: boolean };
 
 /** For one message: workers that have no room may hold it up for 5 s. */
 const ANSWER_MS = 30_000;
-/** The widest limit of a line that any gateway could have; its own is told by its answer. */
+/** The widest limit of a line that any gateway could have; the gateway's own limit comes with its answer. */
 const MAX_LINE_BYTES = 1024 * 1024;
 
 /** Throws `usage`, `unreachable` when nobody answers, `failed` when the gateway or we refuse. */

@@ -10,14 +10,14 @@ import { VERSION } from "../platform.js";
 import { whenOwnerIsGone } from "../process/owner.js";
 import { Supervisor } from "../process/supervisor.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../protocol/messages.js";
-import { Wishes } from "../signals.js";
+import { SignalRequests } from "../signals.js";
 import type { KnownCeiling, MachineProbe } from "../supervision/machine-monitor.js";
 import { LIMITS, type Sizing, sizeGateway } from "../supervision/sizing.js";
 
 export interface Start {
   readonly config: ServeConfig;
   readonly machine: MachineProbe;
-  /** What the log says first: variables that were ignored. */
+  /** The first lines of the log: variables that were ignored. */
   readonly notices: readonly string[];
 }
 
@@ -86,10 +86,10 @@ function announce(
 
 function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
   return new Promise((resolve) => {
-    const wishes = new Wishes();
+    const signals = new SignalRequests();
     let asked = false;
     const stop = (signal?: NodeJS.Signals): void => {
-      const request = wishes.heard();
+      const request = signals.received();
       if (request === "same") return;
       if (request === "another") {
         log("warn", "asked twice: stopping at once", { signal });
@@ -98,7 +98,7 @@ function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
         return;
       }
       asked = true;
-      log("info", "stopping: clients are told to come back later", { signal });
+      log("info", "stopping: clients are sent away and come back later", { signal });
       void supervisor.stop().then(() => {
         const { notSaved } = supervisor;
         if (notSaved === "") log("info", "stopped");
@@ -114,11 +114,11 @@ function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
       stop();
     });
     const began = hasTerminal();
-    const rolls = new Wishes();
+    const rolls = new SignalRequests();
     process.on("SIGHUP", () => {
       // A terminal that is closed hangs up too: then nobody asked for new workers.
       if (!began || hasTerminal()) {
-        if (rolls.heard() !== "same") supervisor.restartWorkers("SIGHUP");
+        if (rolls.received() !== "same") supervisor.restartWorkers("SIGHUP");
         return;
       }
       if (!asked) log("warn", TERMINAL_CLOSED, { signal: "SIGHUP" });

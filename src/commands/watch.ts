@@ -12,7 +12,7 @@ const CONNECT_MS = 10_000;
 /** Handshakes that a gateway refuses for the moment: it is the right address. */
 const COME_AGAIN = /\b(?:429|503)$/;
 
-/** The address of its clients, as the gateway with this private address says. */
+/** The address for clients, asked from the gateway with this private address. */
 export async function watchUrl(adminUrl: string): Promise<string> {
   const { clients } = (await ask(adminUrl, { path: "/processes", has: "processes" })) as { clients?: unknown };
   if (typeof clients !== "string") {

@@ -16,7 +16,7 @@ export interface ConfigFile {
 /** A file with every option has 4 KB. */
 const MAX_BYTES = 256 * 1024;
 
-/** Reads the file. Throws `config` naming file, line and column; every fault is told at once. */
+/** Reads the file. Throws `config` naming file, line and column; all faults are reported at once. */
 export function readConfigFile(path: string): ConfigFile {
   const lines = new LineCounter();
   const document = parse(path, readText(path), lines);
@@ -50,7 +50,7 @@ function parse(path: string, text: string, lines: LineCounter): Document {
   return document;
 }
 
-/** The parser calls itself for each level, and says so when it cannot any more. */
+/** The parser recurses for each level, and reports when it cannot go deeper. */
 function inWords(error: unknown): string {
   const words = error instanceof Error ? error.message : String(error);
   return words.includes("call stack") ? "its lists or maps lie too deep in each other" : words;

@@ -1,13 +1,13 @@
 /**
  * Where a running gateway is, for the commands that look for one (publish, watch, load, drain, restart-workers): what its
- * own variables and its configuration file say, when nobody has named an address. So one environment file serves the
+ * own variables and its configuration file contain, when no address was given. So one environment file serves the
  * gateway and `systemctl reload`. Runs in the command line only.
  */
 import { readConfigFile } from "./config-file.js";
 import { type Environment, envName, given } from "./environment.js";
 import { type Derived, type Option, url } from "./table.js";
 
-/** What its variables or its file say of one option. */
+/** One option, from its variables or its file. */
 function spoken(env: Environment, key: string): Derived | undefined {
   const name = envName(key);
   const own = given(env, name);
@@ -32,7 +32,7 @@ const derived =
   (env: Environment): Derived | undefined => {
     const host = spoken(env, hostKey);
     const port = spoken(env, portKey);
-    // Port 0 is one that the kernel chooses: these words do not tell which.
+    // For port 0 the kernel chooses: the configuration does not know which.
     if ((host ?? port) === undefined || port?.value === "0") return undefined;
     const name = host === undefined || host.value === "0.0.0.0" ? "127.0.0.1" : host.value;
     const value = `${scheme}//${name}:${port?.value ?? usual.port}${usual.path}`;

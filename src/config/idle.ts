@@ -23,7 +23,7 @@ export function withIdleTimeout({ config, sources }: Resolved<ServeOptions>): Re
 }
 
 /**
- * How long a client should be idle before its heartbeat, told where clients are many. Undefined where connections are not
+ * How long a client should be idle before its heartbeat; advised where clients are many. Undefined where connections are not
  * pinged: then nothing else keeps them alive on their way, and a client's usual 25 s are right.
  */
 export function advisedHeartbeatMs(idleTimeoutSeconds: number): number | undefined {

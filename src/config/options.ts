@@ -170,7 +170,7 @@ export const SERVE_OPTIONS = {
     unit: "text",
     range: "1–64 characters",
     pattern: /^.{1,64}$/su,
-    explanation: "A message with exactly this text is a heartbeat, beside the JSON one",
+    explanation: "A message with exactly this text is a heartbeat, like the JSON one",
   }),
   heartbeatAnswer: text({
     default: "pong",
@@ -224,7 +224,7 @@ export const SERVE_OPTIONS = {
     choices: SLOW_POLICIES,
     explanation:
       "What becomes of a reader whose buffer is full when a push comes: it is cut, after --slow-reader-grace-ms; or gets " +
-      "the newest push of each key, and all without one, when it can; or goes on with the present and is told what it missed",
+      "the newest push of each key, and all without one, when it can; or goes on with the present and gets a message that says what it missed",
   }),
   slowReaderGraceMs: whole({
     default: 5000,
@@ -333,7 +333,7 @@ export const SERVE_OPTIONS = {
     max: 3600,
     unit: "seconds",
     explanation:
-      "After SIGTERM everybody is told to go, at the pace at which they can be taken back; what is still open after so long is cut. A worker that is replaced has as long",
+      "After SIGTERM all clients are sent away, at the rate at which they can be taken back; what is still open after this time is cut. A worker that is replaced has the same time",
   }),
   stopNoticeSeconds: whole({
     default: 0,
@@ -341,7 +341,7 @@ export const SERVE_OPTIONS = {
     max: 600,
     unit: "seconds",
     explanation:
-      "After SIGTERM the gateway goes on for so long and only says that it is not ready, for a load balancer to notice",
+      "After SIGTERM the gateway serves on for this time while /readyz answers 503, so that load balancers notice",
   }),
   hungSeconds: whole({
     default: 120,
@@ -350,7 +350,7 @@ export const SERVE_OPTIONS = {
     also: [0],
     unit: "seconds",
     explanation:
-      "A worker or hub process from which nothing is heard for so long is ended and replaced, though it uses the CPU, as a long broadcast does; " +
+      "A worker or hub process that is silent for this time is ended and replaced, even if it uses the CPU, as a long broadcast does; " +
       "one that uses none is after 20 s (or this, if shorter). 0 ends none, such as under a debugger",
   }),
   stateDir: text({
@@ -377,7 +377,7 @@ export const SERVE_OPTIONS = {
   dev: flag({
     default: false,
     explanation:
-      "For trying out: the example page is served at / of the public port, and the gateway is small, with two workers for 1,000 connections unless --connections or --workers says otherwise",
+      "For trying out: the example page is served at / of the public port, and the gateway is small, with two workers for 1,000 connections unless --connections or --workers is given",
   }),
   logLevel: choice({
     default: "info",

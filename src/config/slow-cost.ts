@@ -8,7 +8,7 @@ import { SERVE_OPTIONS, type ServeConfig } from "./options.js";
 
 /** uWebSockets collects what it sends in one turn here, and moves it into the socket's buffer when the kernel is full. */
 const CORK_BYTES = 16_384;
-/** A push beside its data: topic (128), key (256 characters of 4 bytes), numbers, names and the frame's head. */
+/** A push without its data: topic (128), key (256 characters of 4 bytes), numbers, names and the frame's head. */
 const PUSH_HEAD_BYTES = 1280;
 /** The buffer is a string that doubles when it must grow: it may have twice what it needed, or leave as much behind. */
 const GROWTH = 2;

@@ -19,7 +19,7 @@ export interface Option<T = unknown> {
   readonly explanation: string;
   /** Its variable, where that means the same to every command; else environment.ts makes the name. */
   readonly env?: string;
-  /** What else says it when nobody has: the variables of a gateway, for those that look for it (gateway-address.ts). */
+  /** Where the value comes from when it was not given: a gateway's variables, for commands that look for it (gateway-address.ts). */
   readonly derive?: ((env: Environment) => Derived | undefined) | undefined;
 }
 
@@ -111,7 +111,7 @@ export function text(row: {
   default: string;
   unit: string;
   range: string;
-  /** A pattern, or what else can tell. */
+  /** A pattern, or a function that decides. */
   pattern?: Pick<RegExp, "test">;
   explanation: string;
 }): Option<string> {

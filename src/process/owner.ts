@@ -1,7 +1,7 @@
 /**
- * A gateway that belongs to the command that started it: it ends, in order, when that is gone, however it went. The
- * owner starts it with an IPC channel and says so on it; its end of the channel closes with it, at SIGKILL too. A gateway
- * that nobody claims does not care who started it.
+ * A gateway that belongs to the command that started it stops, in order, when that command is gone, even by SIGKILL. The
+ * owner starts it with an IPC channel and claims it there; the channel closes when the owner ends. A gateway that is not
+ * claimed runs on, whoever started it.
  */
 import type { ChildProcess } from "node:child_process";
 
@@ -9,7 +9,7 @@ const CLAIM = "megagate: end with me";
 
 /** `child` was started with an IPC channel. */
 export function claim(child: ChildProcess): void {
-  // It may have ended already, which its exit tells.
+  // It may have ended already: the caller learns that from its exit.
   child.send(CLAIM, () => undefined);
 }
 

@@ -219,7 +219,9 @@ export class Supervisor {
   /** Matters only while starting: a gateway that has run keeps trying. */
   #onEarlyDeath(name: string, deaths: number): void {
     if (deaths < START_TRIES) return;
-    this.#onFatal?.(new GatewayError("failed", `${name} died ${deaths} times while starting; the log above says why`));
+    this.#onFatal?.(
+      new GatewayError("failed", `${name} died ${deaths} times while starting; the reason is in the log above`),
+    );
   }
 
   #startHub(): StartHub {
@@ -227,7 +229,7 @@ export class Supervisor {
     const { ended } = this.#pool;
     return {
       type: "startHub",
-      // As they are in use: a restarted hub keeps the port that the first one was given, and tells clients theirs.
+      // As they are in use: a restarted hub keeps the port that the first one was given, and knows the clients' port.
       config: { ...this.#config, port: this.#port, adminPort: this.#adminPort },
       path: this.#runDir.socketPath,
       token: this.#runDir.token,

@@ -145,7 +145,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
     if (this.#admission.addresses?.areReported === true)
       this.#timers.push(setInterval(() => this.#reportAddresses(), ADDRESSES_EVERY_MS));
-    // Before the banner: whoever reads it may ask /readyz at once, and the hub knows only from counters who listens.
+    // Before the banner: a reader of it may ask /readyz at once, and the hub knows only from counters which workers listen.
     this.#sendCounters();
     report({ type: "ready" });
   }

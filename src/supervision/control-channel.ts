@@ -67,7 +67,7 @@ export interface StartWorker {
   readonly windowMs: number;
   /** The key of tickets, hexadecimal; all workers have the same. */
   readonly ticketKey: string;
-  /** How it sends its clients away when nobody is left to say so. */
+  /** How it sends its clients away when the supervisor is gone. */
   readonly drain: DrainOptions;
 }
 

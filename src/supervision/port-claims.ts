@@ -2,7 +2,7 @@
  * Keeps two gateways off one port. Workers share the public port by SO_REUSEPORT, which lets every other process of the
  * same user in as well, so the supervisor holds, as long as it lives, an abstract unix socket named after each of its
  * ports: such a name belongs to the network namespace, as the port does, and goes with the process, however it ends.
- * Whoever asks there is told who holds it. Supervisor only; nothing else may depend on these sockets.
+ * Another gateway that asks there learns who holds it. Supervisor only; nothing else may depend on these sockets.
  */
 import { readFileSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
@@ -142,7 +142,7 @@ function whoHolds(host: string, port: number): Promise<Holder> {
   });
 }
 
-/** Another program may hold a name like ours: nothing of what it says is believed further than this. */
+/** Another program may hold a name like ours: nothing more of its answer is believed. */
 function parse(text: string): Holder {
   try {
     const { pid, since } = JSON.parse(text) as { pid?: unknown; since?: unknown };

@@ -1,6 +1,6 @@
 /**
- * Whether the gateway may listen where it is told to. uWebSockets says only "no" and, with SO_REUSEPORT, would even
- * share the port with a stranger; so the supervisor tries the port alone first and says plainly what is wrong.
+ * Whether the gateway may listen where it is told to. uWebSockets gives no reason when it cannot and, with SO_REUSEPORT, would
+ * even share the port with another program; so the supervisor tries the port alone first and reports what is wrong.
  */
 import { type AddressInfo, createServer } from "node:net";
 import { GatewayError } from "../errors.js";

@@ -21,7 +21,7 @@ export class RunDir {
   readonly #path: string;
   readonly #isOwn: boolean;
   readonly socketPath: string;
-  /** What a worker must say to the hub before anything else. */
+  /** Proves a worker to the hub: the first thing that it must send. */
   readonly token = randomBytes(16).toString("hex");
 
   /** Throws `config` where the folder cannot be used, or others could put their own socket in the place of ours. */

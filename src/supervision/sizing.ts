@@ -23,11 +23,11 @@ export interface Sizing {
   /** The same with the limit by its name. */
   readonly cap: Cap;
   readonly nofile: number;
-  /** The most that one worker could hold, whatever is wished. */
+  /** The most that one worker could hold, whatever is configured. */
   readonly max: number;
 }
 
-/** How many workers, and how much each may hold. Throws `config` when the wish cannot be met. */
+/** How many workers, and how much each may hold. Throws `config` when the request cannot be met. */
 export async function sizeGateway(
   config: ServeConfig,
   machine: Pick<MachineProbe, "cpus" | "memoryBytes">,
@@ -58,15 +58,15 @@ export async function sizeGateway(
       `--workers: ${config.connections} connections need at least ${needed} workers under the descriptor limit of ${nofile} a process; leave --workers out to have them computed`,
     );
   }
-  const wish = { connections: config.workerConnections, limit: "worker-connections" } as const;
-  const each = config.workerConnections > 0 ? wish : max;
+  const requested = { connections: config.workerConnections, limit: "worker-connections" } as const;
+  const each = config.workerConnections > 0 ? requested : max;
   const ceiling = ceilingOf({ ...config, workers, workerCap: each.connections }, machine.memoryBytes);
   const limit = { full: each.limit, total_limit: "max-connections", memory: "memory" } as const;
   const cap = { connections: ceiling.connections, limit: limit[ceiling.reason] };
   return { workers, ceiling, cap, nofile, max: max.connections };
 }
 
-/** Descriptors of a process of ours beside those that its work takes. */
+/** Descriptors of one of our processes that its work does not take. */
 const OWN_DESCRIPTORS = WORKER_OWN_DESCRIPTORS + DESCRIPTOR_RESERVE;
 
 /** Where descriptors are so few that more workers do not make up for them: the supervisor has one open to each. */

@@ -1,6 +1,6 @@
 /**
- * How the time of an orderly stop is shared: one deadline, --stop-notice-seconds and --stop-seconds after the wish, for
- * workers and hub together, so that whoever waits for the gateway (systemd, Docker, Kubernetes) can be told one number.
+ * How the time of an orderly stop is shared: one deadline, --stop-notice-seconds and --stop-seconds after the request, for
+ * workers and hub together, so that systemd, Docker or Kubernetes can be given one number.
  * Pure. Supervisor only.
  */
 
@@ -9,7 +9,7 @@ const HUB_SHARE = 0.15;
 const HUB_MAX_MS = 2000;
 
 export interface StopDeadline {
-  /** Until then everything goes on, and only says that it is not ready. */
+  /** Until then everything goes on, and `/readyz` answers 503. */
   readonly noticeEndMs: number;
   /** A worker that is still there is cut. */
   readonly workersEndMs: number;

@@ -74,6 +74,6 @@ describe("a gateway", () => {
     // Ctrl-C, as a person types it.
     run.process.stdin?.write("\u0003");
     await run.ended;
-    assert.match(run.stdout, /stopping: clients are told to come back later signal=SIGINT/);
+    assert.match(run.stdout, /stopping: clients are sent away and come back later signal=SIGINT/);
   });
 });

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { SERVE_OPTIONS } from "../../../src/config/options.js";
 import { goodbyesWithinMs } from "../../../src/drain/goodbye.js";
-import { Wishes } from "../../../src/signals.js";
+import { SignalRequests } from "../../../src/signals.js";
 import { stopDeadline } from "../../../src/supervision/stop-deadline.js";
 
 describe("the deadline of a stop", () => {
@@ -30,9 +30,9 @@ describe("the deadline of a stop", () => {
 
 describe("signals", () => {
   it("within half a second of each other they are one wish; later it is another one", () => {
-    const wishes = new Wishes();
+    const wishes = new SignalRequests();
     assert.deepEqual(
-      [0, 1, 499, 500, 700, 1000].map((ms) => wishes.heard(ms)),
+      [0, 1, 499, 500, 700, 1000].map((ms) => wishes.received(ms)),
       ["first", "same", "same", "another", "same", "another"],
     );
   });
