@@ -303,3 +303,38 @@ it("a reset is published only where uWebSockets gathers it: of 16,384 bytes and 
     await scene.read();
   }
 });
+
+it("many who are sent much at their own wish share the loop: one turn of it takes no longer than a few of them", async () => {
+  const scene = await new Scene(GRACE_MS).connected();
+  scene.hub.publish({
+    topic: "a",
+    data: JSON.stringify("x".repeat(12_000)),
+    key: "k1",
+  });
+  scene.hub.publish({
+    topic: "a",
+    data: JSON.stringify("x".repeat(12_000)),
+    key: "k2",
+  });
+  await scene.arrive();
+  const COUNT = 60;
+  let served = 0;
+  for (let i = 0; i < COUNT; i++) {
+    const socket = scene.worker.accept(false);
+    socket.cork = (send) => {
+      served += 1;
+      for (const endMs = performance.now() + 2; performance.now() < endMs; );
+      send();
+    };
+    scene.worker.sessions.opened(socket, [{ topic: "a", since: undefined }]);
+  }
+  let longestMs = 0;
+  let turns = 0;
+  for (; served < COUNT; turns++) {
+    assert.ok(turns < COUNT, `${served} of ${COUNT} served`);
+    const startMs = performance.now();
+    await turn();
+    longestMs = Math.max(longestMs, performance.now() - startMs);
+  }
+  assert.ok(turns >= 5 && longestMs < 60, `${turns} turns, the longest ${longestMs} ms; together they take 120 ms`);
+});
