@@ -12,11 +12,15 @@ const SETTINGS = {
   "net.ipv4.tcp_migrate_req": { value: 1, suffices: (now: number) => now === 1 },
 } as const;
 
-/** Enters a network namespace of its own, tuned. False, or the reason why this file's tests cannot be tried here. */
-export function tunedNetwork(): string | false {
+/**
+ * Enters a network namespace of its own, tuned. False, or the reason why this file's tests cannot be tried here. `more`: further
+ * settings, made only where there is such a namespace.
+ */
+export function tunedNetwork(more: Readonly<Record<string, string>> = {}): string | false {
   try {
     enterNewNamespace();
     for (const [key, { value }] of Object.entries(SETTINGS)) writeFileSync(pathOf(key), String(value));
+    for (const [key, value] of Object.entries(more)) writeFileSync(pathOf(key), value);
     return false;
   } catch {
     const wanting = Object.entries(SETTINGS).filter(([key, { suffices }]) => !suffices(present(key)));
