@@ -50,7 +50,7 @@ describe("the schemas", () => {
       { numRuns },
     );
     const share = accepted / numRuns;
-    assert.ok(share > 0.05 && share < 0.95, `${accepted} of ${numRuns} were accepted: the generator is one-sided`);
+    assert.ok(share > 0.02 && share < 0.98, `${accepted} of ${numRuns} were accepted: the generator is one-sided`);
   });
 
   it("have patterns that accept the same as the code, read as JSON Schema", () => {
