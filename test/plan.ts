@@ -40,6 +40,11 @@ export const EXCEPTIONS: readonly Exception[] = [
     checkOnly: "twelve scenarios with hundreds of clients take a minute and a half of a whole core; load-command stays",
     seconds: 90,
   },
+  {
+    file: at("packages"),
+    checkOnly: "it installs both packages in clean folders, for which npm may have to ask its registry",
+    seconds: 60,
+  },
   { file: at("hostile-handshakes"), seconds: 46 },
   { file: at("rolling-restart"), seconds: 43 },
   { file: at("state-dir"), seconds: 42 },
