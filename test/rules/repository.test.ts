@@ -19,6 +19,9 @@ const GUIDES = [CONTRIBUTING, ".github/SECURITY.md", "src/client/README.md", "CH
 /** What a newcomer must be able to find from the tree alone. */
 const TO_FIND = 12;
 
+/** Texts that are being written and linked to already. Take each out when it is there. */
+const TO_COME: readonly string[] = ["load/results/README.md", "src/protocol/README.md", "src/supervision/README.md"];
+
 const read = (path: string): string => readFileSync(path, "utf8");
 const json = (path: string): Record<string, unknown> => JSON.parse(read(path)) as Record<string, unknown>;
 const files = trackedFiles();
@@ -53,10 +56,18 @@ describe("the guides", () => {
     }
   });
 
-  it("link to files that exist", () => {
-    for (const guide of GUIDES)
-      for (const [, link = ""] of read(guide).matchAll(/\]\((?!https?:|#)([^)#]+)/g))
-        assert.ok(existsSync(join(guide, "..", link)), `${guide} links to ${link}, which is not there`);
+  it("and every other document link to files that exist", () => {
+    const documents = files.filter((path) => path.endsWith(".md"));
+    assert.ok(GUIDES.every((guide) => documents.includes(guide)));
+    const missing = documents.flatMap((path) =>
+      [...read(path).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)]
+        .map(([, link = ""]) => join(path, "..", link))
+        .filter((target) => !existsSync(target)),
+    );
+    assert.deepEqual(
+      [...new Set(missing)].filter((target) => !TO_COME.includes(target)),
+      [],
+    );
   });
 });
 
