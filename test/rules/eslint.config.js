@@ -1,5 +1,5 @@
-// Type-aware lint only: format and plain lint are Biome's (biome-rules.json; Biome takes a file named biome.json here for a second
-// root and stops), import direction is dependency-cruiser's. Paths are relative to the root, where `npm run lint` runs.
+// Type-aware lint only: format and plain lint are Biome's (biome-rules.json, which .biome.json at the root names), import direction
+// is dependency-cruiser's. Paths are relative to the root, where `npm run lint` runs.
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
