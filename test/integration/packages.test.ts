@@ -86,6 +86,21 @@ const MODES = [
   { module: "node16", moduleResolution: "node16", file: "main.cts", source: DYNAMIC, runs: "main.cjs" },
 ];
 
+/** Compiles sources in a folder of their own, checking the package's declarations too; returns the folder. */
+async function compiled(
+  place: string,
+  sources: Readonly<Record<string, string>>,
+  { module, moduleResolution }: { readonly module: string; readonly moduleResolution: string },
+): Promise<string> {
+  mkdirSync(place);
+  for (const [file, source] of Object.entries(sources)) writeFileSync(join(place, file), source);
+  const checks = { strict: true, skipLibCheck: false, lib: ["es2022", "dom"], types: [] };
+  const compilerOptions = { module, moduleResolution, target: "es2022", ...checks };
+  writeFileSync(join(place, "tsconfig.json"), JSON.stringify({ compilerOptions, files: Object.keys(sources) }));
+  await succeeds(process.execPath, ["node_modules/typescript/bin/tsc", "--project", place], ".");
+  return place;
+}
+
 const CONNECT = `import { MegagateClient } from "megagate-client";
 import WebSocket from "ws";
 const [url, admin] = process.argv.slice(2);
@@ -185,21 +200,14 @@ describe("the packages, installed in clean folders", { timeout: 240_000 }, () =>
 
   for (const { file, source, runs, ...mode } of MODES)
     it(`in TypeScript, module ${mode.module}, resolution ${mode.moduleResolution}`, async () => {
-      const place = join(folder, mode.moduleResolution);
-      mkdirSync(place);
-      writeFileSync(join(place, file), source);
-      const options = {
-        ...mode,
-        target: "es2022",
-        lib: ["es2022", "dom"],
-        types: [],
-        strict: true,
-        skipLibCheck: false,
-      };
-      writeFileSync(join(place, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files: [file] }));
-      await succeeds(process.execPath, ["node_modules/typescript/bin/tsc", "--project", place], ".");
+      const place = await compiled(join(folder, mode.moduleResolution), { [file]: source }, mode);
       if (runs) assert.equal(await succeeds(process.execPath, [runs], place), "connecting\n");
     });
+
+  it("in TypeScript, as its README shows", async () => {
+    const [, example = ""] = /```ts\n([\s\S]*?)```/.exec(readFileSync("src/client/README.md", "utf8")) ?? [];
+    await compiled(join(folder, "readme"), { "example.mts": example }, MODES[0]!);
+  });
 
   it("in a browser, through a bundler", { skip: needsPrograms(CHROMIUM) }, async () => {
     const script = await bundle(folder, PAGE);
