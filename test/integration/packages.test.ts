@@ -25,6 +25,7 @@ interface Manifest {
   readonly version: string;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly os?: readonly string[];
+  readonly files?: readonly string[];
 }
 
 const root = mkdtempSync(join(tmpdir(), "megagate-packages-"));
@@ -163,14 +164,17 @@ describe("the packages, installed in clean folders", { timeout: 240_000 }, () =>
     const odd = (files: readonly string[], expected: RegExp): string[] => files.filter((path) => !expected.test(path));
     assert.deepEqual(odd(client.files, /^(dist\/[\w-]+\.(js|js\.map|d\.ts)|package\.json|README\.md|LICENSE)$/), []);
     for (const path of ["README.md", "LICENSE", "dist/client.js"]) assert.ok(client.files.includes(path), path);
+    const parts =
+      /^(dist\/(src|load|sysctl|browser)|sysctl|dashboards|src)\/|^(package\.json|(load\/[\w/-]*)?README[\w.-]*\.md|LICENSE)$/;
+    assert.deepEqual(odd(server.files, parts), []);
     assert.deepEqual(
-      odd(server.files, /^(dist|sysctl|dashboards|src)\/|^(package\.json|README[\w.-]*\.md|LICENSE)$/),
+      server.files.filter((path) => /\.test\.js$|\.map$/.test(path)),
       [],
     );
-    assert.deepEqual(
-      server.files.filter((path) => /\btest\/|\.map$|^dist\/load\/results/.test(path)),
-      [],
-    );
+    // npm says nothing of a file that it was told to pack and that is not there.
+    for (const path of manifestOf(".").files ?? [])
+      assert.ok(path.includes("*") || existsSync(path), `package.json packs ${path}, which is not there`);
+    assert.ok(server.files.includes("dist/browser/megagate.js"), "not built: npm run build");
     const stale = server.files.filter(
       (path) =>
         /^dist\/(src|load|sysctl)\//.test(path) &&
