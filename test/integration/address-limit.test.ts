@@ -1,4 +1,4 @@
-/** --connections-per-address over several workers: the sum holds an address, through deaths of workers and of the hub. */
+/** --connections-per-address over several workers: the sum limits an address, also after deaths of workers and of the hub. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Attempt, attempt, outcomes } from "../support/attempts.js";
@@ -9,11 +9,11 @@ const LIMIT = 10;
 const GREEDY = { localAddress: "127.0.0.77" };
 const MODEST = { localAddress: "127.0.0.78" };
 
-/** Counts go to the hub ten times a second, and its word comes back at once. */
+/** Workers report to the hub ten times a second, and the hub reports back at once. */
 const KNOWN_MS = 250;
 const untilKnown = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, KNOWN_MS));
 
-it("one address holds its limit and no more over four workers, while another one is let in", async () => {
+it("an address has at most its limit over four workers, while another one is admitted", async () => {
   const options = ["--workers", "4", "--connections-per-address", String(LIMIT)];
   await using gateway = await Gateway.start(...options);
   const inside: Attempt[] = [];
@@ -33,7 +33,7 @@ it("one address holds its limit and no more over four workers, while another one
   assert.equal((await attempt(gateway.port, MODEST)).outcome, "101");
 
   inside.pop()!.end();
-  await until("a place that is given back is taken again", tryOne, (outcome) => outcome === "101");
+  await until("a connection that ends makes way for another", tryOne, (outcome) => outcome === "101");
   await untilKnown();
   assert.equal(await tryOne(), "429");
 
@@ -53,7 +53,7 @@ it("one address holds its limit and no more over four workers, while another one
   for (const one of [...inside, ...more]) one.end();
 });
 
-it("a burst before the workers know of each other reaches no more than their parts, and is not added to", async () => {
+it("a burst before the hub has reported reaches at most the workers' shares, and later clients are refused", async () => {
   await using gateway = await Gateway.start("--workers", "4", "--connections-per-address", "100");
   const burst = await Promise.all(Array.from({ length: 600 }, () => attempt(gateway.port, GREEDY)));
   const inside = outcomes(burst)["101"] ?? 0;

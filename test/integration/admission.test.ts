@@ -1,4 +1,4 @@
-/** Limits in total, of an address and by memory; the storm gate, its tickets and its slots: each refusal with its reason. */
+/** Total limit, limit per address, memory floor, and the storm gate with its tickets and slots: each refusal with its reason. */
 import assert from "node:assert/strict";
 import { totalmem } from "node:os";
 import { it } from "node:test";
@@ -18,8 +18,8 @@ async function tryOpen(url: string): Promise<Client | undefined> {
 }
 
 /**
- * Opens until `most` are in or the gateway takes no more. A few at a time: handshakes under way count against a cap too, and
- * many at once at a cap of thirty would all be refused, over and over.
+ * Opens connections until there are `max` or the tries are used up. A few at a time: handshakes in flight count against a cap
+ * too, and many at once at a cap of thirty would all be refused, again and again.
  */
 async function openUpTo(gateway: Gateway, max: number, tries: number): Promise<Client[]> {
   const clients: Client[] = [];
@@ -31,8 +31,8 @@ async function openUpTo(gateway: Gateway, max: number, tries: number): Promise<C
   return clients;
 }
 
-/** What a handshake that is refused is told; tries until one is. */
-async function refusal(port: number): Promise<{ status: number; retryAfter: number; code: number }> {
+/** The first refusal; opens connections until a handshake is refused. */
+async function firstRefusal(port: number): Promise<{ status: number; retryAfter: number; code: number }> {
   const text = await until(
     "one is refused",
     async () => {
@@ -64,36 +64,36 @@ async function counted(gateway: Gateway, reason: string): Promise<void> {
 const address = async (gateway: Gateway): Promise<Address> =>
   (await (await fetch(`http://127.0.0.1:${gateway.port}/bcall/url`)).json()) as Address;
 
-it("clients are told early how to come back after an end without a word, once there are many", async () => {
+it("clients learn in advance how to reconnect after a disconnect without a close frame, once there are many", async () => {
   await using gateway = await Gateway.start("--workers", "2", "--accept-rate", "20");
   const first = await Client.open(`${gateway.url}?topics=t`);
   // 40 need 4 s at half the rate; three tenths of them more than one.
   const clients = await openUpTo(gateway, 40, 4000);
-  const told = await first.find("what to do", (message) => message.event === "retry");
-  assert.deepEqual(told, { event: "retry", reconnect: { afterMs: [0, 2000] }, heartbeatMs: 100_000 });
+  const refused = await first.find("what to do", (message) => message.event === "retry");
+  assert.deepEqual(refused, { event: "retry", reconnect: { afterMs: [0, 2000] }, heartbeatMs: 100_000 });
   const late = await until(
     "a newcomer",
     () => tryOpen(`${gateway.url}?topics=t`),
     (client) => client !== undefined,
   );
-  // In either order: the answer may have to wait for the hub.
+  // In either order, because the answer may have to wait for the hub.
   await late!.find("what to do", (message) => message.event === "retry");
   await late!.find("the answer", (message) => message.reqtype === "Subscribe");
   await Promise.all([first, late!, ...clients].map((client) => client.end()));
 });
 
-it("the total limit is exact over two workers, and a place that is freed is taken again", async () => {
+it("the total limit is exact over two workers, and a connection that ends makes way for another", async () => {
   await using gateway = await Gateway.start("--workers", "2", "--max-connections", "61");
   const clients = await openUpTo(gateway, 61, 4000);
   assert.equal(clients.length, 61);
-  const told = await refusal(gateway.port);
-  assert.deepEqual([told.status, told.code], [503, 4211]);
-  assert.ok(told.retryAfter >= 5 && told.retryAfter < 15);
+  const refused = await firstRefusal(gateway.port);
+  assert.deepEqual([refused.status, refused.code], [503, 4211]);
+  assert.ok(refused.retryAfter >= 5 && refused.retryAfter < 15);
   await counted(gateway, "total_limit");
   await gateway.shows("megagate_connections", 61);
   await Promise.all(clients.splice(0, 30).map((client) => client.end()));
   const fresh = await until(
-    "a place is free",
+    "another is admitted",
     () => tryOpen(gateway.url),
     (client) => client !== undefined,
   );
@@ -101,23 +101,23 @@ it("the total limit is exact over two workers, and a place that is freed is take
   await Promise.all(clients.map((client) => client.end()));
 });
 
-it("an address holds as many as it may, another one is undisturbed, and the count falls with each that leaves", async () => {
+it("an address has as many connections as it may, others are not affected, and each that ends makes way for another", async () => {
   await using gateway = await Gateway.start("--workers", "1", "--connections-per-address", "10");
   const clients = await openUpTo(gateway, 20, 40);
   assert.equal(clients.length, 10);
-  const told = await refusal(gateway.port);
-  assert.deepEqual([told.status, told.code], [429, 4210]);
+  const refused = await firstRefusal(gateway.port);
+  assert.deepEqual([refused.status, refused.code], [429, 4210]);
   await counted(gateway, "address_limit");
   const other = new WebSocket(gateway.url, { localAddress: "127.0.0.77" });
   await until(
-    "the other address is in",
+    "the other address is admitted",
     () => other.readyState,
     (state) => state === WebSocket.OPEN,
   );
   other.terminate();
   for (const client of clients.splice(0, 5)) client.socket.terminate();
   await until(
-    "cut ones are counted off",
+    "disconnected ones are no longer counted",
     () => gateway.metric("megagate_connections"),
     (n) => n === 5,
   );
@@ -126,21 +126,21 @@ it("an address holds as many as it may, another one is undisturbed, and the coun
   await Promise.all(clients.map((client) => client.end()));
 });
 
-it("connections end where the model says that the memory floor begins", async () => {
-  // Two of supervisor and hub and one worker at 12 MB each; 5,040 bytes a connection (capacity.ts).
+it("connections are refused where, by the model, the memory floor begins", async () => {
+  // Supervisor, hub and one worker at 12 MB each; 5,040 bytes a connection (capacity.ts).
   const memory = Math.min(totalmem(), process.constrainedMemory() || totalmem());
   const floor = memory - 3 * 12e6 - 25 * 5040;
   await using gateway = await Gateway.start("--workers", "1", "--memory-floor-bytes", String(floor));
   assert.match(gateway.run.stderr, /memory by the model/);
   const clients = await openUpTo(gateway, 40, 80);
   assert.equal(clients.length, 25);
-  const told = await refusal(gateway.port);
-  assert.deepEqual([told.status, told.code], [503, 4212]);
+  const refused = await firstRefusal(gateway.port);
+  assert.deepEqual([refused.status, refused.code], [503, 4212]);
   await counted(gateway, "memory");
   await Promise.all(clients.map((client) => client.end()));
 });
 
-it("says what is wrong with a limit that leaves no place", async () => {
+it("a limit that leaves no connection stops the start with the remedy", async () => {
   const base = ["serve", "--port", "0", "--admin-port", "0", "--connections", "2000"];
   const few = await cli([...base, "--workers", "3", "--max-connections", "2"]).ended;
   assert.equal(few.code, 2);
@@ -150,15 +150,15 @@ it("says what is wrong with a limit that leaves no place", async () => {
   assert.match(none.stderr, /--memory-floor-bytes: .*0 switches the floor off/);
 });
 
-it("in a storm the others are refused, a slot is given, and who comes with its ticket goes first", async () => {
+it("in a storm handshakes are refused, a client that asks gets a slot, and a valid ticket is admitted first", async () => {
   await using gateway = await Gateway.start("--workers", "1", "--accept-rate", "10");
-  assert.deepEqual(await address(gateway), { data: gateway.url }, "outside of storms as ever");
+  assert.deepEqual(await address(gateway), { data: gateway.url }, "outside of storms no slot");
   const clients = await openUpTo(gateway, 40, 40);
   assert.ok(clients.length >= 10 && clients.length < 40, `${clients.length} of 40 at 10 a second`);
   await counted(gateway, "storm");
-  const told = await refusal(gateway.port);
-  assert.deepEqual([told.status, told.code], [503, 4213]);
-  assert.ok(told.retryAfter >= 1 && told.retryAfter <= 61);
+  const refused = await firstRefusal(gateway.port);
+  assert.deepEqual([refused.status, refused.code], [503, 4213]);
+  assert.ok(refused.retryAfter >= 1 && refused.retryAfter <= 61);
 
   const first = await address(gateway);
   const second = await address(gateway);
@@ -166,15 +166,15 @@ it("in a storm the others are refused, a slot is given, and who comes with its t
   assert.ok(second.afterMs! > first.afterMs! && second.afterMs! <= first.afterMs! + 100);
   const many = (url: string, count: number): Promise<(Client | undefined)[]> =>
     Promise.all(Array.from({ length: count }, () => tryOpen(url)));
-  // Others keep the gate shut while bearers of a ticket come.
-  const [crowd, bearers, forgers] = await Promise.all([
+  // Other clients keep the gate at its limit while clients with a ticket connect.
+  const [others, withTicket, withForgery] = await Promise.all([
     many(gateway.url, 30),
     many(`${first.data}&topics=news`, 5),
     many(`${gateway.url}?ticket=kq0.AAAAAAAAAAAAAAAAAAAAAA`, 30),
   ]);
-  assert.ok(crowd.includes(undefined) && forgers.includes(undefined), "a forged ticket is none");
-  assert.ok(!bearers.includes(undefined), "bearers go first");
-  await bearers[0]!.find("subscribed", (message) => message.topic === "news");
+  assert.ok(others.includes(undefined) && withForgery.includes(undefined), "a forged ticket counts as none");
+  assert.ok(!withTicket.includes(undefined), "clients with a ticket are admitted first");
+  await withTicket[0]!.find("subscribed", (message) => message.topic === "news");
   for (const event of ["given", "valid", "forged"])
     await until(
       event,
@@ -190,5 +190,5 @@ it("in a storm the others are refused, a slot is given, and who comes with its t
     ({ afterMs }) => afterMs === undefined,
     15_000,
   );
-  for (const client of [...clients, ...crowd, ...bearers, ...forgers]) client?.socket.terminate();
+  for (const client of [...clients, ...others, ...withTicket, ...withForgery]) client?.socket.terminate();
 });

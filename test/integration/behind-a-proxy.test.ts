@@ -1,4 +1,4 @@
-/** Behind nginx and HAProxy as shipped: who a client is, where it is told to connect, and what it cannot make the gateway believe. */
+/** Behind nginx and HAProxy as shipped: the address of a client, the address that it is sent, and headers that it cannot forge. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { attempt, outcomes } from "../support/attempts.js";
@@ -9,7 +9,7 @@ import { PROXIES, ProxyServer } from "../support/proxies.js";
 
 for (const name of PROXIES) {
   describe(`behind ${name}`, { skip: needsPrograms(name) }, () => {
-    it("clients are told the address under which they know the proxy, whatever they claim", async () => {
+    it("clients are sent the address under which they know the proxy, whatever headers they send", async () => {
       await using gateway = await Gateway.start("--workers", "1", "--trusted-proxies", "127.0.0.1");
       await using proxy = await ProxyServer.start(name, gateway);
       const data = `ws://127.0.0.1:${proxy.port}/ws`;
@@ -26,7 +26,7 @@ for (const name of PROXIES) {
       await client.end();
     });
 
-    it("an address is the client's and not the proxy's, and cannot be invented", async () => {
+    it("the limit counts the client's address and not the proxy's, and the address cannot be forged", async () => {
       const options = ["--workers", "1", "--connections-per-address", "3", "--trusted-proxies", "127.0.0.1"];
       await using gateway = await Gateway.start(...options);
       await using proxy = await ProxyServer.start(name, gateway);
@@ -41,7 +41,7 @@ for (const name of PROXIES) {
   });
 }
 
-it("a gateway that does not trust its peer takes every client of a proxy for one address, as it must", async () => {
+it("a gateway that does not trust its peer counts all clients of a proxy as one address", async () => {
   await using gateway = await Gateway.start(
     "--workers",
     "1",

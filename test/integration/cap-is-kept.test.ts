@@ -1,4 +1,4 @@
-/** A worker at its cap leaves the port to the others; when all are, clients get 503, never silence; room is used again. */
+/** A worker at its cap stops listening; when all are, clients get 503, never silence; capacity is used again. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import WebSocket from "ws";
@@ -13,14 +13,14 @@ async function tryOpen(gateway: Gateway): Promise<Client | undefined> {
   return client?.socket.readyState === WebSocket.OPEN ? client : undefined;
 }
 
-it("caps hold, everybody else hears 503 with Retry-After, and freed places are taken again", async () => {
+it("no worker exceeds its cap, further clients get 503 with Retry-After, and freed capacity is used again", async () => {
   await using gateway = await Gateway.start("--workers", "3", "--worker-connections", String(CAP));
   const clients: Client[] = [];
   for (let i = 0; i < 40 && clients.length < 3 * CAP; i++) {
     const batch = await Promise.all(Array.from({ length: 10 }, () => tryOpen(gateway)));
     clients.push(...batch.filter((client) => client !== undefined));
   }
-  assert.equal(clients.length, 3 * CAP, "every place is taken, whatever the kernel's hash says");
+  assert.equal(clients.length, 3 * CAP, "all workers are full, however the kernel's hash spreads");
   const rows = await until(
     "counted",
     () => gateway.processes(),
@@ -40,7 +40,7 @@ it("caps hold, everybody else hears 503 with Retry-After, and freed places are t
 
   await Promise.all(clients.splice(0, 30).map((client) => client.end()));
   const fresh = await until(
-    "places are free again",
+    "another is admitted",
     async () => {
       const client = await tryOpen(gateway);
       if (client) clients.push(client);

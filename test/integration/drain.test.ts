@@ -1,4 +1,4 @@
-/** A gateway says what a stop would take before it is asked to, and stops in order: not ready first, then everybody is told. */
+/** How long a drain would take is known before it; it is orderly: not ready first, then a goodbye to every client. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Client, RawPeer } from "../support/client.js";
@@ -17,7 +17,7 @@ const counted = (gateway: Gateway, connections: number): Promise<number> =>
   );
 
 describe("a drain", () => {
-  it("is first of all not ready, and goes on serving for --stop-notice-seconds", async () => {
+  it("makes the gateway not ready first, which still serves for --stop-notice-seconds", async () => {
     const gateway = await Gateway.start("--workers", "2", "--stop-notice-seconds", "2");
     const ended = gateway.stop();
     await until(
@@ -33,7 +33,7 @@ describe("a drain", () => {
     assert.equal((await ended).code, 0);
   });
 
-  it("lets a handshake finish that it had accepted, and does not wait for one that never comes", async () => {
+  it("lets accepted handshakes finish, and does not wait for one that never comes", async () => {
     const gateway = await Gateway.start("--workers", "1");
     const silent = await RawPeer.connect(gateway.port);
     await until(
@@ -47,7 +47,7 @@ describe("a drain", () => {
     await silent.untilEnd();
   });
 
-  it("is planned from what the gateway holds and its rates, and refused where the window is too short", async () => {
+  it("is planned from the gateway's connections and rates, and the plan refused where the window is too short", async () => {
     await using gateway = await Gateway.start("--workers", "2");
     const naive = await NaiveClient.many(gateway.url, 20);
     await counted(gateway, 20);

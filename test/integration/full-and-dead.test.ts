@@ -1,4 +1,4 @@
-/** A worker dies while the others are at their caps: whoever comes meanwhile is told 503, not turned away by the kernel. */
+/** A worker dies while the others are at their caps: new clients get 503, and are not refused by the kernel. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Attempt, attempt, outcomes } from "../support/attempts.js";
@@ -8,13 +8,13 @@ import { until } from "../support/wait.js";
 
 const WORKERS = 3;
 const CAP = 50;
-/** From the death until the supervisor's word has reached the others: 2 to 6 ms on an idle machine; a busy one has slack. */
+/** From the death until the supervisor's message has reached the others: 2 to 6 ms on an idle machine; the rest is slack. */
 const BLIND_MS = 250;
 
-// Untuned, the kernel resets what waits in the queue of the port that a full worker leaves.
+// Untuned, the kernel resets connections in the accept queue of a worker that stops listening.
 const skip = tunedNetwork();
 
-it("the survivors answer 503 as soon as the supervisor has seen the death, and let clients in when there is room", {
+it("the other workers answer 503 as soon as the supervisor has seen the death, and admit clients when there is capacity", {
   skip,
 }, async () => {
   await using gateway = await Gateway.start("--workers", String(WORKERS), "--worker-connections", String(CAP));
@@ -47,22 +47,22 @@ it("the survivors answer 503 as soon as the supervisor has seen the death, and l
   const lastMs = Math.max(0, ...refusedBy.map(({ beganMs }) => beganMs - killedMs));
   assert.ok(lastMs < BLIND_MS, `${JSON.stringify(outcomes(all))}, the last refused by the kernel after ${lastMs} ms`);
   assert.ok(all.every(({ outcome, retryAfter }) => outcome !== "503" || retryAfter));
-  const told = all.filter(({ outcome }) => outcome === "503").length;
-  assert.ok(told > CAP, `${told} were told 503`);
+  const refused = all.filter(({ outcome }) => outcome === "503").length;
+  assert.ok(refused > CAP, `${refused} got 503`);
   const inside = all.filter(({ outcome }) => outcome === "101").length;
   const left = WORKERS * CAP - (held.length - victim.connections!);
-  assert.equal(inside, left, "the new process takes its part, and nobody more");
+  assert.equal(inside, left, "the new process takes its share, and no more");
   for (const one of [...held, ...all]) one.end();
 });
 
-it("the last worker with room does not leave the port when it is full: nobody is refused by the kernel", {
+it("the last worker with capacity does not stop listening when it is full: the kernel refuses no client", {
   skip,
 }, async () => {
   await using gateway = await Gateway.start("--workers", String(WORKERS), "--worker-connections", String(CAP));
   const all: Attempt[] = [];
   while (all.length < WORKERS * CAP + 60) {
     all.push(await attempt(gateway.port));
-    // For the supervisor's word: two that fill within the same milliseconds both leave, and come back a moment later.
+    // For the supervisor's message: two workers that fill within the same milliseconds both stop listening for a moment.
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   assert.deepEqual(outcomes(all), { "101": WORKERS * CAP, "503": 60 });

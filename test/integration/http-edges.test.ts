@@ -1,6 +1,6 @@
 /**
- * The small matters of HTTP that monitors, browsers and proxies rely on, on both ports (RFC 9110): HEAD, 405 with Allow, 426
- * with Upgrade, 204 without a body, preflights, header lines that repeat, and web pages that must not reach the admin port.
+ * HTTP details on which monitors, browsers and proxies rely, on both ports (RFC 9110): HEAD, 405 with Allow, 426 with Upgrade,
+ * 204 without a body, preflights, repeated header lines, and web pages that must not reach the admin port.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -38,7 +38,7 @@ describe("HTTP on both ports", () => {
   const PUBLIC = ["/bcall/url", "/megagate.js", "/healthz"];
   const PRIVATE = ["/healthz", "/readyz", "/metrics", "/processes", "/topics"];
 
-  it("HEAD is answered as GET is, without the body", async () => {
+  it("HEAD gets the head of GET, without the body", async () => {
     const all = [
       ...PUBLIC.map((path) => [path, gateway.port] as const),
       ...PRIVATE.map((path) => [path, gateway.adminPort] as const),
@@ -55,18 +55,18 @@ describe("HTTP on both ports", () => {
     assert.deepEqual([plain.status, plain.body, header(plain, "Upgrade")], [426, "", "websocket"]);
   });
 
-  it("HEADs of one pipeline are answered each, and a request after them", async () => {
+  it("pipelined HEADs are each answered, and a request after them", async () => {
     const head = "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     const { head: first, body } = await raw(gateway.port, `${head}${head}GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n`);
     assert.equal(`${first}\r\n\r\n${body}`.split("HTTP/1.1 200 OK").length - 1, 3);
     assert.ok(body.endsWith('{"status":"alive"}'));
   });
 
-  it("the public health check says that it lives, and nothing else", async () => {
+  it("the public health check answers that the worker runs, and nothing else", async () => {
     assert.deepEqual(JSON.parse((await ask("GET", "/healthz")).body), { status: "alive" });
   });
 
-  it("another method: 405 that names the right ones, counted", async () => {
+  it("another method: 405 with the allowed ones, counted", async () => {
     const before = await refused("bad_method");
     for (const [method, path] of [
       ["POST", "/bcall/url"],
@@ -95,7 +95,7 @@ describe("HTTP on both ports", () => {
     assert.equal(header(halfway, "Allow"), "POST", "a body that is still to come");
   });
 
-  it("a preflight allows the headers that were asked for, has no body and no length", async () => {
+  it("a preflight allows the requested headers, without a body and without a length", async () => {
     for (const asked of ["x-requested-with", "authorization", "content-type,X-Trace-Id, traceparent"]) {
       const lines = [
         "Origin: https://a.example",
@@ -113,11 +113,11 @@ describe("HTTP on both ports", () => {
     assert.equal(header(odd, "Access-Control-Allow-Headers"), "ok");
   });
 
-  it("the answer with an address is for one client: no cache keeps it", async () => {
+  it("no cache may keep the answer with an address, which is for one client", async () => {
     assert.equal(header(await ask("GET", "/bcall/url"), "Cache-Control"), "no-store");
   });
 
-  it("X-Forwarded-… of a peer that is not trusted changes nothing", async () => {
+  it("X-Forwarded-… of an untrusted peer changes nothing", async () => {
     const lines = ["X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "X-Forwarded-Prefix: /x"];
     const { body } = await ask("GET", "/bcall/url", gateway.port, lines);
     assert.deepEqual(JSON.parse(body), { data: "ws://127.0.0.1/ws" });
@@ -147,7 +147,7 @@ describe("HTTP on both ports", () => {
     }
   });
 
-  it("web pages of others are refused on the admin port and counted; tools and its own names are served", async () => {
+  it("foreign web pages are refused on the admin port and counted; tools and its own names are served", async () => {
     const reader = await Client.open(`${gateway.url}?topics=pages`);
     await reader.find("subscribed", (message) => message.reqtype === "Subscribe");
     const body = '{"topic":"pages","data":"by a page"}';

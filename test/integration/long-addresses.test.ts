@@ -1,6 +1,6 @@
 /**
- * Addresses of several lengths over a link on which a request of more than one segment arrives in pieces: uWebSockets answers 505 to a
- * request line that was cut (uNetworking/uWebSockets#1776), so the SDK keeps its addresses within one segment, at every connection.
+ * Addresses of several lengths over a link on which a request of more than one TCP segment arrives in pieces: uWebSockets answers
+ * 505 to a split request line (uNetworking/uWebSockets#1776), so the SDK keeps each of its addresses within one segment.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -74,7 +74,7 @@ describe("over a real link", { skip: noLink() }, () => {
   });
 
   for (const bytes of [100, 1100]) {
-    it(`the SDK comes back with its positions, from an address of ${bytes} bytes: none is too long`, async () => {
+    it(`the SDK reconnects with its positions, from an address of ${bytes} bytes, and no address is too long`, async () => {
       const { client, dialled, heard, errors } = follow(bytes);
       await until(
         "open",
@@ -118,7 +118,7 @@ describe("over a real link", { skip: noLink() }, () => {
 
   // The newer engines take such an address.
   const taken = ANSWER_TO_CUT_LINE === "open" ? "this engine takes a request line in two pieces" : false;
-  it("the SDK says why an address of 1,500 bytes does not work, and goes on trying", { skip: taken }, async () => {
+  it("the SDK reports why an address of 1,500 bytes does not work, and keeps trying", { skip: taken }, async () => {
     const { client, dialled, errors } = follow(1500);
     await until(
       "three attempts",

@@ -1,7 +1,7 @@
 /**
  * The front end that this project started from, as it behaves: it GETs /bcall/url through axios (`response.data.data`),
  * opens that address, asks for all extensions on open, sends a heartbeat text of its own on a timer, takes any message as
- * life, and reconnects otherwise. It must work unmodified.
+ * a sign of life, and reconnects when none comes. It must work unmodified.
  */
 import assert from "node:assert/strict";
 import { it } from "node:test";

@@ -46,7 +46,7 @@ describe("megagate.v1 vectors", () => {
           assert.deepEqual(got, JSON.parse(JSON.stringify(wanted).replaceAll("<epoch>", epoch)));
         }
       }
-      assert.equal(client.messages.length, read, "nothing that the vector does not name");
+      assert.equal(client.messages.length, read, "no message that the vector does not name");
       await client.end();
     });
   }

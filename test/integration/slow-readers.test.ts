@@ -1,4 +1,4 @@
-/** A reader that cannot keep up is treated as its topic's policy says, to the last message, and nobody else suffers. */
+/** A reader that cannot keep up is treated by its topic's policy, to the last message, and other readers are not affected. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { UnsentReason } from "../../src/metrics/catalog.js";
@@ -18,7 +18,7 @@ describe("slow readers", () => {
     gateway = await Gateway.start(
       "--workers",
       "1",
-      // A reader that asks without reading is to be found by what it does not read, not by how much it asks.
+      // A reader that asks without reading must be recognised by what it does not read, not by how much it asks.
       "--max-requests-per-second",
       "0",
       "--history-count",
@@ -91,7 +91,7 @@ describe("slow readers", () => {
     const slow = await stalled("newest:1");
     const fast = await follow("newest:1");
     const last = await publishMany(["newest:1"], 30, (offset) => reach(fast, "newest:1", offset));
-    assert.equal(fast.messages.filter(isPush).length, PUBLICATIONS, "who keeps up misses nothing");
+    assert.equal(fast.messages.filter(isPush).length, PUBLICATIONS, "a reader that keeps up misses nothing");
     const [worst] = await slowReaders();
     assert.deepEqual(worst?.topics, ["newest:1"]);
     assert.equal(worst.address, "127.0.0.1");
@@ -118,14 +118,14 @@ describe("slow readers", () => {
     await Promise.all([slow.end(), fast.end()]);
   });
 
-  it("drop: told exactly which offsets it missed, and live from there", async () => {
+  it("drop: a reader is sent exactly which offsets it missed, and is live from there", async () => {
     const slow = await stalled("present:1");
     const last = await publishMany(["present:1"]);
     slow.socket.resume();
     await reach(slow, "present:1", last);
     const before = slow.messages.filter(isPush);
-    const told = slow.messages.filter((m) => m.event === "dropped");
-    const missed = told.reduce((sum, { from, to }) => sum + (to as number) - (from as number) + 1, 0);
+    const dropped = slow.messages.filter((m) => m.event === "dropped");
+    const missed = dropped.reduce((sum, { from, to }) => sum + (to as number) - (from as number) + 1, 0);
     assert.ok(missed > 1000);
     assert.equal(before.length + missed, PUBLICATIONS);
     assert.equal(
@@ -141,7 +141,7 @@ describe("slow readers", () => {
     await slow.end();
   });
 
-  it("disconnect: cut, counted, and listed with what it did not get", async () => {
+  it("disconnect: a reader is disconnected, counted, and listed with what it did not get", async () => {
     const slow = await stalled("plain");
     await publishMany(["plain"]);
     await until(
@@ -179,13 +179,13 @@ describe("slow readers", () => {
     await slow.end();
   });
 
-  it("a reader that is away for longer than is remembered gets the state, and that is counted too", async () => {
+  it("a reader that misses more than is remembered gets the state, and that is counted too", async () => {
     const counted = async (): Promise<number> => (await unsent("conflate")) + (await unsent("reset"));
-    // Reported once a second: when all are counted as come and gone, everything before is in the numbers.
+    // Counters are reported once a second: when all connections are counted as closed, everything before is counted too.
     const accepted = (): Promise<number> => gateway.metric("megagate_accepted_total");
     await until("all have come", accepted, (n) => n === opened);
     await until(
-      "nobody is connected",
+      "no client is connected",
       () => gateway.metric("megagate_connections"),
       (n) => n === 0,
     );
@@ -202,7 +202,7 @@ describe("slow readers", () => {
     await slow.end();
   });
 
-  it("a client that asks without reading the answers is cut, whatever its topics' policy", async () => {
+  it("a client that asks without reading the answers is disconnected, whatever its topics' policy", async () => {
     const cuts = (): Promise<number> => gateway.metric('megagate_closed_total{reason="slow"}');
     const cutBefore = await cuts();
     const greedy = await stalled("newest:4");

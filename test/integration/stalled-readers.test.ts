@@ -1,6 +1,6 @@
 /**
- * One socket that takes nothing costs the worker little, however it came to stand still and whatever it sends: a reader
- * that asks again and again holds one state at most, and one that makes no progress is cut when its grace is over.
+ * A socket that takes nothing costs the worker little, however it stalled and whatever it sends: a reader that asks again and
+ * again holds at most one state, and one without progress is disconnected when its grace is over.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -28,7 +28,7 @@ async function fill(gateway: Gateway, topics: readonly string[]): Promise<void> 
       );
 }
 
-const say = (peer: RawPeer, request: object): void => void peer.socket.write(frame(1, JSON.stringify(request)));
+const send = (peer: RawPeer, request: object): void => void peer.socket.write(frame(1, JSON.stringify(request)));
 
 describe("a stalled reader", () => {
   it("that asks again each second, while its topics move on, holds one state, not one for each request", async () => {
@@ -38,10 +38,10 @@ describe("a stalled reader", () => {
     const { pid } = (await gateway.processes()).find(({ role }) => role === "worker")!;
     const residentMb = (): number =>
       (Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) * 1024) / MB;
-    // Once for somebody who reads, so that what each state costs in any case is there already.
+    // Once for a client that reads, so that the fixed cost of each state is not counted.
     const warm = await Client.open(gateway.url);
     for (const topic of topics) {
-      // One after the other: together they are more than --hub-queue-bytes.
+      // One after the other, because together they are more than --hub-queue-bytes.
       warm.send({ reqtype: "Query", action: `all${topic}` });
       await warm.find(topic, (m) => m.topic === topic);
     }
@@ -54,7 +54,7 @@ describe("a stalled reader", () => {
         gateway,
         topics.map((topic) => ({ topic, key: "k0", data: `${PAD}${second}` })),
       );
-      for (const topic of topics) say(peer, { reqtype: "Query", action: `all${topic}`, id: second });
+      for (const topic of topics) send(peer, { reqtype: "Query", action: `all${topic}`, id: second });
       await new Promise((resolve) => setTimeout(resolve, 1050));
       maxMb = Math.max(maxMb, residentMb() - beforeMb);
     }
@@ -77,7 +77,7 @@ describe("a stalled reader", () => {
       const cutBefore = await cuts();
       const alive = setInterval(() => {
         peer.socket.write(frame(10, ""));
-        if (again) say(peer, again);
+        if (again) send(peer, again);
       }, 1000);
       const startMs = Date.now();
       await until("cut", cuts, (n) => n === cutBefore + 1, 15_000);
@@ -86,27 +86,27 @@ describe("a stalled reader", () => {
       peer.socket.destroy();
     }
 
-    it("is cut in the midst of a state, whatever it sends and whatever its topic bears with", async () => {
-      // Together more than the kernel takes for a socket that nobody reads.
+    it("is disconnected during a state, whatever it sends and whatever its topic tolerates", async () => {
+      // Together more than the kernel queues for a stalled socket.
       const topics = [1, 2, 3, 4, 5, 6].map((i) => `big:${i}`);
       await fill(gateway, topics);
       for (const again of [undefined, { reqtype: "Subscribe", topic: "big:1", id: 1 }]) {
         const peer = await RawPeer.upgraded(gateway.port);
         peer.socket.pause();
-        for (const topic of topics) say(peer, { reqtype: "Query", action: `all${topic}` });
+        for (const topic of topics) send(peer, { reqtype: "Query", action: `all${topic}` });
         await isCut(peer, again);
       }
     });
 
-    it("is cut in the midst of a history", async () => {
+    it("is disconnected during a history", async () => {
       const topic = "history";
-      // So that the worker has all of it, more than the hub could send in one piece.
+      // So that the worker has the whole history, which is more than the hub could send in one frame.
       const follower = await Client.open(`${gateway.url}?topics=${topic}`);
       for (let i = 0; i < 6; i++) await fill(gateway, [topic]);
       const { epoch } = (await (await gateway.admin(`/topics/${topic}`)).json()) as { epoch: string };
       const peer = await RawPeer.upgraded(gateway.port);
       peer.socket.pause();
-      say(peer, { reqtype: "Subscribe", topic, since: { epoch, offset: 0 } });
+      send(peer, { reqtype: "Subscribe", topic, since: { epoch, offset: 0 } });
       await isCut(peer);
       await follower.end();
     });

@@ -1,4 +1,4 @@
-/** Thousands come in the same moment: the gateway stays ready, nobody is left without an answer, and everybody gets in. */
+/** Thousands of clients connect at the same moment: the gateway stays ready, answers each, and admits all in the end. */
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { it } from "node:test";
@@ -6,8 +6,8 @@ import { HANDSHAKE } from "../support/client.js";
 import { Gateway } from "../support/gateway.js";
 import { until } from "../support/wait.js";
 
-/** Naive clients: all at once, and who is refused or cut comes back after the same fixed delay, for ever. */
-class Crowd {
+/** Naive clients: all connect at once, and each that is refused or cut reconnects after the same fixed delay, for ever. */
+class NaiveClients {
   readonly #sockets = new Set<Socket>();
   open = 0;
   refused = 0;
@@ -19,8 +19,8 @@ class Crowd {
     private readonly delayMs: number,
   ) {}
 
-  come(clients: number): void {
-    for (let i = 0; i < clients; i++) this.#try();
+  connect(count: number): void {
+    for (let i = 0; i < count; i++) this.#try();
   }
 
   #try(): void {
@@ -43,41 +43,41 @@ class Crowd {
     });
   }
 
-  leave(): void {
+  end(): void {
     this.#over = true;
     for (const socket of this.#sockets) socket.destroy();
   }
 }
 
-/** Everybody in; while they come, each look at /readyz must say ready. Resolves with the seconds it took. */
-async function everybodyIn(gateway: Gateway, crowd: Crowd, clients: number, withinMs: number): Promise<number> {
+/** Resolves when all clients are admitted, with the seconds it took; /readyz must answer 200 throughout. */
+async function admitAll(gateway: Gateway, clients: NaiveClients, count: number, withinMs: number): Promise<number> {
   const begun = performance.now();
-  crowd.come(clients);
+  clients.connect(count);
   await until(
-    `${clients} are in`,
-    async () => ({ open: crowd.open, refused: crowd.refused, ready: await gateway.status("/readyz") }),
+    `${count} are admitted`,
+    async () => ({ open: clients.open, refused: clients.refused, ready: await gateway.status("/readyz") }),
     ({ open, ready }) => {
       assert.equal(ready, 200, "ready throughout");
-      return open === clients;
+      return open === count;
     },
     withinMs,
   );
   return (performance.now() - begun) / 1000;
 }
 
-it("a storm that can be served is served: nobody is refused, nobody is cut", async () => {
+it("a storm that can be served is served: no client is refused or cut", async () => {
   const CLIENTS = 4000;
   await using gateway = await Gateway.start("--workers", "2", "--connections", "5000");
-  const crowd = new Crowd(gateway.port, 1000);
-  await everybodyIn(gateway, crowd, CLIENTS, 30_000);
-  assert.deepEqual([crowd.refused, crowd.broken], [0, 0]);
+  const clients = new NaiveClients(gateway.port, 1000);
+  await admitAll(gateway, clients, CLIENTS, 30_000);
+  assert.deepEqual([clients.refused, clients.broken], [0, 0]);
   await until(
     "counted",
     () => gateway.metric("megagate_accepted_total"),
     (n) => n === CLIENTS,
   );
   await gateway.shows('megagate_refused_total{reason="storm"}', 0);
-  crowd.leave();
+  clients.end();
   await until(
     "all gone",
     () => gateway.metric("megagate_connections"),
@@ -86,20 +86,20 @@ it("a storm that can be served is served: nobody is refused, nobody is cut", asy
   await gateway.shows("megagate_handshakes_in_flight", 0);
 });
 
-it("naive clients beyond the budget are refused and come in at its pace, within three times N over the rate", async () => {
+it("naive clients beyond the budget are refused and admitted at its rate, within three times N over the rate", async () => {
   const CLIENTS = 3000;
   const RATE = 1000;
   await using gateway = await Gateway.start("--workers", "2", "--connections", "5000", "--accept-rate", String(RATE));
-  const crowd = new Crowd(gateway.port, 1000);
-  const seconds = await everybodyIn(gateway, crowd, CLIENTS, (3 * CLIENTS * 1000) / RATE);
+  const clients = new NaiveClients(gateway.port, 1000);
+  const seconds = await admitAll(gateway, clients, CLIENTS, (3 * CLIENTS * 1000) / RATE);
   // A bucket of one second is full at the start.
   assert.ok(seconds >= CLIENTS / RATE - 1 - 0.2, `${seconds} s: not faster than the rate`);
-  assert.ok(crowd.refused >= CLIENTS - 2 * RATE, `${crowd.refused} refused`);
-  assert.equal(crowd.broken, 0);
+  assert.ok(clients.refused >= CLIENTS - 2 * RATE, `${clients.refused} refused`);
+  assert.equal(clients.broken, 0);
   await until(
     "each refusal is counted",
     () => gateway.metric('megagate_refused_total{reason="storm"}'),
-    (n) => n === crowd.refused,
+    (n) => n === clients.refused,
   );
-  crowd.leave();
+  clients.end();
 });

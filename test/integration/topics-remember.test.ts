@@ -1,4 +1,4 @@
-/** A client that was away gets exactly what it missed, or is told that it cannot; large states arrive whole. */
+/** A client that reconnects gets exactly what it missed, or the state instead; large states arrive complete. */
 import assert from "node:assert/strict";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -94,7 +94,7 @@ describe("topics remember", () => {
     }
   });
 
-  it("what cannot be recovered is said: too old, another epoch, a topic that remembers nothing", async () => {
+  it("what cannot be recovered is answered with the state: too old, another epoch, a topic without history", async () => {
     const { epoch } = await publish({ topic: "old", data: 0 });
     for (let n = 0; n < 60; n++) await publish({ topic: "old", data: n });
     const bare = await publish({ topic: "bare", data: 0 });
@@ -111,12 +111,12 @@ describe("topics remember", () => {
     await client.end();
   });
 
-  it("GET /topics/{name}: where it stands, what it remembers, who follows it", async () => {
+  it("GET /topics/{name}: its position, its memory, its subscribers", async () => {
     const { epoch } = await publish({ topic: "seen:1", key: "k", data: { v: 1 } });
     const clients = await Promise.all(Array.from({ length: 12 }, () => Client.open(`${gateway.url}?topics=seen:1`)));
     for (const client of clients) await client.find("answer", (m) => m.topic === "seen:1");
-    const { history, ...told } = (await (await gateway.admin("/topics/seen:1")).json()) as Record<string, unknown>;
-    assert.deepEqual(told, {
+    const { history, ...answer } = (await (await gateway.admin("/topics/seen:1")).json()) as Record<string, unknown>;
+    assert.deepEqual(answer, {
       topic: "seen:1",
       epoch,
       offset: 1,
@@ -129,7 +129,7 @@ describe("topics remember", () => {
     await Promise.all(clients.map((client) => client.end()));
   });
 
-  it("a key beyond the rule is refused, nothing else is", async () => {
+  it("only a key beyond the rule is refused", async () => {
     for (const key of ["a", "b", "a"]) await publish({ topic: "few:1", key, data: 1 });
     const refused = await gateway.admin("/publish", { method: "POST", body: '{"topic":"few:1","key":"c","data":1}' });
     assert.equal(refused.status, 507);
@@ -164,7 +164,7 @@ describe("topics remember", () => {
       await client.find("pong", (m) => m.text === "pong");
     }
     await until(
-      "nobody is parked",
+      "no socket is parked",
       () => gateway.metric("megagate_parked_connections"),
       (n) => n === 0,
     );
@@ -177,7 +177,7 @@ describe("topics remember", () => {
   });
 });
 
-it("--state-dir: after an orderly restart epochs and offsets go on, and clients recover what they missed", async () => {
+it("--state-dir: after an orderly restart epochs and offsets continue, and clients recover what they missed", async () => {
   const dir = mkdtempSync(join(tmpdir(), "megagate-state-"));
   const first = await Gateway.start("--workers", "1", "--state-dir", dir);
   const before = await first.publish("t", 1);

@@ -1,4 +1,4 @@
-/** Clients of the admin port that ask for a large state and read nothing cost bounded memory, and hold up no publication. */
+/** Clients of the admin port that ask for a large state and do not read cost bounded memory and delay no publication. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -47,19 +47,19 @@ describe("a large state on the admin port", () => {
     assert.match(await bad.text(), /limit: a whole number from 1 to 10000/);
   });
 
-  it("costs little where nobody reads it: memory stays, publications go on at once, late readers are cut", async () => {
+  it("costs little where its clients do not read: memory stays bounded, publications are not delayed, late readers are disconnected", async () => {
     const options = ["--workers", "1", "--stop-seconds", "2", "--admin-answer-seconds", "2"];
     await using gateway = await Gateway.start(...options);
     await fill(gateway);
     const hub = (await gateway.processes()).find(({ role }) => role === "hub")!.pid;
     const before = megabytes(hub);
-    const deaf: Socket[] = [];
+    const silent: Socket[] = [];
     for (let i = 0; i < 150; i++) {
       const socket = connect(gateway.adminPort, "127.0.0.1");
       socket.on("error", () => undefined);
       socket.pause();
       socket.write("GET /topics/big?limit=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
-      deaf.push(socket);
+      silent.push(socket);
     }
     let slowestMs = 0;
     let max = before;
@@ -72,10 +72,10 @@ describe("a large state on the admin port", () => {
     assert.ok(max - before < 130, `the hub grew from ${before.toFixed()} to ${max.toFixed()} MB`);
     assert.ok(slowestMs < 2500, `a publication took ${slowestMs.toFixed()} ms`);
     await until(
-      "late readers are cut",
+      "late readers are disconnected",
       () => gateway.metric('megagate_admin_refused_total{reason="unread"}'),
       (n) => n > 0,
     );
-    for (const socket of deaf) socket.destroy();
+    for (const socket of silent) socket.destroy();
   });
 });

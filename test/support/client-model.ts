@@ -1,16 +1,17 @@
+/** The state of one client of the fake worker, and the check of every message that it gets. */
 import assert from "node:assert/strict";
 import type { FakeSocket } from "./fake-socket.js";
 
-/** Message `index` tells that nothing comes between `last` and `next` of the topic. */
+/** Message `index` shows that no push comes between `last` and `next` of the topic. */
 type Skipped = (topic: string, last: number, next: number, index: number) => void;
 
-/** What a client believes, and the check of every message against it. */
+/** A client's positions and states, by the messages that it has read. */
 export class ClientModel {
   readonly positions = new Map<string, { epoch: string; offset: number }>();
   readonly states = new Map<string, Map<string, unknown>>();
-  /** Topics of which it was told that it missed something: their state is not whole. */
+  /** Topics with a `dropped` event: their state is not complete. */
   readonly partial = new Set<string>();
-  /** Topics that the gateway could not describe in time: to be asked for again. */
+  /** Topics that the gateway could not answer in time: to be asked for again. */
   readonly refused = new Set<string>();
   socket: FakeSocket | undefined;
   #read = 0;
@@ -34,13 +35,13 @@ export class ClientModel {
       this.refused.add(name);
       return;
     }
-    const said = { epoch: message.epoch as string, offset: message.offset as number };
+    const position = { epoch: message.epoch as string, offset: message.offset as number };
     if (message.reqtype === "Subscribe" || message.event === "reset") {
       if (message.reqtype === "Subscribe") assert.equal(message.code, 0);
-      else skipped?.(name, this.positions.get(name)!.offset, said.offset + 1, this.#read);
+      else skipped?.(name, this.positions.get(name)!.offset, position.offset + 1, this.#read);
       if (message.recovered === true)
-        assert.equal(this.positions.get(name)?.epoch, said.epoch, "recovered: of the same epoch");
-      else this.#install(name, said, message.data as { key: string; data: unknown }[]);
+        assert.equal(this.positions.get(name)?.epoch, position.epoch, "recovered: of the same epoch");
+      else this.#install(name, position, message.data as { key: string; data: unknown }[]);
       return;
     }
     const last = this.positions.get(name);
@@ -54,10 +55,10 @@ export class ClientModel {
       return;
     }
     if (message.prev !== undefined) assert.equal(name[0], "c", "only a conflated topic skips");
-    assert.equal((message.prev as number | undefined) ?? said.offset - 1, last?.offset ?? 0, wrong);
-    assert.ok(said.offset > last!.offset, wrong);
-    if (message.prev !== undefined) skipped?.(name, last!.offset, said.offset, this.#read);
-    last!.offset = said.offset;
+    assert.equal((message.prev as number | undefined) ?? position.offset - 1, last?.offset ?? 0, wrong);
+    assert.ok(position.offset > last!.offset, wrong);
+    if (message.prev !== undefined) skipped?.(name, last!.offset, position.offset, this.#read);
+    last!.offset = position.offset;
     if (message.key === undefined) return;
     if (message.data === null) this.states.get(name)!.delete(message.key as string);
     else this.states.get(name)!.set(message.key as string, message.data);

@@ -47,7 +47,7 @@ export class FakeSocket implements Socket {
   /** What the native tree does when something is published to a topic of this socket. */
   pend(message: Uint8Array): void {
     if (message.length >= 16_384)
-      throw new Error("sent in the midst of the list of subscribers: may crash the process");
+      throw new Error("16,384 bytes and more are sent inside the list of subscribers: may crash the process");
     if (this.#pending.length === 0) setImmediate(() => this.flush());
     this.#pending.push(message);
   }

@@ -1,3 +1,7 @@
+/**
+ * A worker without a process or a network: real topics, sessions and parking over fake sockets, linked to a real hub by a
+ * queue of frames that the test moves on.
+ */
 import assert from "node:assert/strict";
 import type { Hub } from "../../src/hub/hub.js";
 import type { Peer } from "../../src/hub/topic-table.js";
@@ -10,7 +14,7 @@ import { Topics } from "../../src/topics/topics.js";
 import type { ClientModel } from "./client-model.js";
 import { FakeSocket } from "./fake-socket.js";
 
-/** Slow readers of the first are cut, of the second conflated, of the third told what they missed. */
+/** Topics with one policy for slow readers each: disconnect, conflate, drop. */
 export const NAMES = ["a", "c:1", "d:1"];
 export const rules = new TopicRules(
   { historyCount: 6, historyBytes: 100_000, historySeconds: 1000, stateKeys: 100, slowReaders: "disconnect" },
@@ -28,18 +32,17 @@ export const config = {
 /** How long topics without subscribers are followed. */
 export const LINGER_MS = 1000;
 
-/** Who wants to know what happens in a worker, before it does. */
-interface Onlooker {
+/** Called before the worker handles the event. */
+interface Observer {
   publication?(publication: Publication): void;
   /** A whole message was taken for the socket. */
   sent?(socket: FakeSocket): void;
   closing?(socket: FakeSocket): void;
 }
 
-/** A worker without a process: its end of the pipe is a queue that the test moves on. */
 export class FakeWorker {
-  readonly #gateway: { readonly hub: Hub; hold?(act: () => void): void };
-  readonly #onlooker: Onlooker;
+  readonly #gateway: { readonly hub: Hub; hold?(deliver: () => void): void };
+  readonly #observer: Observer;
   readonly sockets = new Set<FakeSocket>();
   readonly topics: Topics<Waiter>;
   readonly sessions: Sessions;
@@ -50,12 +53,12 @@ export class FakeWorker {
   readonly peer: Peer;
 
   constructor(
-    gateway: { readonly hub: Hub; hold?(act: () => void): void },
+    gateway: { readonly hub: Hub; hold?(deliver: () => void): void },
     slowReaderGraceMs: number,
-    onlooker: Onlooker = {},
+    observer: Observer = {},
   ) {
     this.#gateway = gateway;
-    this.#onlooker = onlooker;
+    this.#observer = observer;
     const publish = (topic: string, message: Uint8Array): void => {
       for (const socket of this.sockets) if (socket.topics.has(topic)) socket.pend(message);
     };
@@ -95,24 +98,24 @@ export class FakeWorker {
     this.sessions = new Sessions(this.topics, { ...config, slowReaderGraceMs });
   }
 
-  connect(believer: ClientModel, slow: boolean, made?: (socket: FakeSocket) => void): void {
+  connect(model: ClientModel, slow: boolean, made?: (socket: FakeSocket) => void): void {
     const socket = this.accept(slow);
     made?.(socket);
-    believer.connected(socket);
-    const wishes = NAMES.map((topic) => ({
+    model.connected(socket);
+    const requests = NAMES.map((topic) => ({
       topic,
-      since: believer.positions.get(topic) && { ...believer.positions.get(topic)! },
+      since: model.positions.get(topic) && { ...model.positions.get(topic)! },
     }));
-    this.sessions.opened(socket, wishes);
+    this.sessions.opened(socket, requests);
   }
 
   /** A socket before its handshake is done: `sessions.opened` comes next. */
   accept(slow: boolean): FakeSocket {
     const socket = new FakeSocket(config.maxBackpressureBytes, {
       dropped: (dropped, message) => this.sessions.dropped(dropped, message),
-      sent: (sent) => this.#onlooker.sent?.(sent),
+      sent: (sent) => this.#observer.sent?.(sent),
       closed: (closed) => {
-        this.#onlooker.closing?.(closed);
+        this.#observer.closing?.(closed);
         this.sockets.delete(closed);
         this.sessions.closed(closed, "client");
       },
@@ -125,14 +128,14 @@ export class FakeWorker {
   step(count: number): void {
     for (const frame of this.inbox.splice(0, count)) {
       if (frame.type === "publication") {
-        this.#onlooker.publication?.(frame);
+        this.#observer.publication?.(frame);
         this.topics.deliver(frame);
       } else if (frame.type === "topicSync")
         Array.from(this.topics.topicSync(frame.topic, { ...frame, history: fromWire(frame.history) }));
     }
   }
 
-  /** The link broke: what was on its way is lost. */
+  /** The link broke: frames under way are lost. */
   unlink(names: readonly string[] = NAMES): void {
     this.#gateway.hub.unlinked(this.peer, names);
     this.isLinked = false;
@@ -148,13 +151,13 @@ export class FakeWorker {
     this.topics.relink();
   }
 
-  /** Asks again for what could not be had. */
-  resubscribe(believer: ClientModel): void {
-    const { socket } = believer;
+  /** Asks again for topics that were refused. */
+  resubscribe(model: ClientModel): void {
+    const { socket } = model;
     if (!socket?.open || !this.sockets.has(socket)) return;
-    for (const topic of believer.refused) {
-      believer.refused.delete(topic);
-      const since = believer.positions.get(topic);
+    for (const topic of model.refused) {
+      model.refused.delete(topic);
+      const since = model.positions.get(topic);
       this.sessions.received(socket, Buffer.from(JSON.stringify({ reqtype: "Subscribe", topic, since })), false);
     }
   }

@@ -1,7 +1,7 @@
 /**
- * The promise of the whole flow, as a property: whatever interleaving of publishing, subscribing, coming back, slow
- * reading, broken links, dead workers and dead hubs, every subscriber sees contiguous offsets or is told otherwise, and
- * its state equals the hub's. Real hub, log, topics, sessions and parking; only sockets and pipes are fakes.
+ * The promise of the whole flow, as a property: in any interleaving of publishing, subscribing, reconnecting, slow reading,
+ * broken links, dead workers and dead hubs, every subscriber sees contiguous offsets or a message that names the gap, and its
+ * state equals the hub's. Real hub, log, topics, sessions and parking; only sockets and pipes are fakes.
  */
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -16,12 +16,12 @@ import { config, FakeWorker, LINGER_MS, NAMES, rules } from "../support/fake-wor
 import { LoggedHub } from "../support/hub.js";
 import { runs } from "../support/runs.js";
 
-/** Graces of slow readers: none, one that is over when the clock of a tick says so, and one without end. */
+/** Graces of slow readers: none, one that a later tick ends, and one that never ends. */
 const GRACES_MS = [0, 5000, 1e9];
 const LATER_MS = 6000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-type Act =
+type Step =
   | { type: "publish"; topic: string; key: string | undefined; bytes: number }
   | { type: "connect"; client: number; worker: number; slow: boolean }
   | { type: "leave" | "drain" | "fast" | "slow"; client: number }
@@ -29,12 +29,12 @@ type Act =
   | { type: "unlink" | "relink" | "kill"; worker: number }
   | { type: "sweep"; worker: number; laterMs: number }
   | { type: "tick"; worker: number; later: boolean }
-  /** `lost`: it dies in the turn in which it published that. */
+  /** `lost`: it dies in the turn of a publication. */
   | { type: "hubDies"; lost: boolean; stayAway: boolean };
 
 const worker = fc.nat(1);
 const client = fc.nat(3);
-const act: fc.Arbitrary<Act> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
@@ -75,12 +75,12 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   },
 );
 
-const acts = fc.array(act, { minLength: 5, maxLength: 120, size: "max" });
+const steps = fc.array(step, { minLength: 5, maxLength: 120, size: "max" });
 
-class Stage implements Disposable {
+class Gateway implements Disposable {
   readonly #hub = new LoggedHub({ rules });
   readonly workers: FakeWorker[];
-  readonly believers = Array.from({ length: 4 }, () => new ClientModel());
+  readonly models = Array.from({ length: 4 }, () => new ClientModel());
 
   constructor(private readonly graceMs: number) {
     this.workers = [0, 1].map(() => new FakeWorker(this, graceMs));
@@ -90,8 +90,8 @@ class Stage implements Disposable {
     return this.#hub.hub;
   }
 
-  hold(act: () => void): void {
-    this.#hub.hold(act);
+  hold(step: () => void): void {
+    this.#hub.hold(step);
   }
 
   publish(topic: string, bytes: number, key: string | undefined): void {
@@ -99,14 +99,14 @@ class Stage implements Disposable {
     assert.equal(this.hub.publishAll([{ topic, data, key }]).error, undefined);
   }
 
-  async play(each: Act): Promise<void> {
+  async run(each: Step): Promise<void> {
     switch (each.type) {
       case "publish":
         this.publish(each.topic, each.bytes, each.key);
         break;
       case "connect":
-        if (!this.believers[each.client]!.socket?.open)
-          this.workers[each.worker]!.connect(this.believers[each.client]!, each.slow);
+        if (!this.models[each.client]!.socket?.open)
+          this.workers[each.worker]!.connect(this.models[each.client]!, each.slow);
         break;
       case "leave":
         this.#live(each.client)?.close();
@@ -144,11 +144,11 @@ class Stage implements Disposable {
         break;
     }
     await turn();
-    for (const believer of this.believers) believer.check();
+    for (const model of this.models) model.check();
   }
 
   #live(index: number): FakeSocket | undefined {
-    const { socket } = this.believers[index]!;
+    const { socket } = this.models[index]!;
     return socket?.open ? socket : undefined;
   }
 
@@ -162,7 +162,7 @@ class Stage implements Disposable {
 
   #kill(index: number): void {
     const dead = this.workers[index]!;
-    for (const believer of this.believers) believer.check();
+    for (const model of this.models) model.check();
     for (const socket of [...dead.sockets]) socket.close();
     this.hub.unlinked(dead.peer, NAMES);
     this.workers[index] = new FakeWorker(this, this.graceMs);
@@ -175,19 +175,19 @@ class Stage implements Disposable {
     for (const each of this.workers.slice(stayAway ? 1 : 0)) each.relink();
   }
 
-  /** Everything on its way arrives; everybody reads. */
+  /** Delivers everything that is under way, and lets all clients read. */
   async settle(): Promise<void> {
     for (const each of this.workers) if (!each.isLinked) each.relink();
     for (let i = 0; i < 60; i++) {
       for (const each of this.workers) each.step(1000);
-      // A subscriber that waits for an offset that never came is answered with what there is.
+      // A subscriber that waits for an offset that never came is answered from the replica as it is.
       if (i % 4 === 3) for (const each of this.workers) each.topics.sweep(monotonicMs() + WAIT_MS);
-      for (const believer of this.believers) believer.check();
-      for (const each of this.workers) for (const believer of this.believers) each.resubscribe(believer);
-      for (const index of this.believers.keys()) this.#drain(index, true);
+      for (const model of this.models) model.check();
+      for (const each of this.workers) for (const model of this.models) each.resubscribe(model);
+      for (const index of this.models.keys()) this.#drain(index, true);
       await turn();
     }
-    for (const believer of this.believers) believer.check();
+    for (const model of this.models) model.check();
   }
 
   [Symbol.dispose](): void {
@@ -195,25 +195,25 @@ class Stage implements Disposable {
   }
 }
 
-it("every subscriber sees contiguous offsets or is told, and its state equals the hub's", async () => {
+it("every subscriber sees contiguous offsets or is told of the gap, and its state equals the hub's", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom(...GRACES_MS), acts, async (graceMs, played) => {
-      using stage = new Stage(graceMs);
-      // States above a portion from the start, so that coming in means being parked.
-      for (const topic of NAMES) for (const key of ["k1", "k2", "k3"]) stage.publish(topic, 9000, key);
-      for (const each of played) await stage.play(each);
-      await stage.settle();
-      for (const believer of stage.believers.filter(({ socket }) => socket?.open)) {
+    fc.asyncProperty(fc.constantFrom(...GRACES_MS), steps, async (graceMs, taken) => {
+      using gateway = new Gateway(graceMs);
+      // States larger than a chunk from the start, so that every subscriber is parked first.
+      for (const topic of NAMES) for (const key of ["k1", "k2", "k3"]) gateway.publish(topic, 9000, key);
+      for (const each of taken) await gateway.run(each);
+      await gateway.settle();
+      for (const model of gateway.models.filter(({ socket }) => socket?.open)) {
         for (const name of NAMES) {
-          const truth = stage.hub.describe(name)!;
-          assert.deepEqual(believer.positions.get(name), { epoch: truth.epoch, offset: truth.offset }, name);
+          const truth = gateway.hub.describe(name)!;
+          assert.deepEqual(model.positions.get(name), { epoch: truth.epoch, offset: truth.offset }, name);
           const state = Object.fromEntries(truth.state.map(({ key, data }) => [key, JSON.parse(data) as unknown]));
-          if (believer.partial.has(name)) continue;
-          assert.deepEqual(Object.fromEntries(believer.states.get(name)!), state, name);
+          if (model.partial.has(name)) continue;
+          assert.deepEqual(Object.fromEntries(model.states.get(name)!), state, name);
         }
         // One push and one answer may go beyond, as in the arithmetic of config/slow-cost.ts.
         const max = config.maxBackpressureBytes + 12_500 + MAX_CHUNK_BYTES;
-        assert.ok(believer.socket!.max <= max, `a slow reader's buffer is bounded: ${believer.socket!.max}`);
+        assert.ok(model.socket!.max <= max, `a slow reader's buffer is bounded: ${model.socket!.max}`);
       }
     }),
     runs(300),

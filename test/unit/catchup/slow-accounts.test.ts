@@ -1,7 +1,7 @@
 /**
- * The account of slow readers, as a property: whatever is published and read in whatever order, each push to a reader
- * whose buffer was full was received or is counted, once, to the message and the byte; and a reader of a `disconnect`
- * topic is cut only when its grace is over or what it missed is forgotten. Only sockets and pipes are fakes.
+ * The counters of slow readers, as a property: in any order of publishing and reading, each push to a reader whose buffer was
+ * full was received or is counted, once, to the message and the byte; and a reader of a `disconnect` topic is disconnected
+ * only when its grace is over or what it missed is no longer remembered. Only sockets and pipes are fakes.
  */
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -19,7 +19,7 @@ const GRACES_MS = [0, 5000];
 const LATER_MS = 6000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-type Act =
+type Step =
   | { type: "publish"; topic: string; key: string | undefined; bytes: number }
   | { type: "connect"; client: number; slow: boolean }
   | { type: "leave" | "drain" | "fast" | "slow"; client: number }
@@ -27,7 +27,7 @@ type Act =
   | { type: "tick"; later: boolean };
 
 const client = fc.nat(3);
-const act: fc.Arbitrary<Act> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
@@ -54,7 +54,7 @@ interface Sum {
   bytes: number;
 }
 
-/** What was not sent so far, by all reasons that concern pushes. */
+/** Everything unsent so far, over all reasons that concern pushes. */
 function counted(): Sum {
   const reasons = (Object.keys(UNSENT_REASONS) as UnsentReason[]).filter((reason) => reason !== "answer");
   const sum = (slot: "unsent" | "unsentBytes"): number =>
@@ -62,15 +62,15 @@ function counted(): Sum {
   return { messages: sum("unsent"), bytes: sum("unsentBytes") };
 }
 
-/** One worker and its clients, which always come without a position, and what each of them should have got. */
-class Scene {
+/** One worker and its clients, which always connect without a position, and what each of them should have got. */
+class Readers {
   readonly hub = makeHub({ rules });
-  readonly believers = Array.from({ length: 4 }, () => new ClientModel());
-  /** What slow readers did not get, as far as is seen from outside. */
+  readonly models = Array.from({ length: 4 }, () => new ClientModel());
+  /** What slow readers did not get, as observed from outside. */
   readonly missed: Sum = { messages: 0, bytes: 0 };
   readonly #pushBytes = new Map<string, number>();
   readonly #keyless = new Set<string>();
-  /** For each message of a socket: whether it counted as slow when that was sent. */
+  /** For each message of a socket: whether the socket counted as slow when it was sent. */
   readonly #slow = new WeakMap<FakeSocket, boolean[]>();
   #leaving = false;
   #later = false;
@@ -91,26 +91,26 @@ class Scene {
     return this.worker.sessions.parking.slowSinceMs(socket) !== undefined;
   }
 
-  #miss(topic: string, after: number, last: number): void {
+  #countMissed(topic: string, after: number, last: number): void {
     for (let offset = after + 1; offset <= last; offset++) {
       this.missed.messages += 1;
       this.missed.bytes += this.#pushBytes.get(`${topic}@${offset}`)!;
     }
   }
 
-  /** Reads on, and notes what each message says was skipped. */
+  /** Reads new messages, and counts what each of them shows as skipped. */
   read(): void {
-    for (const believer of this.believers) {
-      const { socket } = believer;
+    for (const model of this.models) {
+      const { socket } = model;
       if (!socket) continue;
       const slow = this.#slow.get(socket)!;
-      believer.check((name, last, first, index) => {
+      model.check((name, last, first, index) => {
         if (!slow[index]) return;
-        assert.notEqual(name, "a", "no reader of a disconnect topic goes on without what it missed");
-        this.#miss(name, last, first - 1);
+        assert.notEqual(name, "a", "no reader of a disconnect topic continues without what it missed");
+        this.#countMissed(name, last, first - 1);
         if (!socket.messages[index]!.includes('"prev":')) return;
         for (let offset = last + 1; offset < first; offset++)
-          assert.ok(!this.#keyless.has(`${name}@${offset}`), "what has no key is replaced by nothing");
+          assert.ok(!this.#keyless.has(`${name}@${offset}`), "a push without a key is never replaced");
       });
     }
   }
@@ -118,16 +118,16 @@ class Scene {
   #closing(socket: FakeSocket): void {
     this.read();
     const places = this.worker.sessions.parking.topicsOf(socket);
-    const believer = this.believers.find((each) => each.socket === socket)!;
+    const model = this.models.find((each) => each.socket === socket)!;
     if (!places || !this.#isSlow(socket)) {
-      assert.ok(this.#leaving || !places, "nobody is cut who is parked at its own wish");
+      assert.ok(this.#leaving || !places, "no reader is disconnected that is parked only because it asked for much");
       return;
     }
     let isOver = false;
     for (const [name, { offset: from, epoch }] of places) {
       const topic = this.worker.topics.find(name)!;
-      // Without an answer its account begins where that would have left it.
-      this.#miss(name, believer.positions.get(name)?.offset ?? from, topic.offset);
+      // Without an answer the count begins where the answer would have put its cursor.
+      this.#countMissed(name, model.positions.get(name)?.offset ?? from, topic.offset);
       const has = from === topic.offset || topic.memory.reaches(from, topic.offset, monotonicMs());
       isOver ||= name === "a" && epoch === topic.epoch && !has;
     }
@@ -135,11 +135,11 @@ class Scene {
   }
 
   #live(index: number): FakeSocket | undefined {
-    const { socket } = this.believers[index]!;
+    const { socket } = this.models[index]!;
     return socket?.open ? socket : undefined;
   }
 
-  async play(each: Act): Promise<void> {
+  async run(each: Step): Promise<void> {
     switch (each.type) {
       case "publish":
         this.hub.publish({
@@ -149,7 +149,7 @@ class Scene {
         });
         break;
       case "connect":
-        if (!this.#live(each.client)) this.#connect(this.believers[each.client]!, each.slow);
+        if (!this.#live(each.client)) this.#connect(this.models[each.client]!, each.slow);
         break;
       case "leave":
         this.#leaving = true;
@@ -178,10 +178,10 @@ class Scene {
     this.read();
   }
 
-  #connect(believer: ClientModel, slow: boolean): void {
+  #connect(model: ClientModel, slow: boolean): void {
     this.read();
-    believer.positions.clear();
-    this.worker.connect(believer, slow, (socket) => this.#slow.set(socket, []));
+    model.positions.clear();
+    this.worker.connect(model, slow, (socket) => this.#slow.set(socket, []));
   }
 
   #drain(index: number, fast: boolean): void {
@@ -192,11 +192,11 @@ class Scene {
     this.worker.sessions.drained(socket);
   }
 
-  /** Everything on its way arrives; everybody reads. */
+  /** Delivers everything that is under way, and lets all clients read. */
   async settle(): Promise<void> {
     for (let i = 0; i < 60; i++) {
       this.worker.step(1000);
-      for (const index of this.believers.keys()) this.#drain(index, true);
+      for (const index of this.models.keys()) this.#drain(index, true);
       await turn();
       this.read();
     }
@@ -208,23 +208,22 @@ it("each push to a slow reader was received or is counted, to the message and th
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom(...GRACES_MS),
-      fc.array(act, { minLength: 5, maxLength: 120, size: "max" }),
-      async (graceMs, acts) => {
-        const scene = new Scene(graceMs);
+      fc.array(step, { minLength: 5, maxLength: 120, size: "max" }),
+      async (graceMs, steps) => {
+        const readers = new Readers(graceMs);
         const before = counted();
-        for (const each of acts) await scene.play(each);
-        await scene.settle();
-        for (const believer of scene.believers.filter(({ socket }) => socket?.open)) {
-          for (const name of NAMES)
-            assert.equal(believer.positions.get(name)?.offset, scene.hub.describe(name)!.offset);
+        for (const each of steps) await readers.run(each);
+        await readers.settle();
+        for (const model of readers.models.filter(({ socket }) => socket?.open)) {
+          for (const name of NAMES) assert.equal(model.positions.get(name)?.offset, readers.hub.describe(name)!.offset);
         }
         const after = counted();
         const unsent = { messages: after.messages - before.messages, bytes: after.bytes - before.bytes };
-        assert.deepEqual(unsent, scene.missed);
+        assert.deepEqual(unsent, readers.missed);
         max = Math.max(max, unsent.messages);
       },
     ),
     runs(300),
   );
-  assert.ok(max > 0, "somebody was slow");
+  assert.ok(max > 0, "some reader was slow");
 });

@@ -1,4 +1,4 @@
-/** Slow readers of a `disconnect` topic: what their grace allows, and what ends it. Only sockets and pipes are fakes. */
+/** Slow readers of one worker: what their grace allows, and what ends it. Only sockets and pipes are fakes. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { resetOf } from "../../../src/catchup/answers.js";
@@ -13,9 +13,9 @@ import { makeHub } from "../../support/hub.js";
 const GRACE_MS = 5000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-class Scene {
+class Reader {
   readonly hub = makeHub({ rules });
-  readonly believer = new ClientModel();
+  readonly client = new ClientModel();
   readonly worker: FakeWorker;
   readonly #before = Float64Array.from(counters);
   #laterMs = 0;
@@ -25,7 +25,7 @@ class Scene {
   }
 
   get socket(): FakeSocket {
-    return this.believer.socket!;
+    return this.client.socket!;
   }
 
   counted(slot: keyof typeof SLOT): number {
@@ -33,21 +33,21 @@ class Scene {
   }
 
   async connected(): Promise<this> {
-    this.worker.connect(this.believer, false);
-    await this.arrive();
+    this.worker.connect(this.client, false);
+    await this.settle();
     this.socket.slow = true;
     return this;
   }
 
   async publish(count: number, topic = "a"): Promise<void> {
     for (let i = 0; i < count; i++) this.hub.publish({ topic, data: JSON.stringify("x".repeat(9000)), key: "k1" });
-    await this.arrive();
+    await this.settle();
   }
 
-  async arrive(): Promise<void> {
+  async settle(): Promise<void> {
     this.worker.step(1000);
     for (let i = 0; i < 3; i++) await turn();
-    this.believer.check();
+    this.client.check();
   }
 
   async read(): Promise<void> {
@@ -57,7 +57,7 @@ class Scene {
       this.worker.sessions.drained(this.socket);
       await turn();
     }
-    this.believer.check();
+    this.client.check();
   }
 
   /** One second later. */
@@ -72,203 +72,203 @@ class Scene {
   }
 }
 
-it("who reads again in time gets what it missed, in order, and is live again", async () => {
-  const scene = await new Scene(GRACE_MS).connected();
-  await scene.publish(6);
-  assert.equal(scene.counted("slowReaders"), 1);
-  await scene.tick(GRACE_MS - 1000);
-  assert.ok(scene.socket.open, "its grace is not over");
-  await scene.read();
-  await scene.publish(1);
-  assert.equal(scene.believer.positions.get("a")?.offset, 7);
-  assert.ok(scene.socket.topics.has("a"));
-  assert.deepEqual([scene.counted("slowReaders"), scene.counted("slowReadersCaughtUp")], [0, 1]);
-  assert.equal(scene.counted("unsent_disconnect"), 0);
+it("a reader that reads again in time gets what it missed, in order, and is live again", async () => {
+  const reader = await new Reader(GRACE_MS).connected();
+  await reader.publish(6);
+  assert.equal(reader.counted("slowReaders"), 1);
+  await reader.tick(GRACE_MS - 1000);
+  assert.ok(reader.socket.open, "its grace is not over");
+  await reader.read();
+  await reader.publish(1);
+  assert.equal(reader.client.positions.get("a")?.offset, 7);
+  assert.ok(reader.socket.topics.has("a"));
+  assert.deepEqual([reader.counted("slowReaders"), reader.counted("slowReadersCaughtUp")], [0, 1]);
+  assert.equal(reader.counted("unsent_disconnect"), 0);
 });
 
-it("who has not caught up when the grace is over is cut, and what it did not get is counted", async () => {
-  const scene = await new Scene(GRACE_MS).connected();
-  await scene.publish(6);
-  await scene.tick(GRACE_MS);
-  assert.equal(scene.socket.open, false);
-  const got = scene.believer.positions.get("a")!.offset;
+it("a reader that has not caught up when its grace is over is disconnected, and what it did not get is counted", async () => {
+  const reader = await new Reader(GRACE_MS).connected();
+  await reader.publish(6);
+  await reader.tick(GRACE_MS);
+  assert.equal(reader.socket.open, false);
+  const got = reader.client.positions.get("a")!.offset;
   assert.ok(got > 0 && got < 6);
-  assert.equal(scene.counted("unsent_disconnect"), 6 - got);
-  assert.equal(scene.counted("closed_slow"), 1);
+  assert.equal(reader.counted("unsent_disconnect"), 6 - got);
+  assert.equal(reader.counted("closed_slow"), 1);
 });
 
-it("who missed more than the history holds is cut at the next look, before the grace is over", async () => {
-  const scene = await new Scene(GRACE_MS).connected();
-  await scene.publish(4);
-  await scene.publish(7);
-  assert.ok(scene.socket.open);
-  await scene.tick(0);
-  assert.equal(scene.socket.open, false);
-  assert.equal(scene.counted("unsent_disconnect"), 11 - scene.believer.positions.get("a")!.offset);
+it("a reader that missed more than the history holds is disconnected at the next tick, before its grace is over", async () => {
+  const reader = await new Reader(GRACE_MS).connected();
+  await reader.publish(4);
+  await reader.publish(7);
+  assert.ok(reader.socket.open);
+  await reader.tick(0);
+  assert.equal(reader.socket.open, false);
+  assert.equal(reader.counted("unsent_disconnect"), 11 - reader.client.positions.get("a")!.offset);
 });
 
-it("who reads again between the look and the loss is cut too: it is never sent on without what it missed", async () => {
-  const scene = await new Scene(GRACE_MS).connected();
-  await scene.publish(4);
-  await scene.publish(7);
-  scene.socket.buffered = 0;
-  scene.worker.sessions.drained(scene.socket);
+it("a reader that reads again before that tick is disconnected too: it never gets later pushes without those it missed", async () => {
+  const reader = await new Reader(GRACE_MS).connected();
+  await reader.publish(4);
+  await reader.publish(7);
+  reader.socket.buffered = 0;
+  reader.worker.sessions.drained(reader.socket);
   await turn();
   await turn();
-  assert.equal(scene.socket.open, false);
+  assert.equal(reader.socket.open, false);
 });
 
 it("without grace a full buffer ends the connection", async () => {
-  const scene = await new Scene(0).connected();
-  await scene.publish(4);
-  assert.equal(scene.socket.open, false);
-  assert.equal(scene.counted("unsent_disconnect"), 4 - scene.believer.positions.get("a")!.offset);
+  const reader = await new Reader(0).connected();
+  await reader.publish(4);
+  assert.equal(reader.socket.open, false);
+  assert.equal(reader.counted("unsent_disconnect"), 4 - reader.client.positions.get("a")!.offset);
 });
 
-it("a reader that lacks nothing of a disconnect topic stays, however long it lacks others", async () => {
-  const scene = await new Scene(0).connected();
-  await scene.publish(4, "d:1");
-  await scene.tick(3_600_000);
-  assert.ok(scene.socket.open);
-  await scene.publish(1, "a");
-  await scene.tick(0);
-  assert.equal(scene.socket.open, false);
+it("a reader that misses nothing of a disconnect topic stays connected, however long it misses pushes of others", async () => {
+  const reader = await new Reader(0).connected();
+  await reader.publish(4, "d:1");
+  await reader.tick(3_600_000);
+  assert.ok(reader.socket.open);
+  await reader.publish(1, "a");
+  await reader.tick(0);
+  assert.equal(reader.socket.open, false);
 });
 
-it("an answer behind pushes that fill the buffer: its topic is followed nevertheless", async () => {
-  const scene = await new Scene(GRACE_MS).connected();
-  const { socket, worker } = scene;
+it("an answer after pushes that fill the buffer: the reader follows its topic nevertheless", async () => {
+  const reader = await new Reader(GRACE_MS).connected();
+  const { socket, worker } = reader;
   const ask = (reqtype: string): void =>
     worker.sessions.received(socket, Buffer.from(JSON.stringify({ reqtype, topic: "c:1" })), false);
   ask("Unsubscribe");
   // In one turn, so that the pushes are pending when the answer is sent.
-  for (let i = 0; i < 4; i++) scene.hub.publish({ topic: "d:1", data: JSON.stringify("x".repeat(9000)), key: "k1" });
+  for (let i = 0; i < 4; i++) reader.hub.publish({ topic: "d:1", data: JSON.stringify("x".repeat(9000)), key: "k1" });
   worker.step(1000);
   ask("Subscribe");
   await turn();
   assert.ok(worker.sessions.parking.has(socket));
-  await scene.publish(1, "c:1");
-  await scene.read();
+  await reader.publish(1, "c:1");
+  await reader.read();
   assert.ok(socket.open && socket.topics.has("c:1"));
   assert.match(socket.messages.at(-1)!, /"topic":"(?:c|d):1"/);
   assert.ok(socket.messages.some((text) => /^\{"topic":"c:1","offset":1/.test(text)));
 });
 
 describe("a reader that takes nothing of what it asked for", () => {
-  const ask = (scene: Scene, request: object): void =>
-    scene.worker.sessions.received(scene.socket, Buffer.from(JSON.stringify(request)), false);
-  /** Seconds pass; it sends pongs, and asks again if it is told to. */
-  const wait = async (scene: Scene, seconds: number, request?: object): Promise<void> => {
-    for (let second = 0; second < seconds && scene.socket.open; second++) {
-      scene.worker.sessions.pinged(scene.socket);
-      if (request) ask(scene, request);
-      await scene.second();
+  const ask = (reader: Reader, request: object): void =>
+    reader.worker.sessions.received(reader.socket, Buffer.from(JSON.stringify(request)), false);
+  /** Seconds pass; the client sends pongs, and `request` each second if given. */
+  const wait = async (reader: Reader, seconds: number, request?: object): Promise<void> => {
+    for (let second = 0; second < seconds && reader.socket.open; second++) {
+      reader.worker.sessions.pinged(reader.socket);
+      if (request) ask(reader, request);
+      await reader.second();
     }
   };
-  const filled = async (graceMs = GRACE_MS): Promise<Scene> => {
-    const scene = await new Scene(graceMs).connected();
-    // A state above a portion for each topic, and an empty buffer.
+  const filled = async (graceMs = GRACE_MS): Promise<Reader> => {
+    const reader = await new Reader(graceMs).connected();
+    // A state larger than a chunk for each topic, and an empty buffer.
     for (const topic of ["a", "c:1", "d:1"])
-      for (const key of ["k1", "k2", "k3"]) scene.hub.publish({ topic, data: JSON.stringify("y".repeat(9000)), key });
-    scene.socket.slow = false;
-    await scene.arrive();
-    scene.socket.slow = true;
-    return scene;
+      for (const key of ["k1", "k2", "k3"]) reader.hub.publish({ topic, data: JSON.stringify("y".repeat(9000)), key });
+    reader.socket.slow = false;
+    await reader.settle();
+    reader.socket.slow = true;
+    return reader;
   };
 
   for (const topic of ["a", "c:1", "d:1"]) {
-    it(`is cut in the midst of a snapshot of ${topic} when its grace is over, whatever pongs it sends`, async () => {
-      const scene = await filled();
-      ask(scene, { reqtype: "Query", action: `all${topic}` });
+    it(`is disconnected during a snapshot of ${topic} when its grace is over, whatever pongs it sends`, async () => {
+      const reader = await filled();
+      ask(reader, { reqtype: "Query", action: `all${topic}` });
       await turn();
-      await wait(scene, 4);
-      assert.ok(scene.socket.open, "its grace is not over");
-      await wait(scene, 3);
-      assert.equal(scene.socket.open, false);
-      assert.deepEqual([scene.counted("closed_slow"), scene.counted("unsent_answer")], [1, 1]);
-      assert.deepEqual([scene.counted("slowReaders"), scene.counted("parked")], [0, 0]);
+      await wait(reader, 4);
+      assert.ok(reader.socket.open, "its grace is not over");
+      await wait(reader, 3);
+      assert.equal(reader.socket.open, false);
+      assert.deepEqual([reader.counted("closed_slow"), reader.counted("unsent_answer")], [1, 1]);
+      assert.deepEqual([reader.counted("slowReaders"), reader.counted("parked")], [0, 0]);
     });
   }
 
-  it("is cut although it asks again each second", async () => {
-    const scene = await filled();
-    await wait(scene, 8, { reqtype: "Subscribe", topic: "c:1", id: 1 });
-    assert.equal(scene.socket.open, false);
-    assert.equal(scene.counted("closed_slow"), 1);
+  it("is disconnected although it asks again each second", async () => {
+    const reader = await filled();
+    await wait(reader, 8, { reqtype: "Subscribe", topic: "c:1", id: 1 });
+    assert.equal(reader.socket.open, false);
+    assert.equal(reader.counted("closed_slow"), 1);
   });
 
-  it("is cut when what it asks piles up, before the grace is over", async () => {
-    const scene = await filled();
-    for (let i = 0; i < 200; i++) ask(scene, { reqtype: "Subscribe", topic: "c:1", id: i });
+  it("is disconnected when its requests pile up, before its grace is over", async () => {
+    const reader = await filled();
+    for (let i = 0; i < 200; i++) ask(reader, { reqtype: "Subscribe", topic: "c:1", id: i });
     await turn();
     await turn();
-    assert.equal(scene.socket.open, false);
+    assert.equal(reader.socket.open, false);
   });
 
-  it("is cut in the midst of a history of a disconnect topic, and waited for where the policy bears with it", async () => {
+  it("is disconnected during a history of a disconnect topic, and not where the policy tolerates slow readers", async () => {
     for (const topic of ["a", "c:1", "d:1"]) {
-      const scene = await filled();
-      const { epoch } = scene.hub.describe(topic)!;
-      await scene.publish(3, topic);
-      ask(scene, { reqtype: "Unsubscribe", topic });
-      await scene.read();
-      scene.socket.slow = true;
-      scene.believer.positions.set(topic, { epoch, offset: 0 });
-      ask(scene, { reqtype: "Subscribe", topic, since: { epoch, offset: 0 } });
+      const reader = await filled();
+      const { epoch } = reader.hub.describe(topic)!;
+      await reader.publish(3, topic);
+      ask(reader, { reqtype: "Unsubscribe", topic });
+      await reader.read();
+      reader.socket.slow = true;
+      reader.client.positions.set(topic, { epoch, offset: 0 });
+      ask(reader, { reqtype: "Subscribe", topic, since: { epoch, offset: 0 } });
       await turn();
-      assert.ok(scene.worker.sessions.parking.has(scene.socket));
-      await wait(scene, 7);
-      assert.equal(scene.socket.open, topic !== "a", topic);
+      assert.ok(reader.worker.sessions.parking.has(reader.socket));
+      await wait(reader, 7);
+      assert.equal(reader.socket.open, topic !== "a", topic);
       if (topic === "a") continue;
-      assert.equal(scene.counted("slowReaders"), 1);
-      await scene.read();
-      assert.equal(scene.believer.positions.get(topic)?.offset, 6);
-      assert.equal(scene.counted("slowReaders"), 0);
+      assert.equal(reader.counted("slowReaders"), 1);
+      await reader.read();
+      assert.equal(reader.client.positions.get(topic)?.offset, 6);
+      assert.equal(reader.counted("slowReaders"), 0);
     }
   });
 
-  it("is not cut while it takes a portion now and then, nor for the time in which the worker stood still", async () => {
-    const scene = await filled();
-    ask(scene, { reqtype: "Query", action: "alla" });
+  it("is not disconnected while it takes a chunk now and then, nor for the time in which the worker was blocked", async () => {
+    const reader = await filled();
+    ask(reader, { reqtype: "Query", action: "alla" });
     await turn();
-    for (let portion = 0; portion < 4; portion++) {
-      await wait(scene, 4);
-      scene.socket.buffered = 0;
-      scene.worker.sessions.drained(scene.socket);
+    for (let chunk = 0; chunk < 4; chunk++) {
+      await wait(reader, 4);
+      reader.socket.buffered = 0;
+      reader.worker.sessions.drained(reader.socket);
       await turn();
     }
-    await scene.tick(3_600_000);
-    assert.ok(scene.socket.open);
+    await reader.tick(3_600_000);
+    assert.ok(reader.socket.open);
   });
 
-  it("without grace has two seconds for the next portion", async () => {
-    const scene = await filled(0);
-    ask(scene, { reqtype: "Query", action: "alla" });
+  it("without grace has two seconds for the next chunk", async () => {
+    const reader = await filled(0);
+    ask(reader, { reqtype: "Query", action: "alla" });
     await turn();
-    await wait(scene, 1);
-    assert.ok(scene.socket.open);
-    await wait(scene, 2);
-    assert.equal(scene.socket.open, false);
+    await wait(reader, 1);
+    assert.ok(reader.socket.open);
+    await wait(reader, 2);
+    assert.equal(reader.socket.open, false);
   });
 });
 
 describe("a slow reader of a conflated topic", () => {
-  it("gets every publication without a key, and of each key the newest, in their order", async () => {
-    const scene = await new Scene(GRACE_MS).connected();
+  it("gets every publication without a key and the newest of each key, in their order", async () => {
+    const reader = await new Reader(GRACE_MS).connected();
     const pad = "x".repeat(9000);
     // Fills the buffer; then six that the history holds.
     for (let i = 0; i < 4; i++)
-      scene.hub.publish({ topic: "c:1", data: JSON.stringify({ n: 0, pad }), key: undefined });
-    await scene.arrive();
-    assert.equal(scene.counted("slowReaders"), 1);
-    const before = scene.socket.messages.length;
+      reader.hub.publish({ topic: "c:1", data: JSON.stringify({ n: 0, pad }), key: undefined });
+    await reader.settle();
+    assert.equal(reader.counted("slowReaders"), 1);
+    const before = reader.socket.messages.length;
     const keys = ["k1", undefined, "k1", undefined, "k1"];
     for (const [n, key] of keys.entries())
-      scene.hub.publish({ topic: "c:1", data: JSON.stringify({ n: n + 1, pad }), key });
-    await scene.arrive();
-    scene.socket.slow = false;
-    await scene.read();
-    const got = scene.socket.messages
+      reader.hub.publish({ topic: "c:1", data: JSON.stringify({ n: n + 1, pad }), key });
+    await reader.settle();
+    reader.socket.slow = false;
+    await reader.read();
+    const got = reader.socket.messages
       .slice(before)
       .map((text) => JSON.parse(text) as { data: { n: number }; prev?: number });
     assert.deepEqual(
@@ -280,27 +280,27 @@ describe("a slow reader of a conflated topic", () => {
         [5, undefined],
       ],
     );
-    assert.equal(scene.counted("unsent_conflate"), 2);
+    assert.equal(reader.counted("unsent_conflate"), 2);
   });
 });
 
-it("a reset is published only where uWebSockets gathers it: of 16,384 bytes and more, readers are parked for it", async () => {
-  const scene = await new Scene(GRACE_MS).connected();
-  const { subscriptions, parking } = scene.worker.sessions;
+it("a reset is published only where uWebSockets batches it: for 16,384 bytes and more, readers are parked", async () => {
+  const reader = await new Reader(GRACE_MS).connected();
+  const { subscriptions, parking } = reader.worker.sessions;
   for (let bytes = 7100; bytes < 7400; bytes++) {
-    scene.socket.slow = false;
-    scene.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(9000)), key: "k1" });
-    scene.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(bytes)), key: "k2" });
-    await scene.arrive();
-    const topic = scene.worker.topics.find("a")!;
+    reader.socket.slow = false;
+    reader.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(9000)), key: "k1" });
+    reader.hub.publish({ topic: "a", data: JSON.stringify("x".repeat(bytes)), key: "k2" });
+    await reader.settle();
+    const topic = reader.worker.topics.find("a")!;
     const { length } = resetOf(topic).message;
     let published = 0;
     subscriptions.reset(topic, (message) => {
       published = message.length;
     });
     assert.equal(published, length < 16_384 ? length : 0);
-    assert.equal(parking.has(scene.socket), length >= 16_384);
-    await scene.read();
+    assert.equal(parking.has(reader.socket), length >= 16_384);
+    await reader.read();
   }
 });
 

@@ -1,4 +1,4 @@
-/** Goodbyes are spread over the time in which the clients can be taken back, and never beyond the bound. */
+/** A drain spreads its goodbyes over the time in which the clients can reconnect, and never beyond its limit. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type DrainOptions, type DrainTarget, drainClients, windowMsOf } from "../../../src/drain/goodbye.js";
@@ -17,7 +17,7 @@ class FakeSessions implements DrainTarget {
   }
 }
 
-const order = (given: Partial<DrainOptions>): DrainOptions => ({
+const options = (given: Partial<DrainOptions>): DrainOptions => ({
   reason: "restart",
   among: 1,
   perSecond: 10_000,
@@ -25,16 +25,19 @@ const order = (given: Partial<DrainOptions>): DrainOptions => ({
   ...given,
 });
 
-async function told(size: number, given: Partial<DrainOptions>): Promise<{ sessions: FakeSessions; tookMs: number }> {
+async function drained(
+  size: number,
+  given: Partial<DrainOptions>,
+): Promise<{ sessions: FakeSessions; tookMs: number }> {
   const sessions = new FakeSessions(size);
   const startMs = performance.now();
-  await drainClients(sessions, order(given));
+  await drainClients(sessions, options(given));
   return { sessions, tookMs: performance.now() - startMs };
 }
 
-describe("a farewell", () => {
-  it("spreads the closes over the time in which they can come back, in slices", async () => {
-    const { sessions, tookMs } = await told(5000, {});
+describe("a drain", () => {
+  it("spreads the closes over the time in which the clients can reconnect, in slices", async () => {
+    const { sessions, tookMs } = await drained(5000, {});
     assert.equal(sessions.size, 0);
     assert.ok(tookMs >= 400 && tookMs < 2000, `${tookMs} ms`);
     assert.ok(Math.max(...sessions.slices.map(({ max }) => max)) <= 256);
@@ -42,21 +45,21 @@ describe("a farewell", () => {
     assert.ok(half < 4000, `${half} of 5,000 in the first half`);
   });
 
-  it("shares the pace with the others that leave, and is done when it must be", async () => {
-    const { sessions, tookMs } = await told(1000, { among: 4, withinMs: 100, reason: "drain" });
+  it("shares the rate with other workers that drain, and ends within its limit", async () => {
+    const { sessions, tookMs } = await drained(1000, { among: 4, withinMs: 100, reason: "drain" });
     assert.ok(tookMs < 1000, `${tookMs} ms`);
     assert.deepEqual([...sessions.messages], ['{"event":"goodbye","reason":"drain","reconnect":{"afterMs":[0,1000]}}']);
-    const paced = await told(1000, { among: 4 });
+    const paced = await drained(1000, { among: 4 });
     assert.ok(paced.tookMs >= 300, `${paced.tookMs} ms`);
   });
 
-  it("of nobody takes no time", async () => {
-    const { sessions, tookMs } = await told(0, {});
+  it("without clients takes no time", async () => {
+    const { sessions, tookMs } = await drained(0, {});
     assert.deepEqual(sessions.slices, []);
     assert.ok(tookMs < 100);
   });
 
-  it("gives a window as long as everybody takes to come back, a second at least", () => {
+  it("names a window in which all clients can reconnect, at least a second", () => {
     assert.deepEqual([windowMsOf(0, 10_000), windowMsOf(9000, 10_000), windowMsOf(1e6, 10_000)], [1000, 1000, 100_000]);
   });
 });

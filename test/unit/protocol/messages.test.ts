@@ -1,10 +1,11 @@
+/** megagate.v1 as text: what is parsed, what is refused, and what replies look like. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
 import { BadRequest, followReply, parseRequest, parseUrlTopic, resetEvent } from "../../../src/protocol/messages.js";
 import type { SharedMessage } from "../../../src/protocol/shared-message.js";
 
-it("understands what the protocol names", () => {
+it("parses every request of the protocol", () => {
   assert.deepEqual(parseRequest('{"reqtype":"Heartbeat","x":1}'), { type: "heartbeat", id: undefined });
   const since = { epoch: "a.0", offset: 5 };
   assert.deepEqual(parseRequest(JSON.stringify({ reqtype: "Subscribe", topic: "a:b", id: 1, since })), {
@@ -19,7 +20,7 @@ it("understands what the protocol names", () => {
   assert.deepEqual(parseRequest('{"topic":"a","reqtype":"Unsubscribe","id":null}'), bye);
 });
 
-it("an id comes back as it came or is refused, whatever the request", () => {
+it("an id comes back unchanged or is refused, in every request", () => {
   const requests = {
     Subscribe: '"topic":"t"',
     Query: '"action":"allt"',
@@ -69,7 +70,7 @@ it("null stands for a field that is absent", () => {
   });
 });
 
-it("a position that nobody gave is refused, in a message and in the URL", () => {
+it("a malformed position is refused, in a message and in the URL", () => {
   const bad = [
     1,
     "x",
@@ -108,25 +109,25 @@ it("any other text is a BadRequest, never another error", () => {
   );
 });
 
-it("names like those of Object's own properties are no requests", () => {
+it("names of Object's own properties are not requests", () => {
   for (const reqtype of ["__proto__", "constructor", "toString"]) {
     assert.throws(() => parseRequest(JSON.stringify({ reqtype })), BadRequest);
   }
 });
 
 it("the reply carries the id and the action when there is one, and the state unless the pushes follow", () => {
-  const told = { name: "t", epoch: "e", offset: 3, state: Buffer.from('[{"key":"k","data":1}]') };
+  const snapshot = { name: "t", epoch: "e", offset: 3, state: Buffer.from('[{"key":"k","data":1}]') };
   const position = { topic: "t", epoch: "e", offset: 3 };
   const data = [{ key: "k", data: 1 }];
   const parse = ({ whole }: SharedMessage): unknown => JSON.parse(whole.toString());
-  assert.deepEqual(parse(followReply(told, {}, false)), {
+  assert.deepEqual(parse(followReply(snapshot, {}, false)), {
     reqtype: "Subscribe",
     code: 0,
     ...position,
     recovered: false,
     data,
   });
-  assert.deepEqual(parse(followReply({ ...told, state: Buffer.from("[]") }, { id: 'q"' }, true)), {
+  assert.deepEqual(parse(followReply({ ...snapshot, state: Buffer.from("[]") }, { id: 'q"' }, true)), {
     reqtype: "Subscribe",
     id: 'q"',
     code: 0,
@@ -134,14 +135,14 @@ it("the reply carries the id and the action when there is one, and the state unl
     recovered: true,
     data: [],
   });
-  assert.deepEqual(parse(followReply(told, { action: "allt" }, false)), {
+  assert.deepEqual(parse(followReply(snapshot, { action: "allt" }, false)), {
     reqtype: "Query",
     action: "allt",
     code: 0,
     ...position,
     data,
   });
-  assert.deepEqual(parse(resetEvent(told)), { event: "reset", ...position, data });
+  assert.deepEqual(parse(resetEvent(snapshot)), { event: "reset", ...position, data });
 });
 
 function safe(value: unknown): string {

@@ -1,3 +1,4 @@
+/** The limit of messages from one connection in one second. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { MessageRateLimit } from "../../../src/session/rate-limit.js";
@@ -5,20 +6,20 @@ import { FakeSocket } from "../../support/fake-socket.js";
 
 const socket = (): FakeSocket => new FakeSocket(1000, { dropped: () => undefined, closed: () => undefined });
 
-it("the message after the last that is allowed is one too many, for its own connection alone, until the next second", () => {
-  const talkers = new MessageRateLimit(3);
-  const loud = socket();
+it("messages beyond the limit exceed it, for their own connection alone, until the next second", () => {
+  const limit = new MessageRateLimit(3);
+  const busy = socket();
   assert.deepEqual(
-    Array.from({ length: 5 }, () => talkers.exceeded(loud)),
+    Array.from({ length: 5 }, () => limit.exceeded(busy)),
     [false, false, false, true, true],
   );
-  assert.equal(talkers.exceeded(socket()), false);
-  talkers.tick();
-  assert.equal(talkers.exceeded(loud), false);
+  assert.equal(limit.exceeded(socket()), false);
+  limit.tick();
+  assert.equal(limit.exceeded(busy), false);
 });
 
-it("no limit counts nobody", () => {
-  const talkers = new MessageRateLimit(Infinity);
-  const loud = socket();
-  for (let i = 0; i < 1e5; i++) assert.equal(talkers.exceeded(loud), false);
+it("Infinity sets no limit", () => {
+  const limit = new MessageRateLimit(Infinity);
+  const busy = socket();
+  for (let i = 0; i < 1e5; i++) assert.equal(limit.exceeded(busy), false);
 });

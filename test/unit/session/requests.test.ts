@@ -1,7 +1,7 @@
 /**
- * Requests of one connection, as a property and as stories: whatever is asked in whatever order, while the hub is away,
- * an offset is ahead, a snapshot waits or is on its way, or the reader is slow, each request gets one answer, those of a
- * topic in their order, and after a confirmed Unsubscribe nothing of that topic comes. Only sockets and pipes are fakes.
+ * Requests of one connection, as a property and as examples: in any order of requests, while the hub is away, an offset is
+ * ahead, a snapshot waits or is being sent, or the reader is slow, each request gets one answer, answers about a topic come
+ * in the order of its requests, and after a confirmed Unsubscribe nothing of that topic comes. Only sockets and pipes are fakes.
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -13,14 +13,14 @@ import { makeHub } from "../../support/hub.js";
 import { type Request, Requester } from "../../support/requester.js";
 import { runs } from "../../support/runs.js";
 
-/** The first three have a state that goes in fragments, and a policy each; the others have none. */
+/** The first three have a state that is sent in fragments, and a policy each; the others have no state. */
 const LARGE = ["a", "c:1", "d:1"];
 const TOPICS = [...LARGE, "s", "t"];
 const GRACE_MS = 5000;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type Since = "none" | "here" | "behind" | "ahead" | "never" | "elsewhere";
-type Act =
+type Step =
   | { type: "publish"; topic: string; key: string | undefined; bytes: number }
   | { type: "ask"; client: number; reqtype: Request["reqtype"]; topic: string; since: Since; turns: boolean }
   | { type: "connect"; client: number; slow: boolean; topics: readonly string[] }
@@ -30,7 +30,7 @@ type Act =
 
 const client = fc.nat(1);
 const topic = fc.constantFrom(...TOPICS);
-const act: fc.Arbitrary<Act> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 12,
     arbitrary: fc.record({
@@ -72,14 +72,14 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant("leave" as const), client }) },
   {
     weight: 2,
-    arbitrary: fc.constantFrom<Act>({ type: "sweep" }, { type: "tick" }, { type: "relink" }, { type: "hubIsAway" }),
+    arbitrary: fc.constantFrom<Step>({ type: "sweep" }, { type: "tick" }, { type: "relink" }, { type: "hubIsAway" }),
   },
 );
 
-class Scene {
+class Clients {
   readonly hub = makeHub({ rules });
   readonly worker = new FakeWorker(this, GRACE_MS);
-  readonly clients = new Map<number, Requester>();
+  readonly requesters = new Map<number, Requester>();
   #nowMs = monotonicMs();
 
   constructor() {
@@ -90,7 +90,7 @@ class Scene {
 
   connect(index: number, slow: boolean, topics: readonly string[] = []): Requester {
     const requester = new Requester(this.worker.accept(slow), topics);
-    this.clients.set(index, requester);
+    this.requesters.set(index, requester);
     this.worker.sessions.opened(
       requester.socket,
       topics.map((name) => ({ topic: name })),
@@ -99,10 +99,10 @@ class Scene {
   }
 
   ask(requester: Requester, request: Request): void {
-    if (requester.socket.open) this.say(requester, requester.ask(request));
+    if (requester.socket.open) this.send(requester, requester.ask(request));
   }
 
-  say({ socket }: Requester, text: string): void {
+  send({ socket }: Requester, text: string): void {
     this.worker.sessions.received(socket, Buffer.from(text), false);
   }
 
@@ -126,8 +126,8 @@ class Scene {
     this.worker.sessions.tick(this.#nowMs);
   }
 
-  async play(each: Act): Promise<void> {
-    const one = "client" in each ? (this.clients.get(each.client) ?? this.connect(each.client, false)) : undefined;
+  async run(each: Step): Promise<void> {
+    const one = "client" in each ? (this.requesters.get(each.client) ?? this.connect(each.client, false)) : undefined;
     switch (each.type) {
       case "publish":
         this.hub.publish({ topic: each.topic, data: JSON.stringify("x".repeat(each.bytes)), key: each.key });
@@ -152,13 +152,13 @@ class Scene {
         this.drain(one!, each.type === "fast");
         break;
       case "heartbeat":
-        if (one!.socket.open) this.say(one!, '{"reqtype":"Heartbeat"}');
+        if (one!.socket.open) this.send(one!, '{"reqtype":"Heartbeat"}');
         break;
       case "step":
         this.worker.step(each.count);
         break;
       case "sweep":
-        // Who waits for an offset waits no longer; what the hub has sent is not late.
+        // Requests that wait for an offset time out; what the hub has already sent arrives before.
         this.worker.step(1000);
         this.worker.topics.sweep(monotonicMs() + WAIT_MS);
         break;
@@ -179,25 +179,25 @@ class Scene {
 
   async read(): Promise<void> {
     await turn();
-    for (const each of this.clients.values()) each.read();
+    for (const each of this.requesters.values()) each.read();
   }
 
-  /** Everything on its way arrives; everybody reads. */
+  /** Delivers everything that is under way, and lets all clients read. */
   async settle(): Promise<void> {
     for (let round = 0; round < 40; round++) {
       this.worker.step(1000);
       this.worker.topics.sweep(monotonicMs() + WAIT_MS);
-      for (const each of this.clients.values()) this.drain(each, true);
+      for (const each of this.requesters.values()) this.drain(each, true);
       await this.read();
     }
   }
 
-  /** What the worker has for the socket is what its client believes, and a push reaches those alone. */
-  async judge(): Promise<void> {
+  /** Each client follows exactly the topics of its socket, and gets their pushes and no others. */
+  async checkAll(): Promise<void> {
     await this.settle();
     for (const name of TOPICS) this.hub.publish({ topic: name, data: '"last"', key: undefined });
     await this.settle();
-    for (const each of [...this.clients.values()].filter(({ socket }) => socket.open)) {
+    for (const each of [...this.requesters.values()].filter(({ socket }) => socket.open)) {
       assert.deepEqual([...each.open], [], "each request was answered");
       assert.deepEqual([...each.followed.keys()].sort(), [...each.socket.topics].sort());
       for (const [name, { offset }] of each.followed) assert.equal(offset, this.hub.describe(name)!.offset, name);
@@ -205,12 +205,12 @@ class Scene {
   }
 }
 
-it("each request gets one answer, those of a topic in their order, and the end of a topic is its end", async () => {
+it("each request gets one answer, those of a topic in their order, and after Unsubscribe nothing of the topic comes", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(act, { minLength: 5, maxLength: 100, size: "max" }), async (acts) => {
-      const scene = new Scene();
-      for (const each of acts) await scene.play(each);
-      await scene.judge();
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 100, size: "max" }), async (steps) => {
+      const clients = new Clients();
+      for (const each of steps) await clients.run(each);
+      await clients.checkAll();
     }),
     runs(300),
   );
@@ -227,117 +227,118 @@ describe("requests of one connection", () => {
       return reqtype === undefined ? `push ${String(offset)}` : `${String(id)}:${String(code)}`;
     });
 
-  it("a Subscribe that waits for the hub is refused by the Unsubscribe after it, and leaves no ghost", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    for (const request of [subscribe("t"), query("t"), unsubscribe("t"), unsubscribe("t")]) scene.ask(one, request);
+  it("a Subscribe that waits for the hub is refused by the Unsubscribe after it, and leaves no subscription", async () => {
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    for (const request of [subscribe("t"), query("t"), unsubscribe("t"), unsubscribe("t")]) clients.ask(one, request);
     assert.deepEqual(got(one), ["1:4019", "2:4019", "3:0", "4:4005"]);
-    assert.equal(scene.worker.topics.waiting, 0);
-    await scene.judge();
+    assert.equal(clients.worker.topics.waiting, 0);
+    await clients.checkAll();
     assert.equal(one.socket.topics.size, 0);
-    scene.ask(one, subscribe("t"));
-    await scene.settle();
-    await scene.judge();
+    clients.ask(one, subscribe("t"));
+    await clients.settle();
+    await clients.checkAll();
     assert.deepEqual(got(one).slice(4), ["5:0", "push 2"]);
   });
 
-  it("a Subscribe that waits for an offset ahead ends with the subscription that was there before it", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    scene.ask(one, subscribe("s"));
-    await scene.settle();
-    const { epoch } = scene.hub.describe("s")!;
-    for (const request of [subscribe("s", { epoch, offset: 2 }), query("s"), unsubscribe("s")]) scene.ask(one, request);
-    assert.equal(scene.worker.topics.waiting, 0);
-    for (let i = 0; i < 3; i++) scene.hub.publish({ topic: "s", data: "1", key: undefined });
-    await scene.judge();
+  it("a Subscribe that waits for an offset ahead is refused by the Unsubscribe that ends the existing subscription", async () => {
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    clients.ask(one, subscribe("s"));
+    await clients.settle();
+    const { epoch } = clients.hub.describe("s")!;
+    for (const request of [subscribe("s", { epoch, offset: 2 }), query("s"), unsubscribe("s")])
+      clients.ask(one, request);
+    assert.equal(clients.worker.topics.waiting, 0);
+    for (let i = 0; i < 3; i++) clients.hub.publish({ topic: "s", data: "1", key: undefined });
+    await clients.checkAll();
     assert.deepEqual(got(one), ["1:0", "2:4019", "3:4019", "4:0"]);
   });
 
-  it("what is asked behind an offset ahead is answered behind it, and all of it in time", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    scene.hub.publish({ topic: "s", data: "1", key: undefined });
-    scene.ask(one, subscribe("s"));
-    await scene.settle();
-    const { epoch } = scene.hub.describe("s")!;
-    for (const offset of [2, 3, 9]) scene.ask(one, subscribe("s", { epoch, offset }));
-    scene.ask(one, query("s"));
+  it("requests after one that waits for an offset ahead are answered after it, and all of them in time", async () => {
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    clients.hub.publish({ topic: "s", data: "1", key: undefined });
+    clients.ask(one, subscribe("s"));
+    await clients.settle();
+    const { epoch } = clients.hub.describe("s")!;
+    for (const offset of [2, 3, 9]) clients.ask(one, subscribe("s", { epoch, offset }));
+    clients.ask(one, query("s"));
     assert.deepEqual(got(one), ["1:0"]);
-    for (let i = 0; i < 2; i++) scene.hub.publish({ topic: "s", data: "1", key: undefined });
-    scene.worker.step(1000);
-    await scene.read();
+    for (let i = 0; i < 2; i++) clients.hub.publish({ topic: "s", data: "1", key: undefined });
+    clients.worker.step(1000);
+    await clients.read();
     assert.deepEqual(got(one), ["1:0", "push 2", "2:0", "push 3", "3:0"]);
-    scene.worker.topics.sweep(monotonicMs() + WAIT_MS);
+    clients.worker.topics.sweep(monotonicMs() + WAIT_MS);
     assert.deepEqual(got(one).slice(5), ["4:0", "5:0"]);
-    await scene.judge();
+    await clients.checkAll();
   });
 
-  it("Unsubscribe while large answers wait: those not begun are refused, the one on its way is finished first", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    for (const name of ["a", "c:1"]) scene.ask(one, subscribe(name));
-    await scene.settle();
-    for (const name of ["a", "c:1"]) scene.ask(one, unsubscribe(name));
+  it("Unsubscribe while large answers wait: those not begun are refused, the one that is being sent is completed first", async () => {
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    for (const name of ["a", "c:1"]) clients.ask(one, subscribe(name));
+    await clients.settle();
+    for (const name of ["a", "c:1"]) clients.ask(one, unsubscribe(name));
     one.socket.slow = true;
-    for (const request of [query("a"), query("c:1"), query("c:1"), query("a")]) scene.ask(one, request);
-    await scene.read();
-    for (const request of [unsubscribe("c:1"), unsubscribe("a")]) scene.ask(one, request);
-    await scene.judge();
+    for (const request of [query("a"), query("c:1"), query("c:1"), query("a")]) clients.ask(one, request);
+    await clients.read();
+    for (const request of [unsubscribe("c:1"), unsubscribe("a")]) clients.ask(one, request);
+    await clients.checkAll();
     assert.deepEqual(got(one).slice(4), ["5:0", "6:4019", "7:4019", "9:0", "8:4019", "10:0"]);
   });
 
   it("pushes that were promised to an ended subscription do not come before the answer to the next one", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    scene.ask(one, subscribe("a"));
-    await scene.settle();
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    clients.ask(one, subscribe("a"));
+    await clients.settle();
     one.socket.slow = true;
-    const { epoch } = scene.hub.describe("a")!;
-    scene.ask(one, subscribe("a", { epoch, offset: 0 }));
-    await scene.read();
-    for (const request of [unsubscribe("a"), subscribe("a")]) scene.ask(one, request);
-    scene.hub.publish({ topic: "a", data: "1", key: undefined });
-    scene.worker.step(1000);
-    await scene.judge();
+    const { epoch } = clients.hub.describe("a")!;
+    clients.ask(one, subscribe("a", { epoch, offset: 0 }));
+    await clients.read();
+    for (const request of [unsubscribe("a"), subscribe("a")]) clients.ask(one, request);
+    clients.hub.publish({ topic: "a", data: "1", key: undefined });
+    clients.worker.step(1000);
+    await clients.checkAll();
     assert.deepEqual(
       got(one).filter((text) => !text.startsWith("push")),
       ["1:0", "2:0", "3:0", "4:0"],
     );
   });
 
-  it("requests repeated while one waits are answered each with its id, from what holds when their turn comes", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    scene.ask(one, subscribe("a"));
-    await scene.settle();
+  it("requests repeated while one waits are each answered with their id, from the state at the time of sending", async () => {
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    clients.ask(one, subscribe("a"));
+    await clients.settle();
     one.socket.slow = true;
-    for (let i = 0; i < 40; i++) scene.ask(one, query("a"));
-    for (let i = 0; i < 3; i++) scene.hub.publish({ topic: "a", data: '"new"', key: "k1" });
-    scene.worker.step(1000);
+    for (let i = 0; i < 40; i++) clients.ask(one, query("a"));
+    for (let i = 0; i < 3; i++) clients.hub.publish({ topic: "a", data: '"new"', key: "k1" });
+    clients.worker.step(1000);
     await new Promise((resolve) => setTimeout(resolve, 1100));
-    await scene.judge();
+    await clients.checkAll();
     const answers = one.socket.messages.map((text) => JSON.parse(text) as Record<string, unknown>);
     const offsets = answers.filter(({ reqtype }) => reqtype === "Query").map(({ offset }) => offset as number);
     assert.equal(offsets.length, 40);
     assert.ok(
       offsets.slice(1).every((offset) => offset >= 6),
-      "none holds a snapshot from when it was asked",
+      "none has a snapshot from the time of its request",
     );
   });
 
-  it("more than may wait are refused at once, without effect on those that wait; a close forgets all", async () => {
-    const scene = new Scene();
-    const one = scene.connect(0, false);
-    for (let i = 0; i < 60; i++) scene.ask(one, subscribe("new"));
+  it("requests beyond those that may wait are refused at once, without effect on those that wait; a close forgets all", async () => {
+    const clients = new Clients();
+    const one = clients.connect(0, false);
+    for (let i = 0; i < 60; i++) clients.ask(one, subscribe("new"));
     assert.equal(got(one).length, 20);
     assert.ok(got(one).every((text) => text.endsWith(":4006")));
-    await scene.judge();
+    await clients.checkAll();
     assert.equal(one.open.size, 0);
-    const two = scene.connect(1, false);
-    for (const request of [subscribe("b"), unsubscribe("b"), subscribe("b")]) scene.ask(two, request);
+    const two = clients.connect(1, false);
+    for (const request of [subscribe("b"), unsubscribe("b"), subscribe("b")]) clients.ask(two, request);
     two.socket.close();
-    await scene.settle();
-    assert.equal(scene.worker.topics.subscribers("b"), 0);
+    await clients.settle();
+    assert.equal(clients.worker.topics.subscribers("b"), 0);
   });
 });

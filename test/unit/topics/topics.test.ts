@@ -1,3 +1,4 @@
+/** The rules by which a worker follows topics (rule N of src/README.md), with callbacks as fakes; and topic names. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { isTopic } from "../../../src/topics/name.js";
@@ -49,7 +50,7 @@ describe("topics", () => {
     for (const _ of topics.topicSync(name, image));
   };
 
-  it("rules 1 and 3: the first of many subscribers asks for all, and all arrive together", () => {
+  it("rules 1 and 3: the first of many subscribers makes the worker ask, and all are ready together", () => {
     for (const waiter of ["a", "b", "c"]) topics.wait("t", waiter, 0);
     assert.deepEqual(took(), ["follow 1 t"]);
     sync("t", whole(1, "e", 7));
@@ -57,7 +58,7 @@ describe("topics", () => {
     assert.equal(topics.find("t")?.offset, 7);
   });
 
-  it("rule 3: delivers what follows the answer, once each, and nothing for a topic that nobody here wants", () => {
+  it("rule 3: delivers what follows the answer, once each, and nothing of a topic that the worker does not follow", () => {
     topics.deliver(push("t", 1));
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 1));
@@ -66,7 +67,7 @@ describe("topics", () => {
     assert.deepEqual(took(), ["publish t t#2", "publish t t#3"]);
   });
 
-  it("rules 4 and 6: after a broken link it asks with its position; what is missing is replayed, or told by a reset", () => {
+  it("rules 4 and 6: after a broken link the worker asks with its position; what is missing is replayed, or replaced by a reset", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 1));
     topics.wait("u", "b", 0);
@@ -92,7 +93,7 @@ describe("topics", () => {
     assert.equal(took().at(-1), "publish t t#1");
   });
 
-  it("rule 2: an answer that comes after its subscriber was refused is not installed: the next one would be deaf", () => {
+  it("rule 2: an answer that comes after its subscriber was refused is not installed: the next subscriber would get no pushes", () => {
     topics.wait("t", "a", 0);
     topics.sweep(WAIT_MS);
     assert.deepEqual(took(), ["follow 1 t", "unfollow t", "failed t a timeout"]);
@@ -100,7 +101,7 @@ describe("topics", () => {
     assert.equal(topics.find("t"), undefined);
     topics.wait("t", "b", WAIT_MS);
     sync("t", whole(1, "e", 7));
-    assert.deepEqual(took(), ["follow 2 t"], "nor is the old answer taken for the new one");
+    assert.deepEqual(took(), ["follow 2 t"], "the old answer is not taken for the new one");
     sync("t", whole(2, "e", 8));
     assert.deepEqual(took(), ["ready t 8 b"]);
     assert.equal(topics.staleSyncs, 2);
@@ -117,12 +118,12 @@ describe("topics", () => {
     sync("t", { request: 2, epoch: "e", offset: 7, history: [] });
     assert.deepEqual(took(), []);
     sync("t", { request: 3, epoch: "e", offset: 7, history: [] });
-    assert.deepEqual(took(), ["follow 4 t"], "not even one with the right number: the whole is asked for");
+    assert.deepEqual(took(), ["follow 4 t"], "even with the right number: the worker asks for the whole topic");
     sync("t", whole(4, "e", 7));
     assert.deepEqual(took(), ["ready t 7 b"]);
   });
 
-  it("rule 4: a replay ends where the topic is forgotten or asked for again between two steps", () => {
+  it("rule 4: a replay ends when the topic is forgotten or asked for again between two steps", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 1));
     topics.relink();
@@ -135,7 +136,7 @@ describe("topics", () => {
     assert.deepEqual(took(), ["publish t t#2", "follow 3 t e:2", "relinked"]);
   });
 
-  it("rule 7: what is followed is compared with the hub, after a new link only when all was asked for again", () => {
+  it("rule 7: followed topics are compared with the hub, after a new link only when all have been asked for again", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 1));
     subscribers.set("t", 1);
@@ -153,7 +154,7 @@ describe("topics", () => {
     assert.deepEqual(took(), []);
   });
 
-  it("rule 7: a comparison comes around to every topic within a minute or two", () => {
+  it("rule 7: every topic is compared within a minute or two", () => {
     for (let n = 0; n < 2500; n++) {
       topics.wait(`t${n}`, "a", 0);
       sync(`t${n}`, whole(n + 1, "e", 1));
@@ -167,7 +168,7 @@ describe("topics", () => {
     assert.ok(compared.length < 5200, String(compared.length));
   });
 
-  it("a name that the hub refuses is told to those who wait for it", () => {
+  it("a topic that the hub refuses fails for all that wait for it", () => {
     topics.wait("t", "a", 0);
     topics.followRefused("t", 7);
     assert.deepEqual(took(), ["follow 1 t"], "an older request");
@@ -202,7 +203,7 @@ describe("topics", () => {
     assert.ok(small.find("long")!.memory.history.count > 10);
   });
 
-  it("who has seen a later offset of this epoch waits until this worker has come so far, or in vain", () => {
+  it("a subscriber that has seen a later offset waits until this worker has reached it, or times out", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 5));
     took();
@@ -214,7 +215,7 @@ describe("topics", () => {
     assert.deepEqual(took(), ["ready t 7 c"]);
   });
 
-  it("rule 5: a topic without subscribers is forgotten after the linger, not before, and not if somebody came back", () => {
+  it("rule 5: a topic without subscribers is forgotten after the linger, not before, and not if a subscriber came back", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 0));
     subscribers.set("t", 1);
@@ -243,7 +244,7 @@ describe("topics", () => {
     assert.deepEqual(took(), ["unfollow t"]);
   });
 
-  it("a subscriber that waits too long for the hub is told, and may ask again", () => {
+  it("a subscriber that waits too long for the hub is refused, and may ask again", () => {
     topics.wait("t", "a", 0);
     topics.sweep(WAIT_MS - 1);
     assert.deepEqual(took(), ["follow 1 t"]);
@@ -254,7 +255,7 @@ describe("topics", () => {
   });
 });
 
-it("idle topics beyond the limit are forgotten at the next look, the longest idle first, those in use never", () => {
+it("idle topics beyond the limit are forgotten at the next sweep, the longest idle first, those in use never", () => {
   const forgotten: string[] = [];
   const used = new Set(["t2"]);
   const nothing = (): undefined => undefined;
