@@ -1,7 +1,7 @@
 /**
  * One native socket as session/ and catchup/ see it; the methods are those of uWebSockets' WebSocket, a test passes a fake.
  * Rules that bite (src/README.md facts 15 and 18):
- *  - Every method throws once the socket is closed.
+ *  - Every method throws once the socket is closed; `getTopics` and `isSubscribed` throw inside the close handler already.
  *  - `end` and `close` run the close handler before they return.
  *  - Inside the `dropped` handler `end` and `close` crash and `send` recurses; only `unsubscribe` is safe.
  *  - `send` and `unsubscribe` first send the publications that are pending for the socket, which may call `dropped`.

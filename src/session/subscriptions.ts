@@ -76,7 +76,7 @@ export class Subscriptions {
     const { request, askedMs } = requests[0]!;
     const waiter = { socket, topic: request.topic };
     this.#waiting.add(socket, request.topic, requests);
-    if (topic && request.since) this.#topics.waitFor(topic, request.since.offset, waiter, askedMs);
+    if (topic && request.since) this.#topics.waitFor(topic, { waiter, offset: request.since.offset, sinceMs: askedMs });
     else this.#topics.wait(request.topic, waiter, askedMs);
   }
 

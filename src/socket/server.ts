@@ -255,7 +255,7 @@ function withTicket(data: string, { afterMs, ticket }: ConnectSlot): object {
   return { data: `${data}${data.includes("?") ? "&" : "?"}ticket=${ticket}`, afterMs };
 }
 
-/** uWebSockets reports 1006 and a text for connections that it cut itself (src/README.md fact 17 lists the texts). */
+/** uWebSockets reports 1006 and a text for connections that it cut itself (the texts were observed in tests). */
 function closeReason(code: number, reason: ArrayBuffer): CloseReason {
   if (code !== 1006) return "client";
   if (reason.byteLength === 0) return "abnormal";

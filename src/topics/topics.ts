@@ -7,7 +7,7 @@
  * all together.
  */
 import { monotonicMs } from "../clock.js";
-import { AheadQueue } from "./ahead.js";
+import { AheadQueue, type AheadWaiter } from "./ahead.js";
 import { type Cursor, Journal } from "./journal.js";
 import { type Remembered, type StateEntry, TopicMemory } from "./memory.js";
 import { MemoryBudget } from "./memory-budget.js";
@@ -162,11 +162,11 @@ export class Topics<W> {
     this.#deps.follow(name, this.#requests);
   }
 
-  /** A subscriber has seen `offset`, which is ahead of this replica, and waits until the replica has reached it. */
-  waitFor(topic: Topic, offset: number, waiter: W, nowMs: number): void {
+  /** A subscriber has seen an offset that is ahead of this replica, and waits until the replica has reached it. */
+  waitFor(topic: Topic, entry: AheadWaiter<W>): void {
     const queue = this.#ahead.get(topic.name) ?? new AheadQueue<W>();
     this.#ahead.set(topic.name, queue);
-    queue.add({ waiter, offset, sinceMs: nowMs });
+    queue.add(entry);
   }
 
   /** Removes waiters that gave up; the topic stays asked for. */

@@ -207,8 +207,8 @@ describe("topics", () => {
     topics.wait("t", "a", 0);
     sync("t", whole(1, "e", 5));
     took();
-    topics.waitFor(topics.find("t")!, 9, "c", 0);
-    topics.waitFor(topics.find("t")!, 7, "b", 0);
+    topics.waitFor(topics.find("t")!, { waiter: "c", offset: 9, sinceMs: 0 });
+    topics.waitFor(topics.find("t")!, { waiter: "b", offset: 7, sinceMs: 0 });
     for (const offset of [6, 7]) topics.deliver(push("t", offset));
     assert.deepEqual(took(), ["publish t t#6", "publish t t#7", "ready t 7 b"]);
     topics.sweep(WAIT_MS);
