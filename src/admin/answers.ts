@@ -6,7 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { AdminRefuseReason } from "../metrics/catalog.js";
+import type { AdminRefuseReason } from "../metrics/reasons.js";
 import { Turns } from "./turns.js";
 
 /** An answer: an object becomes JSON; text is sent as it is. */

@@ -7,7 +7,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import { GatewayError } from "../errors.js";
-import type { AdminRefuseReason } from "../metrics/catalog.js";
+import type { AdminRefuseReason } from "../metrics/reasons.js";
 
 /** A refused request, and what it is counted as. */
 export class ForeignRequest extends GatewayError {

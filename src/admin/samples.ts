@@ -8,11 +8,11 @@ import type { ServeConfig } from "../config/options.js";
 import type { Acceptor } from "../hub/acceptor.js";
 import type { Hub } from "../hub/hub.js";
 import type { Wal } from "../hub/wal/wal.js";
-import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/catalog.js";
 import { type HubSamples, memorySamples, type Sample } from "../metrics/exposition.js";
 import type { Fleet } from "../metrics/fleet.js";
-import type { Limits } from "../metrics/limits.js";
+import type { LimitGauges } from "../metrics/limits.js";
 import type { MemoryGauge } from "../metrics/memory.js";
+import { ADMIN_REFUSE_REASONS, type AdminRefuseReason } from "../metrics/reasons.js";
 import { UWS_VERSION, VERSION } from "../platform.js";
 import type { PublishApi } from "../publish/api.js";
 import type { Ended, StartHub } from "../supervision/control-channel.js";
@@ -40,7 +40,7 @@ export interface SampleSources {
   readonly publishApi: PublishApi;
   readonly budget: Budget;
   readonly memory: MemoryGauge;
-  readonly limits: Limits;
+  readonly limits: LimitGauges;
   readonly silence: Silence;
   readonly refusals: AdminRefusals;
   /** Worker processes that ended since the gateway started. */

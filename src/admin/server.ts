@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { GatewayError } from "../errors.js";
-import type { AdminRefuseReason } from "../metrics/catalog.js";
+import type { AdminRefuseReason } from "../metrics/reasons.js";
 import { type Answer, type AnswerLimits, Answers } from "./answers.js";
 import { ForeignRequest, refuseForeign } from "./guard.js";
 

@@ -3,7 +3,7 @@
  * Pure; runs in workers. socket/ writes it as an HTTP answer.
  */
 import { type ErrorName, GatewayError } from "../errors.js";
-import type { RefuseReason } from "../metrics/catalog.js";
+import type { RefuseReason } from "../metrics/reasons.js";
 import type { CapReason } from "./ceiling.js";
 
 export interface Refusal {

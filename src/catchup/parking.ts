@@ -6,8 +6,9 @@
  * chunk and not by the answer. Only parked sockets cost bookkeeping. Worker only.
  */
 import { monotonicMs } from "../clock.js";
-import { SLOT, type UnsentReason } from "../metrics/catalog.js";
+import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { UnsentReason } from "../metrics/reasons.js";
 import type { SubscribeRequest } from "../protocol/messages.js";
 import { MAX_CHUNK_BYTES, SharedMessage } from "../protocol/shared-message.js";
 import type { Socket } from "../protocol/socket.js";

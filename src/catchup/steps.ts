@@ -3,8 +3,9 @@
  * reader, what the topic's policy makes of them. Reads the replica and decides; sends nothing. Worker only.
  */
 import { monotonicMs } from "../clock.js";
-import { SLOT, type UnsentReason } from "../metrics/catalog.js";
+import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { UnsentReason } from "../metrics/reasons.js";
 import { droppedEvent } from "../protocol/messages.js";
 import type { SharedMessage } from "../protocol/shared-message.js";
 import type { Cursor } from "../topics/journal.js";

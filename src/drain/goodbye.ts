@@ -3,7 +3,7 @@
  * faster than the gateway can take the clients back and no later than a given time. The closes alone spread clients that
  * reconnect at once; clients that follow the goodbye also wait a random time in the window. Runs in workers.
  */
-import type { CloseReason } from "../metrics/catalog.js";
+import type { CloseReason } from "../metrics/reasons.js";
 import { goodbyeEvent } from "../protocol/messages.js";
 
 /** Why healthy connections are closed: the gateway stops, or their worker is replaced. */

@@ -4,7 +4,7 @@
  * so that a broken link loses nothing: the worker's counts are forgotten with the link, and reported again on the next. One
  * entry for each address and worker, removed with its last connection. Hub process only.
  */
-import { ADDRESSES_A_FRAME, type AddressCount, type AtLimit } from "./wire.js";
+import { ADDRESSES_A_FRAME, type AtLimit, type WorkerAddressCount } from "./wire.js";
 
 /** Reports of several workers that come within this time make one notification. */
 const GATHER_MS = 10;
@@ -30,7 +30,7 @@ export class AddressLimits<P> {
     return this.#totals.size;
   }
 
-  report(worker: P, counts: readonly AddressCount[]): void {
+  report(worker: P, counts: readonly WorkerAddressCount[]): void {
     const own = this.#reported.get(worker) ?? new Map<string, number>();
     this.#reported.set(worker, own);
     for (const [address, count] of counts) {

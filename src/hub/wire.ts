@@ -54,7 +54,7 @@ export interface Unserved {
   readonly type: "unserved";
   readonly topics: readonly string[];
 }
-export interface Counters {
+export interface CountersFrame {
   readonly type: "counters";
   readonly values: Float64Array;
 }
@@ -105,11 +105,11 @@ export interface Reply {
   readonly readers?: readonly SlowReader[];
 }
 /** Live connections of an address in one worker; 0 after the last has closed. */
-export type AddressCount = readonly [address: string, count: number];
+export type WorkerAddressCount = readonly [address: string, count: number];
 /** The counts that have changed since the worker's last report. */
-export interface AddressCounts {
+export interface AddressReport {
   readonly type: "addresses";
-  readonly counts: readonly AddressCount[];
+  readonly counts: readonly WorkerAddressCount[];
 }
 /** Addresses that have reached --connections-per-address over all workers, and those that no longer do. */
 export interface AtLimit {
@@ -123,7 +123,7 @@ export interface Pushed extends Publication {
   readonly type: "publication";
 }
 
-export type ToHub = Hello | Follow | Unfollow | Relinked | Compare | Counters | Reply | AddressCounts;
+export type ToHub = Hello | Follow | Unfollow | Relinked | Compare | CountersFrame | Reply | AddressReport;
 export type ToWorker = LinkRefused | Welcome | TopicSync | FollowRefused | Unserved | Ask | Pushed | AtLimit;
 export type Frame = ToHub | ToWorker;
 

@@ -1,10 +1,11 @@
 /**
  * Every metric once: name, type, help and labels. The scrape, the dashboards' test and the README derive from it.
- * Rows with `slot` come from workers: each worker counts in a flat Float64Array at that index and pushes the array to
- * the hub once a second; the hub adds them up. Runs in the hub (rows) and in workers (slots only).
+ * `WORKER_METRICS` come from workers: each row has an index in a flat Float64Array, in which the worker counts and which it
+ * sends to the hub once a second; the hub adds them up. Runs in the hub (rows) and in workers (indexes only).
  */
+import { CLOSE_REASONS, REFUSE_REASONS, TICKET_EVENTS, UNSENT_REASONS } from "./reasons.js";
 
-/** How a worker's number combines with the others': counters and gauges add up, `max` keeps the worst. */
+/** How the values of several workers combine: they add up, or the greatest counts. */
 export type Combine = "sum" | "max";
 
 export interface Metric {
@@ -20,75 +21,6 @@ export interface WorkerMetric extends Metric {
   readonly values?: Readonly<Record<string, string>>;
 }
 
-/** Why a connection closed, as `megagate_closed_total{reason}`. */
-export const CLOSE_REASONS = {
-  client: "the client sent a close frame",
-  abnormal:
-    "ended without a close frame that uWebSockets knows: the client vanished, broke framing rules, or gave a code of 1012–1014 or 3000–3999",
-  idle: "nothing was received for the idle timeout, not even a pong",
-  protocol: "invalid UTF-8 or another violation that uWebSockets names, cut without a close frame",
-  too_big: "a message over the limit (1009), or over the native limit (cut)",
-  flood: "more messages and pings in a second than --max-requests-per-second allows (1008)",
-  slow: "read slower than it was sent to",
-  drain: "the gateway was stopping (1012)",
-  restart: "its worker was replaced in a rolling restart (1012)",
-  worker_lost: "its worker process died",
-} as const;
-export type CloseReason = keyof typeof CLOSE_REASONS;
-
-/** Why a handshake was refused, as `megagate_refused_total{reason}`. */
-export const REFUSE_REASONS = {
-  not_upgrade: "plain HTTP on the WebSocket path (426)",
-  bad_handshake: "malformed handshake (400)",
-  bad_version: "WebSocket version other than 13 (426)",
-  not_found: "unknown path (404)",
-  bad_method: "another method than its path answers (405)",
-  bad_host: "a Host, or X-Forwarded-… of a trusted proxy, that is no host, path or scheme (400)",
-  broken: "garbage, half a handshake or a silent peer, answered 505 or cut by uWebSockets itself",
-  bad_topic: "topics in the URL malformed or too many (400)",
-  full: "every worker at its cap (503)",
-  draining: "the gateway was stopping (503)",
-  total_limit: "--max-connections reached (503)",
-  memory: "more would reach into the memory floor, by the model (503)",
-  address_limit: "--connections-per-address reached (429)",
-  storm: "so many came at once that this one would have waited too long (503)",
-} as const;
-export type RefuseReason = keyof typeof REFUSE_REASONS;
-
-/** What became of tickets of `GET /bcall/url`, as `megagate_tickets_total{event}`. */
-export const TICKET_EVENTS = {
-  given: "in a storm a client was given a start time",
-  valid: "and came in its time while others were refused",
-  early: "came too early, and was treated like one without",
-  expired: "came too late, likewise",
-  forged: "not signed by this gateway, likewise",
-} as const;
-
-/** What became of messages that a slow reader's full buffer could not take, as `megagate_unsent_messages_total{reason}`. */
-export const UNSENT_REASONS = {
-  disconnect: "the reader was cut, because it had not caught up with a topic whose policy is disconnect",
-  conflate: "superseded: the reader was sent a newer push of the same key instead",
-  drop: "skipped: the reader was told the range of offsets",
-  reset: "older than what is remembered when the reader could take more: it was sent the state instead",
-  closed: "the connection or the subscription ended before the reader could take more",
-  answer: "answers to requests of a client that does not read them: it was cut",
-} as const;
-export type UnsentReason = keyof typeof UNSENT_REASONS;
-
-/** What never reached a route of the admin port, or whose answer never reached its client, as `megagate_admin_refused_total{reason}`. */
-export const ADMIN_REFUSE_REASONS = {
-  connections: "more connections than --admin-connections (503)",
-  malformed: "not HTTP, or a broken body (400)",
-  head_too_big: "a head above 16 KiB (431)",
-  too_slow: "the head did not come in --admin-head-seconds (408)",
-  foreign_page: "a web page of another site asked, by its Origin or Sec-Fetch-Site (403)",
-  foreign_host: "a Host that is neither an address nor localhost nor of --admin-hostnames (403)",
-  unread:
-    "an answer was not taken in --admin-answer-seconds, or was the one that waited longest when --admin-answer-bytes were reached (cut)",
-  pipelined: "more than 100 requests of one connection waited for their answers (cut)",
-} as const;
-export type AdminRefuseReason = keyof typeof ADMIN_REFUSE_REASONS;
-
 const counter = (name: string, help: string): WorkerMetric => ({ name, type: "counter", help, combine: "sum" });
 const gauge = (name: string, help: string, combine: Combine = "sum"): WorkerMetric => ({
   name,
@@ -97,13 +29,18 @@ const gauge = (name: string, help: string, combine: Combine = "sum"): WorkerMetr
   combine,
 });
 
-function labelled<R extends string, P extends string>(
-  prefix: P,
-  name: string,
-  help: string,
-  reasons: Readonly<Record<R, string>>,
-  label = "reason",
-): Record<`${P}_${R}`, WorkerMetric> {
+interface LabelledMetric<R extends string, P extends string> {
+  /** Of the slot names; the reason follows. */
+  readonly prefix: P;
+  readonly name: string;
+  readonly help: string;
+  readonly reasons: Readonly<Record<R, string>>;
+  readonly label?: string;
+}
+
+/** One counter with a label, as one slot for each of its values. */
+function labelled<R extends string, P extends string>(metric: LabelledMetric<R, P>): Record<`${P}_${R}`, WorkerMetric> {
+  const { prefix, name, help, reasons, label = "reason" } = metric;
   const rows = Object.keys(reasons).map((reason) => [
     `${prefix}_${reason}`,
     { name, type: "counter", help, labels: [label], values: { [label]: reason }, combine: "sum" },
@@ -121,37 +58,52 @@ export const WORKER_METRICS = {
   ),
   listening: gauge("megagate_workers_listening", "Workers that accept connections now (one at its cap does not)."),
   accepted: counter("megagate_accepted_total", "WebSocket connections opened."),
-  ...labelled("closed", "megagate_closed_total", "WebSocket connections closed, by reason.", CLOSE_REASONS),
-  ...labelled("refused", "megagate_refused_total", "Handshakes refused, by reason.", REFUSE_REASONS),
-  ...labelled(
-    "ticket",
-    "megagate_tickets_total",
-    "Tickets of GET /bcall/url in storms: given, and what became of those shown while others were refused.",
-    TICKET_EVENTS,
-    "event",
-  ),
+  ...labelled({
+    prefix: "closed",
+    name: "megagate_closed_total",
+    help: "WebSocket connections closed, by reason.",
+    reasons: CLOSE_REASONS,
+  }),
+  ...labelled({
+    prefix: "refused",
+    name: "megagate_refused_total",
+    help: "Handshakes refused, by reason.",
+    reasons: REFUSE_REASONS,
+  }),
+  ...labelled({
+    prefix: "ticket",
+    name: "megagate_tickets_total",
+    help: "Tickets of GET /bcall/url in storms: given, and what became of those used while handshakes without one were refused.",
+    reasons: TICKET_EVENTS,
+    label: "event",
+  }),
   storms: gauge("megagate_workers_in_storm", "Workers that refuse handshakes or are near it, or were 5 s ago."),
   messagesIn: counter("megagate_messages_in_total", "Messages received from clients."),
   bytesIn: counter("megagate_bytes_in_total", "Payload bytes received from clients."),
-  messagesOut: counter("megagate_messages_out_total", "Messages handed to sockets: answers and pushes."),
-  bytesOut: counter("megagate_bytes_out_total", "Payload bytes handed to sockets: answers and pushes."),
+  messagesOut: counter("megagate_messages_out_total", "Messages written to sockets: answers and pushes."),
+  bytesOut: counter("megagate_bytes_out_total", "Payload bytes written to sockets: answers and pushes."),
   pushes: counter(
     "megagate_pushes_total",
-    "Pushes handed to sockets: one publication to a thousand subscribers is a thousand.",
+    "Pushes written to sockets: one publication to a thousand subscribers is a thousand.",
   ),
-  ...labelled(
-    "unsent",
-    "megagate_unsent_messages_total",
-    "Messages that a slow reader did not get, by what became of them.",
-    UNSENT_REASONS,
-  ),
-  ...labelled("unsentBytes", "megagate_unsent_bytes_total", "Payload bytes of those.", UNSENT_REASONS),
+  ...labelled({
+    prefix: "unsent",
+    name: "megagate_unsent_messages_total",
+    help: "Messages that a slow reader did not get, by what became of them.",
+    reasons: UNSENT_REASONS,
+  }),
+  ...labelled({
+    prefix: "unsentBytes",
+    name: "megagate_unsent_bytes_total",
+    help: "Payload bytes of those.",
+    reasons: UNSENT_REASONS,
+  }),
   heartbeats: counter("megagate_heartbeats_total", "Heartbeats answered."),
   errorsAnswered: counter("megagate_errors_answered_total", "Client requests answered with an error code."),
   subscriptions: gauge("megagate_subscriptions", "Live subscriptions: one socket on two topics is two."),
   parked: gauge(
     "megagate_parked_connections",
-    "Connections that are being sent a large answer or missed pushes, at their own pace.",
+    "Connections that are being sent a large answer or missed pushes, as fast as they read.",
   ),
   slowReaders: gauge(
     "megagate_slow_readers",
@@ -159,7 +111,7 @@ export const WORKER_METRICS = {
   ),
   slowReadersCaughtUp: counter(
     "megagate_slow_readers_caught_up_total",
-    "Slow readers that have caught up, each as its topics' policies allow, and are sent pushes as they come again.",
+    "Slow readers that have caught up, as far as their topics' policies allow, and get live pushes again.",
   ),
   recoveries: counter("megagate_recoveries_total", "Subscriptions that continued where they left off."),
   recoveriesFailed: counter(
@@ -169,22 +121,22 @@ export const WORKER_METRICS = {
   workerTopics: gauge("megagate_worker_topics", "Topic replicas held, summed over workers."),
   workerTopicMemory: gauge(
     "megagate_worker_topic_memory_bytes",
-    "What replicas remember, by their own account, summed over workers.",
+    "Bytes that replicas remember, as estimated by the workers, summed over them.",
   ),
   waitingSubscribers: gauge(
     "megagate_waiting_subscribers",
-    "Subscribers that wait for the hub to describe a topic, or for an offset that they have seen elsewhere.",
+    "Subscribers that wait for the hub's answer about a topic, or for an offset that another worker gave them.",
   ),
   topicsUnserved: counter(
     "megagate_topics_unserved_total",
-    "Topics that a worker followed and the hub did not serve: found by comparing, and asked for again. Should be 0.",
+    "Topics that a worker followed and the hub did not serve: found by comparison, and asked for again. Should be 0.",
   ),
   staleSyncs: counter(
     "megagate_stale_topic_answers_total",
     "Answers of the hub to a request that a later one had replaced; they were not used.",
   ),
   linkLost: counter("megagate_hub_link_lost_total", "Times that a worker lost its link to the hub."),
-  unknownFrames: counter("megagate_unknown_frames_total", "Frames between processes that were not understood."),
+  unknownFrames: counter("megagate_unknown_frames_total", "Frames between processes of an unknown type."),
   busySeconds: counter(
     "megagate_worker_event_loop_busy_seconds_total",
     "Time in which the workers' event loops did not sleep, summed over workers.",
@@ -201,7 +153,7 @@ export const SLOT_NAMES = Object.keys(WORKER_METRICS) as SlotName[];
 /** Slot name → index in the flat array. */
 export const SLOT = Object.fromEntries(SLOT_NAMES.map((name, i) => [name, i])) as Readonly<Record<SlotName, number>>;
 
-/** What the hub process knows by itself. */
+/** Measured by the hub process itself. */
 export const HUB_METRICS = {
   workerConnections: {
     name: "megagate_worker_connections",
@@ -218,19 +170,19 @@ export const HUB_METRICS = {
   ceiling: {
     name: "megagate_ceiling_connections",
     type: "gauge",
-    help: "Connections at which each limit will stop the gateway, as `megagate doctor` names them; worker-caps is what the workers that run now hold. Unknown ones are left out.",
+    help: "Connections at which each limit will stop the gateway, as `megagate doctor` names them; worker-caps is what the workers that run now may hold. Unknown ones are left out.",
     labels: ["limit"],
   },
   headroom: {
     name: "megagate_headroom_connections",
     type: "gauge",
-    help: "Connections that each of these limits still leaves room for; 0 where it is passed.",
+    help: "Connections that each of these limits still allows; 0 if it is exceeded.",
     labels: ["limit"],
   },
   limitEvents: {
     name: "megagate_limit_events_total",
     type: "counter",
-    help: "Looks, one a second, that found a limit at work: something was dropped, refused or late because of it. The log names it with its numbers and the remedy.",
+    help: "Samples, one a second, that found a limit in effect: something was dropped, refused or late because of it. The log names it with its numbers and the remedy.",
     labels: ["limit"],
   },
   workers: { name: "megagate_workers", type: "gauge", help: "Workers linked to the hub." },
@@ -242,7 +194,7 @@ export const HUB_METRICS = {
   workersSilent: {
     name: "megagate_workers_silent",
     type: "gauge",
-    help: "Workers that have said nothing to the supervisor for 5 s or more: busy with a long broadcast, stopped or deadlocked. GET /readyz names them.",
+    help: "Workers that have sent nothing to the supervisor for 5 s or more: busy with a long broadcast, stopped or deadlocked. GET /readyz names them.",
   },
   hungEnded: {
     name: "megagate_hung_processes_ended_total",
@@ -258,7 +210,7 @@ export const HUB_METRICS = {
   acceptRate: {
     name: "megagate_accept_rate_budget",
     type: "gauge",
-    help: "Handshakes a second that the gateway can sustain, as measured while it was busy with them: storms and drains go by it.",
+    help: "Handshakes a second that the gateway can sustain, as measured while it was busy with them: it limits storms and drains.",
   },
   workerRolls: {
     name: "megagate_worker_rolls_total",
@@ -269,12 +221,12 @@ export const HUB_METRICS = {
   topicMemory: {
     name: "megagate_topic_memory_bytes",
     type: "gauge",
-    help: "What topics remember in the hub, by its own account.",
+    help: "Bytes that topics remember in the hub, as it estimates them.",
   },
   topicMemoryLimit: {
     name: "megagate_topic_memory_limit_bytes",
     type: "gauge",
-    help: "What they may remember (--topic-memory-bytes). Followed topics alone above it lose history first, and their states cannot grow.",
+    help: "Bytes that they may remember (--topic-memory-bytes). If followed topics alone exceed it, they lose history first, and their states cannot grow.",
   },
   topicsEvicted: {
     name: "megagate_topics_evicted_total",
@@ -294,7 +246,7 @@ export const HUB_METRICS = {
   topicsUnpublished: {
     name: "megagate_topics_unpublished",
     type: "gauge",
-    help: "Topics that somebody follows and nobody has published to; they have an account of their own.",
+    help: "Topics that somebody follows and nobody has published to; their bytes are counted apart.",
   },
   topicsRenumbered: {
     name: "megagate_topics_renumbered_total",
@@ -304,12 +256,12 @@ export const HUB_METRICS = {
   idempotencyIds: {
     name: "megagate_idempotency_ids",
     type: "gauge",
-    help: "Ids of publications that are remembered; the same id again is answered with its first position.",
+    help: "Ids of publications that are remembered; a repeated id is answered with its first position.",
   },
   idempotencyBytes: {
     name: "megagate_idempotency_bytes",
     type: "gauge",
-    help: "What they take, by the hub's own account.",
+    help: "Bytes that they take, as the hub estimates them.",
   },
   logBytes: {
     name: "megagate_log_bytes",
@@ -319,7 +271,7 @@ export const HUB_METRICS = {
   logImages: {
     name: "megagate_log_writes_images",
     type: "gauge",
-    help: "1 while the log goes over to another file and writes what every topic remembers.",
+    help: "1 while the log switches to another file and writes what every topic remembers.",
   },
   logInMemory: {
     name: "megagate_log_failed",
@@ -329,7 +281,7 @@ export const HUB_METRICS = {
   logFailures: {
     name: "megagate_log_write_failures_total",
     type: "counter",
-    help: "Writes to the log that failed or came short.",
+    help: "Writes to the log that failed or were incomplete.",
   },
   logSlowWrites: {
     name: "megagate_log_slow_writes_total",
@@ -342,13 +294,13 @@ export const HUB_METRICS = {
   adminRefused: {
     name: "megagate_admin_refused_total",
     type: "counter",
-    help: "Connections and requests on the admin port that never reached a route, and answers that were not taken, by reason.",
+    help: "Connections and requests on the admin port that never reached a route, and answers that were not read, by reason.",
     labels: ["reason"],
   },
   queueBytes: {
     name: "megagate_hub_queue_bytes",
     type: "gauge",
-    help: "Bytes queued in the hub towards one worker.",
+    help: "Bytes queued in the hub for one worker.",
     labels: ["worker"],
   },
   queueOverflows: {
@@ -365,7 +317,7 @@ export const HUB_METRICS = {
   memoryPerConnection: {
     name: "megagate_memory_per_connection_bytes",
     type: "gauge",
-    help: "The same over the idle base, for each connection.",
+    help: "The same, above the idle base, for each connection.",
     labels: ["kind"],
   },
   buildInfo: {
@@ -376,7 +328,7 @@ export const HUB_METRICS = {
   },
 } as const satisfies Record<string, Metric>;
 
-/** Every distinct metric of ours, by name: a labelled one has many slots and one name. */
+/** Every distinct metric of the gateway, by name: one with labels has many slots and one name. */
 export const METRICS: ReadonlyMap<string, Metric> = new Map(
   [...Object.values(WORKER_METRICS), ...Object.values(HUB_METRICS)].map((metric) => [metric.name, metric]),
 );

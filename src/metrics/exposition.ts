@@ -1,6 +1,6 @@
 /**
- * The scrape: the catalogue's rows as prom-client gauges and counters, filled from what the hub process holds already.
- * A scrape asks nobody: a worker in the middle of a broadcast could take seconds to answer. Hub process only.
+ * The scrape: the catalogue's rows as prom-client gauges and counters, filled with what the hub process already has.
+ * A scrape asks no worker: one in the middle of a broadcast could take seconds to answer. Hub process only.
  */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import { KERNEL_BYTES_PER_SERVER_SOCKET } from "../config/capacity.js";
@@ -13,15 +13,15 @@ export interface Sample {
   readonly value: number;
 }
 
-/** Every hub metric's present values; the type makes a forgotten row fail to compile. */
+/** The present values of every hub metric; with this type a missing row does not compile. */
 export type HubSamples = Readonly<Record<keyof typeof HUB_METRICS, () => Sample[] | number>>;
 
 export function createRegistry(fleet: Fleet, hub: HubSamples): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
-  // It lists every descriptor at each scrape: 27 ms at 19,000 (DEPENDENCIES trap 4).
+  // It reads the list of descriptors at each scrape: 27 ms with 19,000 (measured).
   registry.removeSingleMetric("process_open_fds");
-  // Gauges with the suffix of counters: `promtool check metrics` complains. The same by type is in nodejs_active_handles, ….
+  // Gauges with the suffix of counters, of which `promtool check metrics` complains; nodejs_active_handles etc. have the same by type.
   for (const kind of ["handles", "requests", "resources"]) registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   for (const [name, slots] of slotsByMetric()) {
     const metric: Metric = WORKER_METRICS[slots[0]!];

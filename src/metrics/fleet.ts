@@ -1,14 +1,15 @@
 /**
- * All workers' numbers as the hub knows them: the last counters that each pushed, added up. Counters of a worker that
- * went away are kept, so that totals never fall; its live connections are counted as closed by its death. Pure state.
+ * The numbers of all workers, as the hub knows them: the last counters that each sent, added up. The counters of a worker that is
+ * gone are kept, so that totals never fall; its live connections are counted as closed by its death. Pure state; hub process only.
  */
-import { REFUSE_REASONS, type RefuseReason, SLOT, SLOT_NAMES, type SlotName, WORKER_METRICS } from "./catalog.js";
+import { SLOT, SLOT_NAMES, type SlotName, WORKER_METRICS } from "./catalog.js";
+import { REFUSE_REASONS, type RefuseReason } from "./reasons.js";
 
 interface Member {
   readonly pid: number;
   values: Float64Array;
-  /** It has told them, since it was linked. */
-  isCounted: boolean;
+  /** It has sent its counters since it was linked. */
+  hasReported: boolean;
 }
 
 const HANDSHAKE_REFUSALS = Object.keys(REFUSE_REASONS) as RefuseReason[];
@@ -22,24 +23,24 @@ export class Fleet {
     return this.#members.size;
   }
 
-  /** Members whose numbers are known. */
+  /** Members that have sent their counters. */
   get counted(): number {
-    return [...this.#members.values()].filter(({ isCounted }) => isCounted).length;
+    return [...this.#members.values()].filter(({ hasReported }) => hasReported).length;
   }
 
   joined(worker: number, pid: number): void {
     const known = this.#members.get(worker);
-    // The same process on a new link goes on with its own totals.
+    // The same process on a new link: its totals go on.
     if (known?.pid === pid) return;
     if (known) this.#retire(known);
-    this.#members.set(worker, { pid, values: new Float64Array(SLOT_NAMES.length), isCounted: false });
+    this.#members.set(worker, { pid, values: new Float64Array(SLOT_NAMES.length), hasReported: false });
   }
 
   update(worker: number, values: Float64Array): void {
     const member = this.#members.get(worker);
     if (!member || values.length !== SLOT_NAMES.length) return;
     member.values = values;
-    member.isCounted = true;
+    member.hasReported = true;
   }
 
   /** The worker's process is gone (not only its link). */
@@ -65,13 +66,13 @@ export class Fleet {
     return each.reduce((sum, value) => sum + value, this.#retired[slot]!);
   }
 
-  /** Workers that accept connections, but for those that say nothing: their numbers are old. */
+  /** Workers that accept connections, without those that are silent: their numbers are old. */
   listening(silent: ReadonlySet<number>): number {
     return [...this.#members].filter(([worker, { values }]) => values[SLOT.listening] === 1 && !silent.has(worker))
       .length;
   }
 
-  /** What the storm budget is measured by: handshakes answered, seconds of busy event loops, handshakes that wait. */
+  /** The input of the storm budget: handshakes answered, seconds of busy event loops, handshakes that wait. */
   storm(): { handshakes: number; busySeconds: number; waiting: number } {
     const refused = HANDSHAKE_REFUSALS.reduce((sum, reason) => sum + this.total(`refused_${reason}`), 0);
     return {

@@ -1,40 +1,42 @@
 /**
- * What the machine leaves room for, as the supervisor last told it: ceilings by limit, and how often each limit was at work.
- * The workers' caps are one ceiling more. Pure state; hub process only.
+ * How many connections the machine allows, as the supervisor last reported: a ceiling for each limit, and how often each limit was
+ * in effect. The workers' caps are one more ceiling. Pure state; hub process only.
  */
 import type { Sample } from "./exposition.js";
 
-/** Beside the names of `megagate doctor`'s ceilings: the caps of the workers that run now, in sum. */
+/** Next to the names of `megagate doctor`'s ceilings: the sum of the caps of the workers that run now. */
 const WORKER_CAPS = "worker-caps";
 
-export interface Told {
+export interface KnownLimits {
+  /** Connections, by limit. */
   readonly ceilings: Readonly<Record<string, number>>;
+  /** Seconds in which the limit was in effect, by limit. */
   readonly limitEvents: Readonly<Record<string, number>>;
 }
 
-export class Limits {
+export class LimitGauges {
   readonly #workerCaps: number;
-  #told: Told = { ceilings: {}, limitEvents: {} };
+  #known: KnownLimits = { ceilings: {}, limitEvents: {} };
 
   constructor(workerCaps: number) {
     this.#workerCaps = workerCaps;
   }
 
-  update(told: Told): void {
-    this.#told = told;
+  update(known: KnownLimits): void {
+    this.#known = known;
   }
 
   ceilings(): Sample[] {
-    return samples({ [WORKER_CAPS]: this.#workerCaps, ...this.#told.ceilings });
+    return samples({ [WORKER_CAPS]: this.#workerCaps, ...this.#known.ceilings });
   }
 
-  /** Connections that each leaves beside those there are now; 0 where it is passed. */
+  /** Connections that each allows in addition to the present ones; 0 if it is exceeded. */
   headroom(connections: number): Sample[] {
     return this.ceilings().map((sample) => ({ ...sample, value: Math.max(0, sample.value - connections) }));
   }
 
   events(): Sample[] {
-    return samples(this.#told.limitEvents);
+    return samples(this.#known.limitEvents);
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * Private memory of the gateway's processes, as the kernel counts it: `Pss_Anon` of `/proc/PID/smaps_rollup`, since
+ * Private memory of the gateway's processes, as the kernel counts it: `Pss_Anon` of `/proc/PID/smaps_rollup`, because
  * idle node processes share most of what RSS and PSS show. Read one process at a time, without blocking, every few
- * seconds: walking the pages of 56 processes takes tens of milliseconds.
+ * seconds: the kernel takes tens of milliseconds to walk the pages of 56 processes. Hub process only.
  */
 import { readFile } from "node:fs/promises";
 
-/** Bytes; 0 for a process that has just ended. */
+/** In bytes; 0 for a process that has just ended. */
 export async function privateBytes(pid: number): Promise<number> {
   try {
     const rollup = await readFile(`/proc/${pid}/smaps_rollup`, "utf8");

@@ -27,7 +27,7 @@ import { WorkerExits } from "../hub/worker-exits.js";
 import { forwardedLog } from "../log.js";
 import { createRegistry } from "../metrics/exposition.js";
 import { Fleet } from "../metrics/fleet.js";
-import { Limits } from "../metrics/limits.js";
+import { LimitGauges } from "../metrics/limits.js";
 import { MemoryGauge } from "../metrics/memory.js";
 import { type HubPort, PublishApi } from "../publish/api.js";
 import {
@@ -56,7 +56,7 @@ class HubProcess implements RunningChild<HubCommand> {
   readonly #silence = new Silence();
   readonly #memory = new MemoryGauge();
   readonly #budget: Budget;
-  readonly #limits: Limits;
+  readonly #limits: LimitGauges;
   readonly #hub: Hub;
   readonly #wal: Wal;
   readonly #reopening: Reopening;
@@ -79,7 +79,7 @@ class HubProcess implements RunningChild<HubCommand> {
     this.#ended = given.ended;
     this.#roll = given.roll;
     this.#budget = new Budget(given.workers, given.rate, config.acceptRate > 0);
-    this.#limits = new Limits(given.cap.connections);
+    this.#limits = new LimitGauges(given.cap.connections);
     this.#hub = new Hub({
       rules: new TopicRules(config, config.topicRules),
       generation: newGeneration(),

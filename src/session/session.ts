@@ -10,8 +10,9 @@ import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import type { LeaveReason } from "../drain/goodbye.js";
 import { ERRORS, GatewayError } from "../errors.js";
-import { type CloseReason, SLOT } from "../metrics/catalog.js";
+import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { CloseReason } from "../metrics/reasons.js";
 import {
   BadRequest,
   errorReply,

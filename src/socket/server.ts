@@ -11,8 +11,9 @@ import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
-import { type CloseReason, type RefuseReason, SLOT } from "../metrics/catalog.js";
+import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
+import type { CloseReason, RefuseReason } from "../metrics/reasons.js";
 import { ADDRESS_PATH, HEALTH_PATH, SUBPROTOCOL, type SubscribeRequest, WEBSOCKET_PATH } from "../protocol/messages.js";
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";

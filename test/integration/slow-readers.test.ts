@@ -1,7 +1,7 @@
 /** A reader that cannot keep up is treated by its topic's policy, to the last message, and other readers are not affected. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { UnsentReason } from "../../src/metrics/catalog.js";
+import type { UnsentReason } from "../../src/metrics/reasons.js";
 import type { SlowReader } from "../../src/metrics/slow-reader.js";
 import { Client, type Message } from "../support/client.js";
 import { Gateway } from "../support/gateway.js";

@@ -15,13 +15,8 @@ import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { ERRORS } from "../../src/errors.js";
-import {
-  ADMIN_REFUSE_REASONS,
-  CLOSE_REASONS,
-  METRICS,
-  REFUSE_REASONS,
-  UNSENT_REASONS,
-} from "../../src/metrics/catalog.js";
+import { METRICS } from "../../src/metrics/catalog.js";
+import { ADMIN_REFUSE_REASONS, CLOSE_REASONS, REFUSE_REASONS, UNSENT_REASONS } from "../../src/metrics/reasons.js";
 import { DOCTOR_OPTIONS } from "../../sysctl/doctor/command.js";
 import { TUNE_OPTIONS } from "../../sysctl/tune/command.js";
 

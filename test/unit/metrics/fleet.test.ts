@@ -10,7 +10,7 @@ function values(set: Partial<Record<SlotName, number>>): Float64Array {
   return array;
 }
 
-it("adds up workers, keeps the worst delay, and keeps the counters of the dead", () => {
+it("adds up workers, takes the greatest delay, and keeps the counters of dead workers", () => {
   const fleet = new Fleet();
   fleet.joined(0, 100);
   fleet.joined(1, 101);
@@ -29,7 +29,7 @@ it("adds up workers, keeps the worst delay, and keeps the counters of the dead",
   assert.equal(fleet.total("accepted"), 17);
 });
 
-it("the same process on a new link counts on; a successor that arrives first replaces the dead", () => {
+it("the same process on a new link goes on counting; a successor that links first replaces the dead worker", () => {
   const fleet = new Fleet();
   fleet.joined(0, 1);
   fleet.update(0, values({ accepted: 4, connections: 4 }));
@@ -39,7 +39,7 @@ it("the same process on a new link counts on; a successor that arrives first rep
   assert.equal(fleet.total("accepted"), 4);
   assert.equal(fleet.total("closed_worker_lost"), 4);
   fleet.gone(0, 1);
-  assert.equal(fleet.size, 1, "late news of the predecessor's death is not the successor's");
+  assert.equal(fleet.size, 1, "the predecessor's death, when it becomes known late, does not end the successor");
 });
 
 it("ignores counters of another build's shape", () => {
