@@ -58,11 +58,6 @@ it("shows the snapshot, then lives through the death of its worker without a gap
     assert.equal(await page.textContent("#rows tr:nth-child(2) td:nth-child(2)"), "talking");
     assert.equal(await page.textContent("#connection"), "open");
 
-    // A narrow phone: nothing sticks out, and the command names the admin port that is in use.
-    await page.setViewportSize({ width: 390, height: 844 });
-    assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 390);
-    assert.match((await page.textContent("#command"))!, new RegExp(`127\\.0\\.0\\.1:${gateway.adminPort}/publish$`));
-
     const victim = await until(
       "the page's worker",
       async () => (await gateway.processes()).find((row) => row.role === "worker" && (row.connections ?? 0) > 0),
@@ -102,4 +97,35 @@ it("shows the snapshot, then lives through the death of its worker without a gap
     assert.equal(await page.textContent("#resets"), "0");
     assert.deepEqual(faults, []);
   }),
+);
+
+it(
+  "fits a phone of 390 px with the longest topic, key and status, and names the admin port in use",
+  { skip, timeout: 60_000 },
+  () =>
+    withPage(async (gateway, browser) => {
+      const topic = "t".repeat(128);
+      const message = { topic, key: "k".repeat(256), data: "x".repeat(2000) };
+      await gateway.admin("/publish", { method: "POST", body: JSON.stringify(message) });
+      const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+      await page.goto(`http://127.0.0.1:${gateway.port}/?topic=${topic}`);
+      await page.waitForFunction('document.querySelectorAll("#rows tr").length === 1');
+      assert.equal(await page.evaluate("document.documentElement.scrollWidth"), 390);
+      const command = (await page.textContent("#command"))!;
+      assert.match(command, new RegExp(`"topic":"${topic}".* http://127\\.0\\.0\\.1:${gateway.adminPort}/publish$`));
+    }),
+);
+
+it(
+  "puts nothing but a topic into the command that a person copies, and shows why a topic is refused",
+  { skip, timeout: 60_000 },
+  () =>
+    withPage(async (gateway, browser) => {
+      const page = await browser.newPage();
+      await page.goto(`http://127.0.0.1:${gateway.port}/?topic=${encodeURIComponent("a' | sh #")}`);
+      await page.waitForFunction('!document.getElementById("refused").hidden');
+      assert.match((await page.textContent("#refused"))!, /^The gateway refused the topic: 4002 /);
+      assert.equal(await page.isVisible("#command"), false);
+      assert.doesNotMatch((await page.textContent("#command"))!, /sh #/);
+    }),
 );
