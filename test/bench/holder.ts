@@ -1,6 +1,6 @@
 /**
- * Clients of one process for the rolling-restart measurement: clients of the SDK that check every offset, told over the
- * control channel how many, where and from which address. Answers a look with what they have seen so far.
+ * Clients of one process for the rolling-restart measurement: clients of the SDK that check every offset, which get over the
+ * control channel how many to open, where and from which address. Answers `report` with what they have received so far.
  */
 import WebSocket from "ws";
 import { MegagateClient, type Position } from "../../src/client/client.js";
@@ -86,8 +86,8 @@ function dial(order: HoldOrder, index: number): void {
   });
 }
 
-process.on("message", (message: HoldOrder | "look") => {
-  if (message === "look") {
+process.on("message", (message: HoldOrder | "report") => {
+  if (message === "report") {
     process.send?.(seen satisfies Seen);
     return;
   }

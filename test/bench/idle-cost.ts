@@ -14,7 +14,7 @@ import { Gateway } from "../support/gateway.js";
 import { until } from "../support/wait.js";
 
 const SELF = fileURLToPath(import.meta.url);
-/** With an idle timeout of 32 s uWebSockets pings after 14 s (it looks every 4 s), and heartbeats go as often. */
+/** With an idle timeout of 32 s uWebSockets pings after 14 s (it checks every 4 s), and heartbeats go as often. */
 const EVERY_MS = 14_000;
 const HEARTBEAT = frame(1, '{"reqtype":"Heartbeat"}');
 const PONG = frame(10, "");

@@ -23,10 +23,10 @@ function hold(order: HoldOrder): ChildProcess {
   return holder;
 }
 
-const look = (holder: ChildProcess): Promise<Seen> =>
+const report = (holder: ChildProcess): Promise<Seen> =>
   new Promise((resolve) => {
     holder.once("message", (message) => resolve(message as Seen));
-    holder.send("look");
+    holder.send("report");
   });
 
 function add(all: readonly Seen[]): Seen {
@@ -77,7 +77,7 @@ try {
     const address = `127.0.1.${holders.length + 1}`;
     holders.push(hold({ url: gateway.url, clients: Math.min(CLIENTS_EACH, clients - first), first, address }));
   }
-  const all = async (): Promise<Seen> => add(await Promise.all(holders.map(look)));
+  const all = async (): Promise<Seen> => add(await Promise.all(holders.map(report)));
   await until("all open", all, ({ open }) => open === clients, LIMIT_MS);
   const plan = await cli(["drain", "--plan", "--admin-url", `http://127.0.0.1:${gateway.adminPort}`]).ended;
   process.stderr.write(plan.stdout);
@@ -93,10 +93,10 @@ try {
   const settledSeconds = (performance.now() - startMs) / 1000;
   end.abort();
   const [published, fullest] = await Promise.all([publishing, watching]);
-  const wanted = published * 100;
-  const after = await until("all pushes have come", all, ({ pushes }) => pushes >= wanted, 30_000).catch(all);
+  const expected = published * 100;
+  const after = await until("all pushes have come", all, ({ pushes }) => pushes >= expected, 30_000).catch(all);
   const moved = Object.values(after.codes).reduce((n, count) => n + count, 0);
-  const lost = wanted - after.pushes;
+  const lost = expected - after.pushes;
   const result = {
     clients,
     workers,

@@ -1,5 +1,5 @@
 /**
- * What topics and ids truly take in the hub, against the account that --topic-memory-bytes and --idempotency-bytes bound: the
+ * What topics and ids really take in the hub, compared with the estimate that --topic-memory-bytes and --idempotency-bytes bound: the
  * constants in src/topics/memory.ts, src/hub/topic-table.ts and src/hub/recent-ids.ts come from here. Run with
  * `node --expose-gc dist/test/bench/topic-memory.js`; prints a line for each shape of topic.
  */
@@ -22,7 +22,7 @@ function used(): number {
   return heapUsed + arrayBuffers;
 }
 
-function measure(what: string, count: number, act: (hub: Hub, n: number) => void, text = ""): void {
+function measure(what: string, count: number, run: (hub: Hub, n: number) => void, text = ""): void {
   const hub = new Hub({
     rules: new TopicRules(RULE, text),
     generation: "g",
@@ -32,11 +32,11 @@ function measure(what: string, count: number, act: (hub: Hub, n: number) => void
     now: monotonicMs,
   });
   const before = used();
-  for (let n = 0; n < count; n++) act(hub, n);
+  for (let n = 0; n < count; n++) run(hub, n);
   const bytes = (used() - before) / count;
-  const account = (hub.table.memoryBytes + hub.table.unpublishedBytes + hub.ids.bytes) / count;
+  const estimate = (hub.table.memoryBytes + hub.table.unpublishedBytes + hub.ids.bytes) / count;
   process.stdout.write(
-    `${what}: ${bytes.toFixed()} bytes, by account ${account.toFixed()} (${(account / bytes).toFixed(2)})\n`,
+    `${what}: ${bytes.toFixed()} bytes, estimated ${estimate.toFixed()} (${(estimate / bytes).toFixed(2)})\n`,
   );
 }
 

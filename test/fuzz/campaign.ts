@@ -1,7 +1,7 @@
 /**
  * A fuzzing run against a live gateway: rounds of attack with pauses between them. Delays in the rounds are compared with those
  * in the pauses around them, so that whatever else the machine does falls on both. Memory is read in the pauses, and the
- * least of the first half is compared with the least of the second, each right after a collection: halves, because a
+ * minimum of the first half is compared with that of the second, each right after a collection: halves, because a
  * process that has just begun to work still grows, and after a warm-up of as many attacks as it takes to compile the code.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ export const COLLECTING = { NODE_OPTIONS: `--import ${new URL("collect.js", impo
 export interface Verdict extends Tally {
   /** Milliseconds; [in the pauses, in the attacks]. */
   readonly delays: Readonly<Record<"heartbeatP50" | "heartbeatP99" | "pushP50" | "pushP99", readonly [number, number]>>;
-  /** Private memory of hub and workers, bytes: [least of the first half, least of the second]. */
+  /** Private memory of hub and workers, bytes: [minimum of the first half, minimum of the second]. */
   readonly memory: readonly [number, number];
   readonly descriptors: readonly [number, number];
 }
@@ -30,32 +30,32 @@ export interface Verdict extends Tally {
 export async function campaign(gateway: Gateway, target: Target, seconds: number): Promise<Verdict> {
   const port = target === "public" ? gateway.port : gateway.adminPort;
   const fuzzer = new Fuzzer({ target, port, seed: SEED, perSecond: PER_SECOND });
-  const honest = await LatencyProbe.start(gateway);
+  const probe = await LatencyProbe.start(gateway);
   const processes = (await gateway.processes()).filter(({ role }) => role !== "supervisor");
   const rounds = Math.max(4, Math.round(seconds / 5));
   const calm = { heartbeats: [] as number[], pushes: [] as number[] };
   const attacked = { heartbeats: [] as number[], pushes: [] as number[] };
   const memory: number[] = [];
   const quiet = async (): Promise<void> => {
-    const { heartbeats, pushes } = await honest.during(new Promise((resolve) => setTimeout(resolve, PAUSE_MS)));
+    const { heartbeats, pushes } = await probe.during(new Promise((resolve) => setTimeout(resolve, PAUSE_MS)));
     calm.heartbeats.push(...heartbeats);
     calm.pushes.push(...pushes);
     memory.push(privateBytes(processes));
   };
   try {
     // Warm-up: code is compiled, buffers and maps have got their size.
-    await honest.during(fuzzer.run(Math.min(10_000, seconds * 300)));
-    await honest.alone();
+    await probe.during(fuzzer.run(Math.min(10_000, seconds * 300)));
+    await probe.alone();
     const before = descriptors(processes);
     await quiet();
     let tally: Tally = { attacks: 0, bytes: 0, answers: { upgraded: 0, http: 0, nothing: 0 } };
     for (let round = 0; round < rounds; round++) {
       const running = fuzzer.run((seconds * 1000) / rounds);
-      const { heartbeats, pushes } = await honest.during(running);
+      const { heartbeats, pushes } = await probe.during(running);
       tally = await running;
       attacked.heartbeats.push(...heartbeats);
       attacked.pushes.push(...pushes);
-      await honest.alone();
+      await probe.alone();
       await quiet();
     }
     const half = memory.length / 2;
@@ -74,7 +74,7 @@ export async function campaign(gateway: Gateway, target: Target, seconds: number
     };
   } finally {
     await fuzzer.end();
-    await honest.end();
+    await probe.end();
   }
 }
 

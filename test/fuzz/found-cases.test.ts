@@ -1,4 +1,4 @@
-/** What fuzzing has found once does no harm any more. */
+/** Replays what fuzzing has found: it must not fail again. */
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";

@@ -1,6 +1,6 @@
 /**
  * The fuzzer, in a thread of its own so that the clients whose delays are measured do not wait for it. It attacks at a
- * given pace while it is told to; attack number n of a run has the seed `seed + n`, so that each can be repeated alone.
+ * given rate while `run` lasts; attack number n of a run has the seed `seed + n`, so that each can be repeated alone.
  */
 import { once } from "node:events";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";

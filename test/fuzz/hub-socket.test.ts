@@ -1,4 +1,4 @@
-/** The private pipe between hub and workers: whatever bytes come, they are frames or a fault at once, and cost no memory ahead of them. */
+/** The private pipe between hub and workers: any bytes are frames or a fault at once, and take no memory before they arrive. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
@@ -57,7 +57,7 @@ describe("the hub's pipe", () => {
     );
   });
 
-  it("a frame that announces 64 MB and does not come holds only what came", () => {
+  it("a frame that announces 64 MB takes memory only for what has arrived", () => {
     const reader = new FrameReader();
     const head = Buffer.alloc(5);
     head.writeUInt32LE(64 * 1024 * 1024);
@@ -66,7 +66,7 @@ describe("the hub's pipe", () => {
     assert.ok(process.memoryUsage().arrayBuffers - before < 1_000_000);
   });
 
-  it("a local peer that talks garbage loses its link; hub and other links go on", { timeout: 60_000 }, async () => {
+  it("a local peer that sends garbage loses its link; hub and other links go on", { timeout: 60_000 }, async () => {
     const dir = mkdtempSync(join(tmpdir(), "megagate-fuzz-"));
     const rules = { historyCount: 10, historyBytes: 1e6, historySeconds: 60, stateKeys: 10, slowReaders: "disconnect" };
     const hub = makeHub({ rules: new TopicRules(rules as ConstructorParameters<typeof TopicRules>[0], "") });
@@ -84,10 +84,10 @@ describe("the hub's pipe", () => {
       onWaiting: () => void setImmediate(() => acceptor.release()),
     });
     await acceptor.listen();
-    let heard = 0;
+    let received = 0;
     const good = connect(join(dir, "hub"));
     good.on("data", () => {
-      heard += 1;
+      received += 1;
     });
     good.write(Buffer.concat([encode(FRAMES[0]!), encode(follow("good"))]));
     const seeds = fc.sample(anyBytes, 300);
@@ -101,11 +101,11 @@ describe("the hub's pipe", () => {
       });
     }
     assert.ok(faults.length > 50, `${faults.length} of 300 were faults`);
-    const before = heard;
+    const before = received;
     hub.publish({ topic: "good", data: "1" });
     await until(
-      "the good link hears",
-      () => heard,
+      "the good link gets frames",
+      () => received,
       (n) => n > before,
     );
     good.destroy();

@@ -1,6 +1,6 @@
 /**
  * Raw fuzzing of a live gateway on both ports, bounded by FUZZ_SECONDS (10; `make fuzz` takes 60) and repeated by FUZZ_SEED:
- * no process dies, no memory or descriptor is lost, and honest clients go on being served. What it finds becomes a row of cases.ts.
+ * no process dies, no memory or descriptor is lost, and well-behaved clients are served all the time. What it finds becomes a row of cases.ts.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -8,7 +8,7 @@ import { Gateway, type ProcessRow } from "../support/gateway.js";
 import type { Target } from "./attack.js";
 import { COLLECTING, campaign, SECONDS, SEED } from "./campaign.js";
 
-/** Short runs have few samples of each: they look for faults, and for harm that is beyond doubt. */
+/** Short runs have few samples of each: they find faults, and only clear delays. */
 const LONG = SECONDS >= 60;
 /** Of memory; 5 % where the run is long enough to tell. */
 const MAX_GROWTH = LONG ? 1.05 : 1.25;

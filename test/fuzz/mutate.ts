@@ -1,4 +1,4 @@
-/** Damages bytes: what a broken or malicious peer makes of something that was right. Pure but for the chance it is given. */
+/** Damages valid bytes, as a broken or malicious peer would. Pure but for the given random source. */
 import type { Random } from "./random.js";
 
 type Mutation = (bytes: Buffer, random: Random) => Buffer;

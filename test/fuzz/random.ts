@@ -1,4 +1,4 @@
-/** Chance that a seed repeats: the same seed gives the same attacks, so that what a run finds can be run again. */
+/** Random numbers from a seed: the same seed gives the same attacks, so that what a run finds can be run again. */
 export class Random {
   #state: number;
 

@@ -52,7 +52,7 @@ export function frameOf(random: Random): Buffer {
   return framed(head, payload, random.chance(0.95), random.chance(0.03) ? random.next() * 2 ** 53 : payload.length);
 }
 
-/** `length` is what the head says, which may be a lie. A mask of zeros leaves the payload as it is. */
+/** `length` is the value in the head, which may be wrong. A mask of zeros leaves the payload as it is. */
 function framed(head: number, payload: Buffer, masked: boolean, length: number): Buffer {
   const mask = masked ? 0x80 : 0;
   const size = length < 126 ? Buffer.alloc(1) : length < 65_536 ? Buffer.alloc(3) : Buffer.alloc(9);

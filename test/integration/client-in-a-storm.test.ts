@@ -1,4 +1,4 @@
-/** The SDK where too many come at once, or where what it puts into its address is too much: everybody gets in. */
+/** The SDK when too many clients come at once, or its address has too much in it: every client gets in. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import WebSocket from "ws";
@@ -9,7 +9,7 @@ import { until } from "../support/wait.js";
 
 const addressUrl = (gateway: Gateway): string => `http://127.0.0.1:${gateway.port}/bcall/url`;
 
-/** What became of the attempts of some clients. */
+/** Some clients, and the outcome of their attempts. */
 class Crowd {
   readonly clients: MegagateClient[] = [];
   refused = 0;
@@ -39,7 +39,7 @@ class Crowd {
   }
 }
 
-it("clients that ask for their address are given turns and tickets, and all get in at the pace of the budget", async () => {
+it("clients that ask for their address get turns and tickets, and all get in at the rate of the budget", async () => {
   const CLIENTS = 200;
   const RATE = 40;
   await using gateway = await Gateway.start("--workers", "2", "--accept-rate", String(RATE));
@@ -80,7 +80,7 @@ it("clients that ask for their address are given turns and tickets, and all get 
   }
 });
 
-it("a gateway without room says so, and when to come back, to who asks for its address", async () => {
+it("a full gateway answers a client that asks for the address when to come back", async () => {
   await using gateway = await Gateway.start("--workers", "1", "--max-connections", "3");
   const inside = await Promise.all([1, 2, 3].map(() => Client.open(gateway.url)));
   const ask = async (): Promise<{ data: string; afterMs?: number }> => {
@@ -109,23 +109,23 @@ it("a gateway without room says so, and when to come back, to who asks for its a
   }
 });
 
-it("an address that is refused for its topics locks nobody out", async () => {
+it("an address that is refused for its topics locks no client out", async () => {
   await using gateway = await Gateway.start("--workers", "1", "--max-topics-per-connection", "2");
   const client = new MegagateClient({ WebSocket, baseMs: 50, url: () => Promise.resolve(gateway.url) });
-  const heard: string[] = [];
+  const received: string[] = [];
   for (const topic of ["a", "b", "c"]) {
     client.subscribe(topic, {
-      onState: () => heard.push(topic),
-      onRefused: ({ code }) => heard.push(`${topic} ${code}`),
+      onState: () => received.push(topic),
+      onRefused: ({ code }) => received.push(`${topic} ${code}`),
     });
   }
   try {
     await until(
-      "all have heard",
-      () => heard,
+      "all have received",
+      () => received,
       ({ length }) => length === 3,
     );
-    assert.deepEqual(heard.sort(), ["a", "b", "c 4003"]);
+    assert.deepEqual(received.sort(), ["a", "b", "c 4003"]);
     await until(
       "the refusal is counted",
       () => gateway.metric('megagate_refused_total{reason="bad_topic"}'),
@@ -136,7 +136,7 @@ it("an address that is refused for its topics locks nobody out", async () => {
   }
 });
 
-it("an address with a long query of its own and as many topics as it carries is taken", async () => {
+it("an address with a long query of its own and as many topics as fit is accepted", async () => {
   await using gateway = await Gateway.start("--workers", "1");
   const url = `${gateway.url}?token=${"x".repeat(300)}`;
   const client = new MegagateClient({ WebSocket, url: () => Promise.resolve(url) });
@@ -152,7 +152,7 @@ it("an address with a long query of its own and as many topics as it carries is 
     );
     assert.deepEqual([client.counts.connections, client.counts.unknown], [1, 0]);
     await until(
-      "only those that the address had no room for were messages",
+      "only topics that did not fit into the address were messages",
       () => gateway.metric("megagate_messages_in_total"),
       (n) => n === 20 - 8,
     );

@@ -1,5 +1,5 @@
 /**
- * The SDK against a real gateway: whatever dies in between, a subscription misses no push and sees none twice, or says
+ * The SDK against a real gateway: whatever process dies, a subscription misses no push and gets none twice, or says
  * so where the gateway's history is too short; and a program that closed its client ends by itself.
  */
 import assert from "node:assert/strict";
@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 import { watchTopic } from "../../src/client/watch.js";
-import { allReach, witnesses } from "../support/gap-detector.js";
+import { allReach, startDetectors } from "../support/gap-detector.js";
 import { Gateway, Run } from "../support/gateway.js";
 import { until } from "../support/wait.js";
 
@@ -34,7 +34,7 @@ describe("client recovers", () => {
     it(`from a ${role} killed with SIGKILL while publishing: no gap, no duplicate, the same state`, async () => {
       // More history than is published meanwhile: so everything can be recovered, and nothing may be reset.
       await using gateway = await Gateway.start("--workers", "2", "--history-count", "1000");
-      const all = await witnesses(gateway, 20);
+      const all = await startDetectors(gateway, 20);
       try {
         await until(
           "counted",
@@ -43,7 +43,7 @@ describe("client recovers", () => {
         );
         await publishThroughDeath(gateway, role);
         await allReach(gateway, all);
-        const [fresh] = await witnesses(gateway, 1);
+        const [fresh] = await startDetectors(gateway, 1);
         fresh?.client.close();
         assert.equal(fresh?.subscription.state.size, 50);
         for (const { faults, client, resets, subscription } of all) {
@@ -59,39 +59,39 @@ describe("client recovers", () => {
     });
   }
 
-  it("says what is missing when the gateway remembers less than was missed", async () => {
+  it("reports what is missing if the gateway remembers less than was missed", async () => {
     await using gateway = await Gateway.start("--workers", "1", "--history-count", "10");
     // It comes back after two seconds, when all has been published.
-    const [witness] = await witnesses(gateway, 1, { baseMs: 2000, random: () => 1 });
-    assert.ok(witness);
+    const [detector] = await startDetectors(gateway, 1, { baseMs: 2000, random: () => 1 });
+    assert.ok(detector);
     const [worker] = (await gateway.processes()).filter(({ role }) => role === "worker");
     assert.ok(worker);
     process.kill(worker.pid, "SIGKILL");
     await until(
       "it lost its connection",
-      () => witness.client.state,
+      () => detector.client.state,
       (state) => state !== "open",
     );
     for (let n = 0; n < 50; n++) await gateway.publish("t", n);
-    await allReach(gateway, [witness]);
-    assert.deepEqual([witness.faults, witness.resets], [[], 1]);
-    witness.client.close();
+    await allReach(gateway, [detector]);
+    assert.deepEqual([detector.faults, detector.resets], [[], 1]);
+    detector.client.close();
   });
 
-  it("obeys the goodbye of a gateway that stops", async () => {
+  it("follows the goodbye of a gateway that stops", async () => {
     const gateway = await Gateway.start("--workers", "1");
-    const [witness] = await witnesses(gateway, 1);
-    const heard: string[] = [];
-    witness?.client.on("goodbye", ({ reason }) => heard.push(reason));
-    witness?.client.on("state", ({ to, code }) => heard.push(`${to} ${code}`));
+    const [detector] = await startDetectors(gateway, 1);
+    const received: string[] = [];
+    detector?.client.on("goodbye", ({ reason }) => received.push(reason));
+    detector?.client.on("state", ({ to, code }) => received.push(`${to} ${code}`));
     await gateway.stop();
     await until(
       "it waits",
-      () => heard,
+      () => received,
       (texts) => texts.length >= 2,
     );
-    witness?.client.close();
-    assert.deepEqual(heard.slice(0, 2), ["drain", "waiting 1012"]);
+    detector?.client.close();
+    assert.deepEqual(received.slice(0, 2), ["drain", "waiting 1012"]);
   });
 
   it("lets the process end by itself after close(), open or connecting", async () => {
@@ -112,7 +112,7 @@ describe("client recovers", () => {
     assert.deepEqual([code, stdout, stderr], [0, "closed\n", ""]);
   });
 
-  it("is watched by a person", async () => {
+  it("is printed by megagate watch", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const end = new AbortController();
     let text = "";

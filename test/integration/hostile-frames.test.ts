@@ -1,4 +1,4 @@
-/** Hostile clients after a valid handshake: floods, broken frames, abused close codes and topics. Other clients on the same workers notice nothing. */
+/** Hostile clients behind a good handshake: floods, broken frames, abused close codes and topics. Honest ones on the same workers notice nothing. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, frame, RawPeer } from "../support/client.js";
@@ -8,20 +8,20 @@ import { until } from "../support/wait.js";
 
 const LIMIT = 40;
 const TOPICS = 10;
-/** Requests that may wait, in addition to one for each topic (session/subscriptions.ts). */
+/** Requests that may wait besides one for each topic (session/following.ts). */
 const REPEATED = 32;
 
 describe("hostile frames", () => {
-  let target: GatewayUnderAttack;
+  let attacked: GatewayUnderAttack;
   let port: number;
   before(async () => {
-    target = await GatewayUnderAttack.start(
+    attacked = await GatewayUnderAttack.start(
       ...["--max-requests-per-second", String(LIMIT), "--max-topics-per-connection", String(TOPICS)],
       ...["--topic-linger-seconds", "1", "--max-idle-topics", "100"],
     );
-    port = target.gateway.port;
+    port = attacked.gateway.port;
   });
-  after(() => target.end());
+  after(() => attacked.end());
 
   /** Sends the frames to a new connection; what came back before the gateway closed it, as latin1. */
   const answered = async (...frames: Buffer[]): Promise<string> => {
@@ -38,12 +38,12 @@ describe("hostile frames", () => {
   for (const [name, make] of [
     ["heartbeats", () => frame(1, "ping")],
     ["pings", () => frame(9, "p")],
-    ["unsolicited pongs", () => frame(10, "")],
+    ["pongs that nobody asked for", () => frame(10, "")],
     ["subscriptions", (i) => frame(1, JSON.stringify({ reqtype: "Subscribe", topic: `flood${i}` }))],
     ["requests that are no JSON", () => frame(1, "{{{")],
   ] satisfies [string, (i: number) => Buffer][]) {
-    it(`a flood of ${name}: 1008 with the limit, however many come in one segment`, async () => {
-      const text = await target.counting(closedFor("flood"), 20, async () => {
+    it(`a flood of ${name}: 1008 with the limit, however many come at once`, async () => {
+      const text = await attacked.expectCounted(closedFor("flood"), 20, async () => {
         const all = await Promise.all(many(20, () => Buffer.alloc(0)).map(() => answered(...many(400, make))));
         return all[0]!;
       });
@@ -51,8 +51,8 @@ describe("hostile frames", () => {
     });
   }
 
-  it("as many messages as are allowed, second after second, are answered", async () => {
-    const client = await Client.open(target.gateway.url);
+  it("as many as are allowed, second after second, are answered", async () => {
+    const client = await Client.open(attacked.gateway.url);
     for (let second = 1; second <= 2; second++) {
       for (let i = 0; i < LIMIT; i++) client.send("ping");
       await until(
@@ -68,7 +68,7 @@ describe("hostile frames", () => {
   it("a new topic with each request: refused beyond the limit, forgotten soon after", async () => {
     const churn = async (): Promise<void> => {
       for (let round = 0; round < 4; round++) {
-        const client = await Client.open(target.gateway.url);
+        const client = await Client.open(attacked.gateway.url);
         for (let i = 0; i < TOPICS * 2; i++)
           client.send({ reqtype: "Subscribe", topic: `${"t".repeat(100)}${round}-${i}` });
         await until(
@@ -80,21 +80,21 @@ describe("hostile frames", () => {
         client.socket.terminate();
       }
     };
-    await target.counting("megagate_errors_answered_total", 30 * 4 * TOPICS, async () => {
+    await attacked.expectCounted("megagate_errors_answered_total", 30 * 4 * TOPICS, async () => {
       await Promise.all(Array.from({ length: 30 }, churn));
     });
-    const topics = (): Promise<number> => target.gateway.metric("megagate_topics");
+    const topics = (): Promise<number> => attacked.gateway.metric("megagate_topics");
     await until("the hub forgets them", topics, (n) => n <= 2);
     await until(
       "workers forget them",
-      () => target.gateway.metric("megagate_worker_topics"),
+      () => attacked.gateway.metric("megagate_worker_topics"),
       (n) => n <= 4,
     );
   });
 
-  it("positions that lie ahead: a connection cannot have more waiting requests than a few in addition to its topics", async () => {
-    const { epoch } = await target.gateway.publish("ahead", 1);
-    const client = await Client.open(`${target.gateway.url}?topics=ahead`);
+  it("positions that lie ahead: one connection cannot wait with more requests than a few beside its topics", async () => {
+    const { epoch } = await attacked.gateway.publish("ahead", 1);
+    const client = await Client.open(`${attacked.gateway.url}?topics=ahead`);
     await client.find("subscribed", (m) => m.reqtype === "Subscribe");
     const since = { epoch, offset: 1000 };
     for (let i = 0; i < TOPICS + REPEATED + 5; i++) client.send({ reqtype: "Subscribe", topic: "ahead", since, id: i });
@@ -107,11 +107,11 @@ describe("hostile frames", () => {
   });
 
   it("topics named like properties of objects are topics like any other", async () => {
-    const client = await Client.open(target.gateway.url);
+    const client = await Client.open(attacked.gateway.url);
     for (const topic of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
       client.send({ reqtype: "Subscribe", topic });
       await client.find(topic, (m) => m.topic === topic && m.code === 0);
-      const { offset } = await target.gateway.publish(topic, "x");
+      const { offset } = await attacked.gateway.publish(topic, "x");
       await client.find(`push of ${topic}`, (m) => m.topic === topic && m.offset === offset && m.data === "x");
     }
     for (const topic of ["", "a b", "a\u0000", "ä", ":", "a::b", "../a", "x".repeat(129), 1, null, {}, ["a"]])
@@ -125,7 +125,7 @@ describe("hostile frames", () => {
   });
 
   it("JSON that is deep, or has huge numbers and repeated keys: answered", async () => {
-    const client = await Client.open(target.gateway.url);
+    const client = await Client.open(attacked.gateway.url);
     const bombs = ["[".repeat(2000), `${"[".repeat(1000)}${"]".repeat(1000)}`, `{"id":${"9".repeat(1900)}}`];
     bombs.push(
       `{"a":${'{"a":'.repeat(300)}1${"}".repeat(301)}`,
@@ -144,7 +144,7 @@ describe("hostile frames", () => {
     await client.end();
   });
 
-  it("a message in fragments is one message; above the limit in total it is too big: 1009, or cut above the native limit", async () => {
+  it("a message in fragments is one message; too big in sum is too big, as 1009 or cut", async () => {
     const peer = await RawPeer.upgraded(port);
     peer.socket.write(Buffer.concat([frame(1, "pi", { head: 0x01 }), frame(9, "mid"), frame(0, "ng")]));
     await until(
@@ -154,13 +154,13 @@ describe("hostile frames", () => {
     );
     peer.socket.destroy();
     const half = (n: number): Buffer[] => [frame(1, "x".repeat(n), { head: 0x01 }), frame(0, "x".repeat(n))];
-    const text = await target.counting(closedFor("too_big"), 1, () => answered(...half(1500)));
+    const text = await attacked.expectCounted(closedFor("too_big"), 1, () => answered(...half(1500)));
     assert.ok(text.endsWith(closing(1009, "a message may have 2048 bytes")), text);
-    assert.equal(await target.counting(closedFor("too_big"), 1, () => answered(...half(5000))), "");
+    assert.equal(await attacked.expectCounted(closedFor("too_big"), 1, () => answered(...half(5000))), "");
   });
 
-  it("endless empty fragments: unanswered, and without effect on others", async () => {
-    const from = await target.gateway.metric(closedFor("abnormal"));
+  it("fragments without content and without end: unanswered, and they harm nobody", async () => {
+    const from = await attacked.gateway.metric(closedFor("abnormal"));
     const flood = async (): Promise<void> => {
       const peer = await RawPeer.upgraded(port);
       peer.socket.write(frame(1, "", { head: 0x01 }));
@@ -168,7 +168,7 @@ describe("hostile frames", () => {
       for (let i = 0; i < 20; i++) await new Promise<void>((resolve) => peer.socket.write(empty, () => resolve()));
       peer.socket.destroy();
     };
-    await target.under(Promise.all(Array.from({ length: 5 }, flood)), { metric: closedFor("abnormal"), by: 5, from });
+    await attacked.under(Promise.all(Array.from({ length: 5 }, flood)), { metric: closedFor("abnormal"), by: 5, from });
   });
 
   it("reserved bits, unknown opcodes, bad lengths and bad UTF-8: cut, all at once", async () => {
@@ -182,20 +182,20 @@ describe("hostile frames", () => {
       frame(0, "x"),
     ];
     const endless = Buffer.from([0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-    await target.counting(closedFor(FRAMING_FAULT), 70, async () => {
+    await attacked.expectCounted(closedFor(FRAMING_FAULT), 70, async () => {
       await Promise.all(broken.flatMap((bytes) => many(10, () => bytes)).map((bytes) => answered(bytes)));
     });
-    await target.counting(closedFor("too_big"), 10, async () => {
+    await attacked.expectCounted(closedFor("too_big"), 10, async () => {
       await Promise.all(many(10, () => endless).map((bytes) => answered(bytes)));
     });
-    await target.counting(closedFor("protocol"), 20, async () => {
+    await attacked.expectCounted(closedFor("protocol"), 20, async () => {
       await Promise.all(many(20, () => frame(1, Buffer.from([0xed, 0xa0, 0x80]))).map((bytes) => answered(bytes)));
     });
   });
 
-  it("close codes that must not be sent: an empty close frame, and the connection ends", async () => {
+  it("close codes that nobody may send: an empty close, and the connection is over", async () => {
     const codes = [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535];
-    await target.counting(
+    await attacked.expectCounted(
       closedFor("abnormal"),
       0,
       async () => {
@@ -203,7 +203,7 @@ describe("hostile frames", () => {
       },
       true,
     );
-    await target.counting(closedFor("client"), 3, async () => {
+    await attacked.expectCounted(closedFor("client"), 3, async () => {
       assert.equal(await answered(closeFrame(1000, Buffer.from("bye"))), "\x88\x05\x03\xe8bye");
       assert.equal(await answered(frame(8, "")), "\x88\x00");
       const twice = await answered(closeFrame(1000), closeFrame(1000), frame(1, "ping"));

@@ -1,4 +1,4 @@
-/** Abuse of the admin port: slow, broken, endless or huge requests. Each is answered by its row, and honest publishers go on. */
+/** Abuse of the admin port: slow, broken, endless or huge requests. Each gets its answer of the error table, and well-behaved publishers go on. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { RawPeer } from "../support/client.js";
@@ -9,36 +9,36 @@ const POST = "POST /publish HTTP/1.1\r\nHost: localhost\r\n";
 const MiB = 1_048_576;
 
 describe("hostile publishers", () => {
-  let besieged: GatewayUnderAttack;
+  let attacked: GatewayUnderAttack;
   before(async () => {
-    besieged = await GatewayUnderAttack.start(
+    attacked = await GatewayUnderAttack.start(
       ...["--admin-connections", "60", "--admin-head-seconds", "2"],
       ...["--publish-body-seconds", "2", "--publish-buffer-bytes", "8MiB"],
     );
   });
-  after(() => besieged.end());
+  after(() => attacked.end());
 
   const answer = async (...pieces: (string | Buffer)[]): Promise<string> => {
-    const peer = await RawPeer.connect(besieged.gateway.adminPort);
+    const peer = await RawPeer.connect(attacked.gateway.adminPort);
     for (const piece of pieces) peer.socket.write(piece);
     return await peer.untilEnd();
   };
   const post = async (body: string): Promise<[number, unknown]> => {
-    const response = await besieged.gateway.admin("/publish", { method: "POST", body });
+    const response = await attacked.gateway.admin("/publish", { method: "POST", body });
     return [response.status, await response.json()];
   };
 
   it("silent, and half a head: 408", async () => {
-    const answers = await besieged.counting(adminRefusedFor("too_slow"), 20, () =>
+    const answers = await attacked.expectCounted(adminRefusedFor("too_slow"), 20, () =>
       Promise.all(Array.from({ length: 20 }, (_, i) => answer(i % 2 === 0 ? "" : "GET /metrics HTTP/1.1\r\nHos"))),
     );
     for (const each of answers) assert.match(each, /^HTTP\/1\.1 408 /);
   });
 
   it("half a body: 408 with its code; a stream of lines may be silent for longer", async () => {
-    const peer = await RawPeer.connect(besieged.gateway.adminPort);
+    const peer = await RawPeer.connect(attacked.gateway.adminPort);
     peer.socket.write(`${POST}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n`);
-    const refused = await besieged.counting("megagate_publish_refused_total", 10, () =>
+    const refused = await attacked.expectCounted("megagate_publish_refused_total", 10, () =>
       Promise.all(Array.from({ length: 10 }, () => answer(`${POST}Content-Length: 100\r\n\r\n{`))),
     );
     for (const each of refused)
@@ -63,20 +63,20 @@ describe("hostile publishers", () => {
       `${POST}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc`,
       `${POST}Content-Length: -1\r\n\r\n`,
     );
-    const answers = await besieged.counting(adminRefusedFor("malformed"), broken.length, () =>
+    const answers = await attacked.expectCounted(adminRefusedFor("malformed"), broken.length, () =>
       Promise.all(broken.map((bytes) => answer(bytes))),
     );
     for (const [i, each] of answers.entries()) assert.match(each, /^HTTP\/1\.1 400 /, broken[i]);
-    const head = await besieged.counting(adminRefusedFor("head_too_big"), 1, () =>
+    const head = await attacked.expectCounted(adminRefusedFor("head_too_big"), 1, () =>
       answer(`${POST}X: ${"x".repeat(20_000)}`),
     );
     assert.match(head, /^HTTP\/1\.1 431 /);
   });
 
-  it("more connections than are allowed: 503, and room again when they are gone", async () => {
+  it("more connections than allowed: 503, and accepted again when they have closed", async () => {
     const metric = adminRefusedFor("connections");
-    const before = await besieged.gateway.metric(metric);
-    const peers = await Promise.all(Array.from({ length: 100 }, () => RawPeer.connect(besieged.gateway.adminPort)));
+    const before = await attacked.gateway.metric(metric);
+    const peers = await Promise.all(Array.from({ length: 100 }, () => RawPeer.connect(attacked.gateway.adminPort)));
     for (const { socket } of peers) socket.write("GET /metrics HTTP/1.1\r\nHost: localhost\r\n");
     await until(
       "the rest is gone",
@@ -85,13 +85,13 @@ describe("hostile publishers", () => {
     );
     const refused = peers.filter(({ received }) => received.startsWith("HTTP/1.1 503 ")).length;
     assert.ok(refused >= 40, `${refused} of 100 were refused`);
-    await besieged.under(Promise.resolve(), { metric, by: refused, from: before, atLeast: true });
-    assert.equal(await besieged.gateway.status("/readyz"), 200);
+    await attacked.under(Promise.resolve(), { metric, by: refused, from: before, atLeast: true });
+    assert.equal(await attacked.gateway.status("/readyz"), 200);
   });
 
-  it("unfinished bodies beyond the bytes for all of them: 503 at once, and none is held", async () => {
+  it("unfinished bodies beyond --publish-buffer-bytes: 503 at once, and none is held", async () => {
     const begun = `${POST}Content-Length: ${8 * MiB}\r\n\r\n[`;
-    const answers = await besieged.counting("megagate_publish_refused_total", 6, () =>
+    const answers = await attacked.expectCounted("megagate_publish_refused_total", 6, () =>
       Promise.all(Array.from({ length: 6 }, () => answer(begun, Buffer.alloc(3 * MiB, " ")))),
     );
     assert.ok(answers.filter((each) => /^HTTP\/1\.1 503 .*"code":4009/s.test(each)).length >= 4);
@@ -99,7 +99,7 @@ describe("hostile publishers", () => {
     assert.equal((await post('{"topic":"after","data":1}'))[0], 200);
   });
 
-  it("bombs of JSON: refused by their row, no matter how deep or how many", async () => {
+  it("JSON bombs: refused, no matter how deep or how many", async () => {
     const deep = "[".repeat(MiB) + "]".repeat(MiB);
     const bombs: [string, number, number][] = [
       [deep, 413, 4007],
@@ -115,14 +115,14 @@ describe("hostile publishers", () => {
       [`{"topic":"__proto__","data":{"__proto__":1}}`, 200, 0],
     ];
     for (const [body, status, code] of bombs) {
-      const got = await besieged.under(post(body));
+      const got = await attacked.under(post(body));
       assert.deepEqual([got[0], (got[1] as { code: number }).code], [status, code], body.slice(0, 40));
     }
   });
 
   it("an array of ten thousand of the longest messages is read, and refused for its bytes", async () => {
     const message = JSON.stringify({ topic: "t".repeat(128), data: "x".repeat(12_000) });
-    const [status, body] = await besieged.under(post(`[${Array<string>(10_000).fill(message).join(",")}]`));
+    const [status, body] = await attacked.under(post(`[${Array<string>(10_000).fill(message).join(",")}]`));
     assert.deepEqual([status, body], [413, { code: 4007, error: `the body has more than ${8 * MiB} bytes` }]);
   });
 });

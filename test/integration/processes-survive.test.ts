@@ -1,9 +1,9 @@
-/** What dies is restarted and counted; what stops says so to everybody; nothing listens without an owner. */
+/** A process that dies is restarted and counted; a gateway that stops sends a goodbye to every client; nothing listens without an owner. */
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
 import { Client, RawPeer } from "../support/client.js";
-import { allReach, witnesses } from "../support/gap-detector.js";
+import { allReach, startDetectors } from "../support/gap-detector.js";
 import { Gateway } from "../support/gateway.js";
 import { until } from "../support/wait.js";
 
@@ -104,7 +104,7 @@ describe("processes survive", () => {
 
   it("several workers killed at once come back, and the clients of the SDK miss nothing", async () => {
     await using gateway = await Gateway.start("--workers", "4");
-    const all = await witnesses(gateway, 40);
+    const all = await startDetectors(gateway, 40);
     try {
       const workers = (await gateway.processes()).filter(({ role }) => role === "worker");
       await gateway.publish("t", 1);
@@ -127,7 +127,7 @@ describe("processes survive", () => {
     }
   });
 
-  it("a supervisor killed with SIGKILL leaves nothing behind within --stop-seconds, and clients are told", async () => {
+  it("a supervisor killed with SIGKILL leaves nothing behind within --stop-seconds, and clients get a goodbye", async () => {
     const gateway = await Gateway.start("--workers", "2", "--stop-seconds", "10");
     const clients = await clientsOn(gateway, 20);
     // One that never answers a close frame, and one in the middle of its handshake.
@@ -151,7 +151,7 @@ describe("processes survive", () => {
     for (const peer of [deaf, silent]) peer.socket.destroy();
   });
 
-  it("a reader of its output that goes away does not take the gateway with it", async () => {
+  it("a reader of its output that goes away does not end the gateway", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     gateway.run.process.stdout?.destroy();
     gateway.run.process.stderr?.destroy();

@@ -82,7 +82,7 @@ describe("the publish API", () => {
     await client.end();
   });
 
-  it("stops at a bad line, at once, and says how many went before", async () => {
+  it("stops at a bad line, at once, and says how many were published before it", async () => {
     const good = '{"topic":"stop","data":1}\n'.repeat(16);
     const [status, answer] = await post(`${good}nonsense\n${good}`, NDJSON);
     assert.equal(status, 400);
@@ -91,7 +91,7 @@ describe("the publish API", () => {
     assert.equal((await gateway.publish("stop", 2)).offset, 17);
   });
 
-  it("gets the refusal out although megabytes still come", async () => {
+  it("answers the refusal although megabytes are still coming", async () => {
     const bytes = `POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\nbad\n`;
     const socket = connect(gateway.adminPort, "127.0.0.1");
     let received = "";
@@ -118,7 +118,7 @@ describe("the publish API", () => {
     assert.match(String(answer.error), /^content type "application\/xml": use application\/json/);
   });
 
-  it("shows a topic, and 404 and 400 for what is none", async () => {
+  it("shows a topic, and answers 404 or 400 for what is none", async () => {
     await gateway.publish("shown:1", { a: 1 });
     const response = await gateway.admin("/topics/shown%3A1");
     assert.equal(response.headers.get("content-type"), "application/json");
@@ -129,7 +129,7 @@ describe("the publish API", () => {
     assert.equal((await gateway.admin("/topics/shown:1", { method: "POST", body: "{}" })).status, 405);
   });
 
-  it("serves its document, and each answer that it describes is as described", async () => {
+  it("serves its OpenAPI document, and each answer matches its schema", async () => {
     const document = (await (await gateway.admin("/openapi.json")).json()) as { paths: Record<string, object> };
     for (const path of Object.keys(document.paths).filter((each) => !/publish|name/.test(each))) {
       assert.equal(await gateway.status(path), 200, path);
@@ -140,7 +140,7 @@ describe("the publish API", () => {
   });
 
   describe("from the command line", () => {
-    it("streams lines from stdin as they come", async () => {
+    it("streams lines from stdin as they arrive", async () => {
       const { client, pushes } = await follow("stdin");
       const run = command("stdin", "-");
       run.process.stdin!.write('{"n":1}\n\n"two"\n');
@@ -154,7 +154,7 @@ describe("the publish API", () => {
       await client.end();
     });
 
-    it("reads whole messages with --raw, the topic being for those that name none", async () => {
+    it("reads whole messages with --raw; the topic is for those without one", async () => {
       const { client, pushes } = await follow("raw");
       const run = command("raw", "--raw");
       run.process.stdin!.end('{"data":1}\n{"topic":"elsewhere","data":2}\n{"topic":"raw","data":3,"id":"x"}\n');

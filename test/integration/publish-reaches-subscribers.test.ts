@@ -1,4 +1,4 @@
-/** A publication reaches every subscriber of its topic on every worker, once and numbered, and no other client. */
+/** A publication reaches every subscriber of its topic on every worker exactly once, with its offset, and no other client. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, type Message } from "../support/client.js";
@@ -102,7 +102,7 @@ describe("publish reaches subscribers", () => {
     await client.end();
   });
 
-  it("refuses bad publishes with a reason and keeps serving", async () => {
+  it("refuses bad publishes with a reason and goes on", async () => {
     const post = async (body: string | Uint8Array): Promise<[number, string]> => {
       const response = await gateway.admin("/publish", { method: "POST", body });
       return [response.status, ((await response.json()) as { error: string }).error];

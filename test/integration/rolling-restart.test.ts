@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { Client } from "../support/client.js";
-import { allReach, witnesses } from "../support/gap-detector.js";
+import { allReach, startDetectors } from "../support/gap-detector.js";
 import { cli, type Exit, Gateway, type ProcessRow } from "../support/gateway.js";
 import { NaiveClient } from "../support/naive.js";
 import { until } from "../support/wait.js";
@@ -51,7 +51,7 @@ describe("a rolling restart", () => {
   it("moves every socket with a goodbye: no reset, nothing lost, nothing twice, no worker above its cap", async () => {
     const limits = ["--worker-connections", String(CAP), "--history-count", "100000", "--history-bytes", "100MB"];
     await using gateway = await Gateway.start("--workers", "3", ...limits);
-    const all = await witnesses(gateway, 60);
+    const all = await startDetectors(gateway, 60);
     const naive = await NaiveClient.many(`${gateway.url}?topics=t`, 240);
     try {
       await counted(gateway, 300);

@@ -1,4 +1,4 @@
-/** `--state-dir`: what topics remember outlives the gateway, and every reason why it cannot is told by words and exit status. */
+/** `--state-dir`: what topics remember outlives the gateway, and if it cannot, the log line and the exit status say why. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import {
@@ -29,7 +29,7 @@ after(() => {
 });
 let folders = 0;
 const folder = (): string => join(root, String(folders++));
-/** A file system of its own; undefined where this user may not make one. */
+/** A small file system; undefined if this user must not mount one. */
 function disk(size: string): string | undefined {
   const at = folder();
   mkdirSync(at);
@@ -78,7 +78,7 @@ describe("--state-dir", () => {
     assert.equal((await gateway.stop()).code, 0);
   });
 
-  it("rule 13: everything killed at once loses nothing that was answered, on the same boot of the machine", async () => {
+  it("rule 13: killing all processes at once loses nothing that was answered, on the same boot of the machine", async () => {
     const dir = folder();
     let gateway = await on(dir);
     const published = await Promise.all(Array.from({ length: 50 }, (_, n) => keyed(gateway, `t:${n}`, n)));
@@ -93,7 +93,7 @@ describe("--state-dir", () => {
     assert.equal((await gateway.stop()).code, 0);
   });
 
-  it("rule 13: a copy keeps the states and begins new numbers, which the log says", async () => {
+  it("rule 13: a copy keeps the states and begins new epochs, and logs it", async () => {
     const dir = folder();
     let gateway = await on(dir);
     const { epoch } = await keyed(gateway, "t", "one");
@@ -108,7 +108,7 @@ describe("--state-dir", () => {
     assert.match(exit.stderr, /the file is a copy.*numbering begins again/);
   });
 
-  it("is made where it is missing, for this user alone", async () => {
+  it("is created if it is missing, for this user only", async () => {
     const dir = join(folder(), "a", "b");
     await using gateway = await on(dir);
     assert.equal(statSync(dir).mode & 0o777, 0o700);
@@ -146,7 +146,7 @@ describe("--state-dir", () => {
     await next.publish("t", 1);
   });
 
-  it("a place that cannot be used is refused in one sentence", async () => {
+  it("a folder that cannot be used is refused in one sentence", async () => {
     const file = folder();
     writeFileSync(file, "");
     const dangling = folder();
@@ -178,7 +178,7 @@ describe("--state-dir", () => {
     }
   });
 
-  it("a folder of another user, or one that may not be written, is refused", onSmallDisk, async () => {
+  it("a folder of another user, or one that is not writable, is refused", onSmallDisk, async () => {
     const dir = folder();
     mkdirSync(dir);
     chmodSync(root, 0o755);
@@ -195,7 +195,7 @@ describe("--state-dir", () => {
   });
 
   it(
-    "rule 14: a disk that fills up: the gateway goes on, says so, and exits with 1 if there is no room at the end either",
+    "rule 14: a disk that fills up: the gateway goes on, says so, and exits with 1 if there is no space at the end either",
     onSmallDisk,
     async () => {
       const at = disk("256k")!;
@@ -220,11 +220,11 @@ describe("--state-dir", () => {
       assert.equal(exit.code, 1);
       assert.match(exit.stderr, /not in --state-dir: ENOSPC/);
       await using next = await on(join(at, "st"));
-      assert.equal((await shown(next, "small")).state.length, 1, "what had room is there");
+      assert.equal((await shown(next, "small")).state.length, 1, "what had space is restored");
     },
   );
 
-  it("rule 14: when the disk has room again, the log returns to it", onSmallDisk, async () => {
+  it("rule 14: when the disk has space again, the log returns to it", onSmallDisk, async () => {
     const at = disk("1m")!;
     const ballast = join(at, "ballast");
     let gateway = await on(join(at, "st"));
@@ -246,22 +246,18 @@ describe("--state-dir", () => {
     assert.equal((await gateway.stop()).code, 0);
   });
 
-  it(
-    "a disk that is full at the start is a warning, and the end says that nothing was saved",
-    onSmallDisk,
-    async () => {
-      const at = disk("64k")!;
-      mkdirSync(join(at, "st"));
-      try {
-        writeFileSync(join(at, "ballast"), Buffer.alloc(200_000));
-      } catch {
-        // It is full now.
-      }
-      const gateway = await on(join(at, "st"));
-      await keyed(gateway, "a", 1);
-      const exit = await gateway.stop();
-      assert.equal(exit.code, 1);
-      assert.match(exit.stderr, /what topics remember is not in --state-dir/);
-    },
-  );
+  it("a full disk at the start is a warning, and the stop reports that nothing was saved", onSmallDisk, async () => {
+    const at = disk("64k")!;
+    mkdirSync(join(at, "st"));
+    try {
+      writeFileSync(join(at, "ballast"), Buffer.alloc(200_000));
+    } catch {
+      // It is full now.
+    }
+    const gateway = await on(join(at, "st"));
+    await keyed(gateway, "a", 1);
+    const exit = await gateway.stop();
+    assert.equal(exit.code, 1);
+    assert.match(exit.stderr, /what topics remember is not in --state-dir/);
+  });
 });

@@ -74,8 +74,8 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
       ms,
     );
   const open = (what: string): Promise<number> => all(what, ({ client }) => client.state === "open", 60_000);
-  const heard = (data: unknown): Promise<number> =>
-    all(`heard ${String(data)}`, ({ pushes }) => pushes.at(-1) === data);
+  const allReceived = (data: unknown): Promise<number> =>
+    all(`received ${String(data)}`, ({ pushes }) => pushes.at(-1) === data);
 
   for (const proxy of [nginx, haproxy]) {
     for (let n = 0; n < CLIENTS_EACH; n++) {
@@ -86,7 +86,7 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
   try {
     await open("all are connected");
     await before.publish(TOPIC, "begin");
-    await heard("begin");
+    await allReceived("begin");
     await new Promise((resolve) => setTimeout(resolve, SILENT_MS));
     assert.equal(
       count(({ client }) => client.state === "open" && client.counts.connections === 1),
@@ -95,7 +95,7 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
     );
     await before.shows("megagate_connections", 2 * CLIENTS_EACH);
     await before.publish(TOPIC, "silent");
-    await heard("silent");
+    await allReceived("silent");
 
     assert.equal((await before.admin("/restart-workers", { method: "POST" })).status, 202);
     let published = 0;
@@ -107,13 +107,13 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
     await until("every worker is replaced", rolled, (state) => state === "done", 60_000);
     await open("all are back after the restart");
     await before.publish(TOPIC, "restarted");
-    await heard("restarted");
-    const wanted = ["begin", "silent", ...Array.from({ length: published }, (_, n) => n + 1), "restarted"];
-    for (const { pushes } of followers) assert.deepEqual(pushes, wanted);
+    await allReceived("restarted");
+    const expected = ["begin", "silent", ...Array.from({ length: published }, (_, n) => n + 1), "restarted"];
+    for (const { pushes } of followers) assert.deepEqual(pushes, expected);
     assert.equal(
       count(({ goodbyes }) => goodbyes >= 1),
       2 * CLIENTS_EACH,
-      "everybody was told",
+      "all got a goodbye",
     );
     assert.equal(
       count(({ faults }) => faults > 0),
@@ -132,8 +132,8 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
     assert.equal((await stopped).code, 0);
     const away = await nginx.fetch("/bcall/url");
     assert.deepEqual([away.status, away.headers.get("Retry-After")], [503, "5"]);
-    const told = count(({ goodbyes }) => goodbyes >= 2);
-    assert.equal(told, 2 * CLIENTS_EACH, "everybody was told that it stops");
+    const notified = count(({ goodbyes }) => goodbyes >= 2);
+    assert.equal(notified, 2 * CLIENTS_EACH, "all got a goodbye before the stop");
   } catch (error) {
     for (const { client } of followers) client.close();
     throw error;
@@ -149,7 +149,7 @@ it("through nginx and HAProxy: silent for 70 s, drained, stopped and back, 0 los
     }
     await open("all are back after the stop");
     await after.publish(TOPIC, "again");
-    await heard("again");
+    await allReceived("again");
     t.diagnostic(
       `${followers.length} clients, ${followers.reduce((sum, { client }) => sum + client.counts.connections, 0)} connections`,
     );

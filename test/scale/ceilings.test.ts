@@ -1,5 +1,5 @@
 /**
- * Predicted ceilings against real ones: each limit is lowered in turn, `megagate doctor` says in the same surroundings how
+ * Predicted ceilings against real ones: each limit is lowered in turn, `megagate doctor` says in the same environment how
  * many connections will fit, and a load that is forced to open more stops there, within one per cent, and names the limit.
  * The file has a network namespace of its own. What a machine does not allow is skipped, with the reason.
  */
@@ -46,8 +46,8 @@ try {
 }
 const noUser = needsRoot("to run as another user");
 
-async function doctor(surroundings: RunEnvironment, ...args: string[]): Promise<(limit: Row["limit"]) => Row> {
-  const { stdout, stderr } = await cli(["doctor", "--json", ...args], {}, surroundings).ended;
+async function doctor(environment: RunEnvironment, ...args: string[]): Promise<(limit: Row["limit"]) => Row> {
+  const { stdout, stderr } = await cli(["doctor", "--json", ...args], {}, environment).ended;
   assert.notEqual(stdout, "", stderr);
   const { ceilings } = JSON.parse(stdout) as ReturnType<typeof doctorJson>;
   return (limit) => {
@@ -57,13 +57,13 @@ async function doctor(surroundings: RunEnvironment, ...args: string[]): Promise<
   };
 }
 
-/** Connection tracking live in this namespace, with room for so many. Throws where the kernel refuses. */
+/** Connection tracking live in this namespace, for so many entries. Throws if the kernel refuses. */
 async function track(maximum: number): Promise<undefined> {
   trackConnections();
   await keeper!.set(maximum);
 }
 
-/** The run stopped where it was said that it would, and says why. */
+/** The run stopped at the predicted count, and names the reason. */
 function assertStopped(evidence: Evidence, predicted: number | null, cause: string): void {
   const { open, plateau, verdict, reasons } = evidence;
   assert.ok(predicted !== null);
@@ -158,13 +158,13 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     assertStopped(evidence, poor.nofile - 25, "client-descriptors");
   });
 
-  // Of so little memory the kernel has much in hand already, and starting the processes takes the greater part: the room
+  // Of so little memory the kernel has much in hand already, and starting the processes takes the greater part: the spare
   // is sought, and the count is not predicted.
   it("the memory floor is named", async (t) => {
     await using gateway = await Gateway.start("--workers", "2");
-    let room = 150e6;
+    let spare = 150e6;
     for (let trial = 1; trial <= 4; trial++) {
-      const floor = ["--memory-floor", String(new Host().memory().freeBytes - room)];
+      const floor = ["--memory-floor", String(new Host().memory().freeBytes - spare)];
       const { evidence } = await loadIn({}, gateway, "--connections", "39000", ...floor, ...HASTE, ...BOUND);
       const { open, plateau, verdict, reasons } = evidence;
       if (open > 0 && open < 39_000) {
@@ -172,7 +172,7 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
         assert.equal(plateau?.causes[0]?.id, "memory", reasons.join("; "));
         return;
       }
-      room = Math.round(room * (open === 0 ? 1.4 : 0.8));
+      spare = Math.round(spare * (open === 0 ? 1.4 : 0.8));
     }
     t.skip("this machine's free memory moves too much");
   });

@@ -4,7 +4,7 @@
  * slow readers of every policy stall. CHAOS_SECONDS (60) and CHAOS_SEED choose a longer or another run; the seed is printed.
  *
  * The judge: no duplicate, no silent gap, no offset with two values, no deaf subscriber, every state equal to the model, and at
- * the end accounts, queues, waiters, parked sockets and log are back where they were.
+ * the end budgets, queues, waiters, parked sockets and log are back where they were.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -172,7 +172,7 @@ class Chaos {
     if (pid !== undefined && this.children(entry).includes(pid)) process.kill(pid, "SIGCONT");
   }
 
-  readonly acts: Readonly<Record<string, () => Promise<void>>> = {
+  readonly disturbances: Readonly<Record<string, () => Promise<void>>> = {
     "kills a worker": () => this.kill("worker"),
     "kills the hub": () => this.kill("hub"),
     "kills the hub twice within a second": async () => {
@@ -209,16 +209,16 @@ class Chaos {
   };
 
   async wreak(untilMs: number): Promise<void> {
-    const names = Object.keys(this.acts);
+    const names = Object.keys(this.disturbances);
     for (let n = 0; performance.now() < untilMs; n++) {
       const name = n < names.length ? names[(n * 7 + SEED) % names.length]! : names[this.random.below(names.length)]!;
       this.done.push(name);
-      await this.acts[name]!();
+      await this.disturbances[name]!();
       await sleep(500 + this.random.below(2500));
     }
   }
 
-  /** Everybody stands where publishers were told that the topic stands. */
+  /** Every subscriber has the position that publishers were answered. */
   async settle(): Promise<void> {
     const ready = (): Promise<number> => this.gateway.status("/readyz").catch(() => 0);
     await until("ready", ready, (status) => status === 200, 60_000);
@@ -305,7 +305,7 @@ it("nothing is lost quietly and nobody is deaf, whatever is killed and stopped",
     const renumbered = chaos.subscribers.reduce((all, each) => all + each.renumbered, 0);
     const resets = chaos.subscribers.reduce((all, each) => all + each.resets, 0);
     t.diagnostic(
-      `${chaos.done.length} acts; ${chaos.truth.published} published, ${chaos.publisher.refused} tries refused; ${sum("pushes")} pushes, ` +
+      `${chaos.done.length} disturbances; ${chaos.truth.published} published, ${chaos.publisher.refused} tries refused; ${sum("pushes")} pushes, ` +
         `${sum("connections")} connections, ${resets} resets; ${half.toFixed()} MB, then ${whole.toFixed()} MB`,
     );
     assert.deepEqual(chaos.truth.faults, []);
@@ -335,7 +335,7 @@ it("nothing is lost quietly and nobody is deaf, whatever is killed and stopped",
     ];
     const left = async (): Promise<Record<string, number>> =>
       Object.fromEntries(await Promise.all(rest.map(async (name) => [name, await gateway.metric(name)] as const)));
-    await until("all accounts are empty again", left, (all) => Object.values(all).every((n) => n === 0), 30_000);
+    await until("nothing is held any more", left, (all) => Object.values(all).every((n) => n === 0), 30_000);
     for (const name of [
       "megagate_topics_unserved_total",
       "megagate_topics_renumbered_total",

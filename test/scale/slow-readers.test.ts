@@ -1,7 +1,7 @@
 /**
  * More than 5,000 of 15,000 readers stop reading, a third of them under each policy: the gateway's own memory grows by no more than
  * the arithmetic of config/slow-cost.ts allows, the others are not delayed beyond a stated factor, and afterwards
- * everybody gets what its policy says, with nothing missing without a word.
+ * every client gets what its policy promises, and nothing is missing unannounced.
  */
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -24,10 +24,10 @@ const PUBLISH_BYTES = 12_000;
 const LATENCY_FACTOR = 3;
 const LATENCY_FLOOR_MS = 250;
 
-// Memory for both ends, and for what waits for those who stopped.
+// Memory for both ends, and for what is queued for clients that stopped reading.
 const skip = needsDescriptors(16_000) || needsMemory(3) || tunedNetwork();
 
-it("5,000 of 15,000 stop reading: memory by the arithmetic, the others at most so much slower", { skip }, async (t) => {
+it("5,000 of 15,000 stop reading: memory as computed, and the others little slower", { skip }, async (t) => {
   await using gateway = await Gateway.start(
     ...["--connections", String(POLICIES.length * CONNECTIONS_EACH), "--workers", "2"],
     // Long enough that those of `disconnect` cost as much and as long as the others.

@@ -1,4 +1,4 @@
-/** Handshakes that are tried once each, with what became of them: the answer's status, or the error of the kernel. */
+/** Handshakes that are tried once each, and their outcome: the answer's status, or the kernel's error. */
 import { connect } from "node:net";
 import { HANDSHAKE } from "./client.js";
 
@@ -9,7 +9,7 @@ export interface Attempt {
   /** "101", "503", …, or "ECONNREFUSED", "ECONNRESET", "silence". */
   readonly outcome: string;
   readonly retryAfter: boolean;
-  /** Ends the connection if it is open still. */
+  /** Ends the connection if it is still open. */
   end(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What is true, as publishers were told it, and what each subscriber saw of it: the judge of the chaos test. A publication
- * has an id and is repeated until it is answered, so that its outcome is known whatever died meanwhile.
+ * The judge of the chaos test: what publishers were answered, and what each subscriber received of it. A publication has an
+ * id and is repeated until it is answered, so that its outcome is known whatever process died in the meantime.
  */
 import assert from "node:assert/strict";
 import WebSocket from "ws";
@@ -23,7 +23,7 @@ export interface Message {
 
 export class Truth {
   readonly #topics = new Map<string, Published[]>();
-  /** `topic epoch:offset` → JSON text of the data, wherever it was seen first. */
+  /** `topic epoch:offset` → JSON text of the data, from the one that had it first. */
   readonly #values = new Map<string, string>();
   readonly faults: string[] = [];
   published = 0;
@@ -49,7 +49,7 @@ export class Truth {
     else if (known !== data) this.fault(`${name} has two values: ${known.slice(0, 60)} and ${data.slice(0, 60)}`);
   }
 
-  /** Where the topic stands, and its keyed state, by what publishers were told. */
+  /** The topic's position and keyed state, according to the answers to publishers. */
   of(topic: string): { position: Position | undefined; state: Map<string, string>; epochs: Set<string> } {
     const all = (this.#topics.get(topic) ?? []).sort((a, b) => a.offset - b.offset);
     const state = new Map<string, string>();
@@ -89,20 +89,20 @@ export class Subscriber {
 
   follow(topic: string): void {
     if (this.subscriptions.has(topic)) return;
-    const own: { subscription?: Subscription; at: Position | undefined; isTold: boolean } = {
+    const own: { subscription?: Subscription; at: Position | undefined; isAnnounced: boolean } = {
       at: undefined,
-      isTold: true,
+      isAnnounced: true,
     };
     own.subscription = this.client.subscribe(topic, {
       snapshot: true,
       onReset: ({ because }) => {
-        own.isTold = true;
+        own.isAnnounced = true;
         if (because === "renumbered") this.renumbered += 1;
         this.resets += 1;
       },
       onState: ({ epoch, offset }) => {
-        if (!own.isTold) this.#truth.fault(`${topic}: a new state at ${epoch}:${offset} that no reset announced`);
-        own.isTold = false;
+        if (!own.isAnnounced) this.#truth.fault(`${topic}: a new state at ${epoch}:${offset} that no reset announced`);
+        own.isAnnounced = false;
         own.at = { epoch, offset };
       },
       onPush: (push) => this.#pushed(push, own),
@@ -123,7 +123,7 @@ export class Subscriber {
     this.subscriptions.delete(topic);
   }
 
-  /** Topics of which it has not got everything, or believes something else than publishers were told. */
+  /** Topics whose position or state differs from what publishers were answered. */
   wrong(): string[] {
     return [...this.subscriptions].flatMap(([topic, { subscription, at }]) => {
       const { position, state } = this.#truth.of(topic);
@@ -136,7 +136,7 @@ export class Subscriber {
   }
 }
 
-/** Publishes messages, and the same ones again until they are answered. */
+/** Publishes messages, and repeats them until they are answered. */
 export class SurePublisher {
   readonly #url: () => string;
   readonly #truth: Truth;
@@ -156,7 +156,7 @@ export class SurePublisher {
         for (const [i, result] of results.entries()) this.#truth.accepted(body[i]!, result);
         return;
       }
-      assert.ok(tries < 600, "a publication was not taken for a minute");
+      assert.ok(tries < 600, "a publication was not accepted for a minute");
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -1,4 +1,4 @@
-/** Processes by their place in the tree, as the kernel tells it: for tests that look whether everything is gone. */
+/** Descendants of a process, as the kernel lists them: for tests that check that every process has ended. */
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Parent of each living process; a zombie is not alive. */
@@ -10,7 +10,7 @@ function parents(): Map<number, number> {
       const [state, parent] = readFileSync(`/proc/${name}/stat`, "utf8").split(") ").at(-1)!.split(" ");
       if (state !== "Z") found.set(Number(name), Number(parent));
     } catch {
-      // It ended meanwhile.
+      // It has ended.
     }
   }
   return found;

@@ -17,7 +17,7 @@ export const FRAMING_FAULT = isOf2024 ? "abnormal" : "protocol";
  */
 export const ANSWER_TO_GARBAGE: 505 | "cut" = isOf2024 ? 505 : "cut";
 
-/** What more than some hundred headers are answered: the early binary cuts them without a word. */
+/** The answer to more than about a hundred headers: the early binary cuts the connection without an answer. */
 export const ANSWER_TO_MANY_HEADERS = isOf2024 ? /^$/ : /^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/;
 
 /** A request line that arrives in two TCP segments (uNetworking/uWebSockets#1776, mended in between). */

@@ -28,8 +28,8 @@ export interface Loaded {
 
 export const load = (gateway: Gateway, ...args: string[]): Promise<Loaded> => loadIn({}, gateway, ...args);
 
-export async function loadIn(surroundings: RunEnvironment, gateway: Gateway, ...args: string[]): Promise<Loaded> {
+export async function loadIn(environment: RunEnvironment, gateway: Gateway, ...args: string[]): Promise<Loaded> {
   const report = evidencePath();
-  const exit = await cli(loadArgs(gateway, report, args), {}, surroundings).ended;
+  const exit = await cli(loadArgs(gateway, report, args), {}, environment).ended;
   return { exit, evidence: readEvidence(report) };
 }

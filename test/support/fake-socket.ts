@@ -44,7 +44,7 @@ export class FakeSocket implements Socket {
     return this.slow ? 0 : 1;
   }
 
-  /** What the native tree does when something is published to a topic of this socket. */
+  /** What the native topic tree does with a publication to a topic of this socket. */
   pend(message: Uint8Array): void {
     if (message.length >= 16_384)
       throw new Error("16,384 bytes and more are sent inside the list of subscribers: may crash the process");
@@ -61,7 +61,7 @@ export class FakeSocket implements Socket {
     }
   }
 
-  /** What is pending goes first, and if it fills the buffer the message is taken nevertheless (seen in the real one). */
+  /** Pending messages go first; if they fill the buffer, the message is accepted nevertheless (as in the real one). */
   send(message: Uint8Array): number {
     if (this.#isFull(message)) return 2;
     this.flush();

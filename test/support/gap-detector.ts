@@ -1,17 +1,17 @@
-/** Clients of the SDK that watch the promise of a subscription: no push missing and none twice, or a reset says so. */
+/** Clients of the SDK that check what a subscription promises: no push missing and none twice, or a reset says so. */
 import WebSocket from "ws";
 import { type ClientOptions, MegagateClient, type Position, type Subscription } from "../../src/client/client.js";
 import type { Gateway } from "./gateway.js";
 import { until } from "./wait.js";
 
-/** Sees that every push follows the one before, or that a reset said otherwise. */
+/** Checks that every push follows the one before it, unless a reset came between. */
 export class GapDetector {
   readonly client: MegagateClient;
   readonly subscription: Subscription;
   readonly faults: string[] = [];
   resets = 0;
   at: Position | undefined;
-  #told = true;
+  #isAnnounced = true;
 
   constructor(url: string, topic: string, options: Partial<ClientOptions>) {
     this.client = new MegagateClient({ url, WebSocket, baseMs: 200, ...options });
@@ -19,11 +19,11 @@ export class GapDetector {
       snapshot: true,
       onReset: () => {
         this.resets += 1;
-        this.#told = true;
+        this.#isAnnounced = true;
       },
       onState: ({ epoch, offset }) => {
-        if (!this.#told) this.faults.push(`began anew at ${offset} untold`);
-        this.#told = false;
+        if (!this.#isAnnounced) this.faults.push(`a new state at ${offset} without a reset`);
+        this.#isAnnounced = false;
         this.at = { epoch, offset };
       },
       onPush: ({ epoch, offset }) => {
@@ -35,30 +35,30 @@ export class GapDetector {
   }
 }
 
-export async function witnesses(
+export async function startDetectors(
   gateway: Gateway,
   count: number,
   options: Partial<ClientOptions> = {},
 ): Promise<GapDetector[]> {
   const all = Array.from({ length: count }, () => new GapDetector(gateway.url, "t", options));
   await until(
-    "all have begun",
+    "all have started",
     () => all.filter(({ at }) => at).length,
     (n) => n === count,
   );
   return all;
 }
 
-/** The last publication that counts; published anew until everybody has it, because a lost tail shows only then. */
+/** All have the latest publication. It is published again until they do, because a lost tail shows only with the next push. */
 export async function allReach(gateway: Gateway, all: readonly GapDetector[]): Promise<void> {
   await until(
-    "everybody is back",
+    "all are connected",
     () => all.map(({ client }) => client.state),
     (states) => states.every((state) => state === "open"),
     20_000,
   );
   await until(
-    "everybody is where the gateway is",
+    "all have the latest publication",
     async () => {
       const { epoch, offset } = await gateway.publish("t", "last");
       await new Promise((resolve) => setTimeout(resolve, 100));

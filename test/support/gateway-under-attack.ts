@@ -1,22 +1,22 @@
-/** A gateway of two workers with honest clients on both, under attack: what each kind of attack must not do, and what must be counted. */
+/** A gateway of two workers with well-behaved clients on both, under attack: checks that they are served, and what is counted. */
 import assert from "node:assert/strict";
 import { Gateway } from "./gateway.js";
 import { LatencyProbe } from "./latency-probe.js";
 import { until } from "./wait.js";
 
-/** Longest that an honest client may wait for a heartbeat or a push meanwhile, on two cores shared with everything else. */
+/** The longest that a well-behaved client may wait for a heartbeat or a push, on two cores shared with everything else. */
 const MAX_DELAY_MS = 2000;
 
 export class GatewayUnderAttack {
-  readonly #honest: LatencyProbe;
+  readonly #probe: LatencyProbe;
   readonly #pids: readonly number[];
 
   private constructor(
     readonly gateway: Gateway,
-    honest: LatencyProbe,
+    probe: LatencyProbe,
     pids: readonly number[],
   ) {
-    this.#honest = honest;
+    this.#probe = probe;
     this.#pids = pids;
   }
 
@@ -26,14 +26,14 @@ export class GatewayUnderAttack {
     return new GatewayUnderAttack(gateway, await LatencyProbe.start(gateway), pids);
   }
 
-  /** Runs the attack; honest clients are served during and after it; `metric` rises by `by` or, with `atLeast`, more. */
+  /** Runs the attack. The probe must be served during it, and `metric` must rise by `by` or, with `atLeast`, more. */
   async under<T>(
     attack: Promise<T>,
     counted?: { metric: string; by: number; atLeast?: boolean; from: number },
   ): Promise<T> {
-    const { heartbeats, pushes } = await this.#honest.during(attack);
+    const { heartbeats, pushes } = await this.#probe.during(attack);
     const longest = Math.max(...heartbeats, ...pushes);
-    assert.ok(longest < MAX_DELAY_MS, `an honest client waited ${longest} ms`);
+    assert.ok(longest < MAX_DELAY_MS, `a client of the probe waited ${longest} ms`);
     if (counted) {
       const { metric, by, from, atLeast = false } = counted;
       const rise = async (): Promise<number> => (await this.gateway.metric(metric)) - from;
@@ -43,21 +43,21 @@ export class GatewayUnderAttack {
   }
 
   /** The same, with the metric read before the attack begins. */
-  async counting<T>(metric: string, by: number, attack: () => Promise<T>, atLeast = false): Promise<T> {
+  async expectCounted<T>(metric: string, by: number, attack: () => Promise<T>, atLeast = false): Promise<T> {
     const from = await this.gateway.metric(metric);
     return await this.under(attack(), { metric, by, from, atLeast });
   }
 
-  /** Nothing of the attackers is left, nobody died, and honest clients are served still. */
+  /** Nothing of the attackers is left, no process died, and the probe is still served. */
   async end(): Promise<void> {
-    await this.#honest.alone();
+    await this.#probe.alone();
     await this.under(new Promise((resolve) => setTimeout(resolve, 100)));
     assert.deepEqual(
       (await this.gateway.processes()).map(({ pid }) => pid),
       this.#pids,
     );
     assert.equal(await this.gateway.metric("megagate_worker_restarts_total"), 0);
-    await this.#honest.end();
+    await this.#probe.end();
     await this.gateway[Symbol.asyncDispose]();
   }
 }

@@ -70,11 +70,11 @@ export class Gateway implements AsyncDisposable {
     return Gateway.startIn({}, ...args);
   }
 
-  static async startIn(surroundings: RunEnvironment, ...args: string[]): Promise<Gateway> {
+  static async startIn(environment: RunEnvironment, ...args: string[]): Promise<Gateway> {
     const run = cli(
       ["serve", "--port", "0", "--admin-port", "0", "--connections", "2000", ...args],
-      surroundings.env,
-      surroundings,
+      environment.env,
+      environment,
     );
     const over = (): boolean => run.process.exitCode !== null || run.process.signalCode !== null;
     await until(

@@ -1,4 +1,4 @@
-/** Honest clients, who measure what they notice of an attack: how long a heartbeat takes, and a push from publish to receipt. */
+/** Well-behaved clients that measure the effect of an attack: the delay of a heartbeat, and of a push from publish to receipt. */
 import { Agent, request } from "node:http";
 import { Client } from "./client.js";
 import type { Gateway } from "./gateway.js";
@@ -27,12 +27,12 @@ export class LatencyProbe {
 
   static async start(gateway: Gateway): Promise<LatencyProbe> {
     const clients: Client[] = [];
-    for (let i = 0; i < CLIENTS; i++) clients.push(await Client.open(`${gateway.url}?topics=honest`));
+    for (let i = 0; i < CLIENTS; i++) clients.push(await Client.open(`${gateway.url}?topics=probe`));
     for (const client of clients) await client.find("subscribed", (m) => m.reqtype === "Subscribe" && m.code === 0);
     return new LatencyProbe(gateway, clients);
   }
 
-  /** One heartbeat and one push after the other while `work` is under way. Throws when any is not answered in 10 s. */
+  /** One heartbeat and one push after the other while `work` is running. Throws if one is not answered in 10 s. */
   async during(work: Promise<unknown>): Promise<Delays> {
     const delays: Delays = { heartbeats: [], pushes: [] };
     const state = { over: false };
@@ -47,33 +47,37 @@ export class LatencyProbe {
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     }
     await done;
-    for (const { closed } of this.#clients) if (closed) throw new Error(`an honest client was closed: ${closed.code}`);
+    for (const { closed } of this.#clients)
+      if (closed) throw new Error(`a client of the probe was closed: ${closed.code}`);
     return delays;
   }
 
-  /** Milliseconds from `act` to the message that has this field. */
-  async #timed(client: Client, act: () => void, [field, value]: [string, unknown]): Promise<number> {
+  /** Milliseconds from `send` to the message that has this field. */
+  async #timed(client: Client, send: () => void, [field, value]: [string, unknown]): Promise<number> {
     client.messages.length = 0;
-    const came = new Promise<number>((resolve) => {
+    const arrived = new Promise<number>((resolve) => {
       const began = performance.now();
-      const look = (): void => {
+      const onMessage = (): void => {
         if (client.messages.some((message) => message[field] === value)) {
-          client.socket.off("message", look);
+          client.socket.off("message", onMessage);
           resolve(performance.now() - began);
         }
       };
-      client.socket.on("message", look);
-      act();
+      client.socket.on("message", onMessage);
+      send();
     });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new Error(`an honest client waits for ${field} for 10 s; last publication: ${this.#published}`)),
+        () =>
+          reject(
+            new Error(`a client of the probe has waited for ${field} for 10 s; last publication: ${this.#published}`),
+          ),
         10_000,
       );
     });
     try {
-      return await Promise.race([came, late]);
+      return await Promise.race([arrived, late]);
     } finally {
       clearTimeout(timer);
     }
@@ -89,10 +93,10 @@ export class LatencyProbe {
     publishing.on("error", (error) => {
       this.#published = String(error);
     });
-    publishing.end(JSON.stringify({ topic: "honest", data }));
+    publishing.end(JSON.stringify({ topic: "probe", data }));
   }
 
-  /** The gateway holds nothing but these clients: what attackers opened is gone, and accounted for. */
+  /** The gateway has only these clients: everything that attackers opened is closed and counted. */
   async alone(): Promise<void> {
     const held = async (): Promise<string> =>
       JSON.stringify(
@@ -101,7 +105,7 @@ export class LatencyProbe {
           this.#gateway.metric("megagate_handshakes_in_flight"),
         ]),
       );
-    await until("only honest clients are left", held, (is) => is === JSON.stringify([CLIENTS, 0]), 30_000);
+    await until("only the clients of the probe are left", held, (is) => is === JSON.stringify([CLIENTS, 0]), 30_000);
   }
 
   async end(): Promise<void> {
@@ -110,6 +114,6 @@ export class LatencyProbe {
   }
 }
 
-/** The value below which a share of the numbers lies. */
+/** The value below which this share of the numbers lies. */
 export const quantile = (numbers: readonly number[], share: number): number =>
   [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length * share)] ?? Number.NaN;

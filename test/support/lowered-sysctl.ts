@@ -25,12 +25,12 @@ const PATIENCE_MS = 130_000;
 
 export class Lowered implements AsyncDisposable {
   readonly #guard: ChildProcess;
-  #said = "";
+  #output = "";
 
   private constructor(guard: ChildProcess) {
     this.#guard = guard;
     guard.stdout!.on("data", (chunk: Buffer) => {
-      this.#said += chunk.toString();
+      this.#output += chunk.toString();
     });
   }
 
@@ -75,6 +75,6 @@ export class Lowered implements AsyncDisposable {
   }
 
   #count(word: string): number {
-    return this.#said.split("\n").filter((line) => line === word).length;
+    return this.#output.split("\n").filter((line) => line === word).length;
   }
 }

@@ -1,10 +1,10 @@
-/** A client that obeys nothing: it comes back at once whenever its socket ends. Keeps account of how each one ended. */
+/** A client that ignores every advice: reconnects at once whenever its socket ends. Records how each one ended. */
 import WebSocket from "ws";
 import { until } from "./wait.js";
 
 interface End {
   readonly code: number;
-  /** The reason that the goodbye before it gave, if one came. */
+  /** The reason of the goodbye before it, if one came. */
   readonly goodbye: string | undefined;
   readonly windowMs: number | undefined;
 }

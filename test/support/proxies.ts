@@ -1,6 +1,6 @@
 /**
- * nginx and HAProxy before a gateway, each run with the file that we ship (sysctl/deploy/proxy), in which only addresses and
- * ports are put in place. Ended by handle. Use with `await using`.
+ * nginx and HAProxy before a gateway, each run with the shipped file (sysctl/deploy/proxy), in which only addresses and
+ * ports are replaced. Ended by handle. Use with `await using`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ interface Behind {
   readonly adminPort: number;
 }
 
-/** A port that nobody has at this moment. */
+/** A port that is free at this moment. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer().once("error", reject);
@@ -34,7 +34,7 @@ export function freePort(): Promise<number> {
 export class ProxyServer implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #folder: string;
-  #said = "";
+  #output = "";
 
   private constructor(
     readonly name: ProxyName,
@@ -45,7 +45,7 @@ export class ProxyServer implements AsyncDisposable {
     this.#process = process;
     this.#folder = folder;
     process.stderr?.on("data", (chunk: Buffer) => {
-      this.#said += chunk.toString();
+      this.#output += chunk.toString();
     });
   }
 
@@ -54,7 +54,7 @@ export class ProxyServer implements AsyncDisposable {
     const port = await freePort();
     const shipped = readFileSync(join("sysctl/deploy/proxy", SHIPPED[name]), "utf8");
     const file = join(folder, SHIPPED[name]);
-    writeFileSync(file, placed(shipped, port, gateway));
+    writeFileSync(file, withPorts(shipped, port, gateway));
     const process = name === "nginx" ? startNginx(folder, file) : startHaproxy(file);
     const proxy = new ProxyServer(name, port, process, folder);
     try {
@@ -65,7 +65,7 @@ export class ProxyServer implements AsyncDisposable {
       );
     } catch (error) {
       await proxy[Symbol.asyncDispose]();
-      throw new Error(`${String(error)}\n${proxy.#said}`);
+      throw new Error(`${String(error)}\n${proxy.#output}`);
     }
     return proxy;
   }
@@ -78,7 +78,7 @@ export class ProxyServer implements AsyncDisposable {
     return fetch(`http://127.0.0.1:${this.port}${path}`, { headers });
   }
 
-  /** 0 where nobody answers. */
+  /** 0 if there is no answer. */
   async status(path: string): Promise<number> {
     try {
       const response = await this.fetch(path);
@@ -99,8 +99,8 @@ export class ProxyServer implements AsyncDisposable {
   }
 }
 
-/** Each place must be found: a shipped file that has changed must not be tried with its own ports. */
-function placed(shipped: string, port: number, gateway: Behind): string {
+/** Each pattern must match: a shipped file that has changed must not be tried with its own ports. */
+function withPorts(shipped: string, port: number, gateway: Behind): string {
   const changes: [from: RegExp, to: string][] = [
     [/^(\s+)(listen|bind) :?80;?$/m, `$1$2 127.0.0.1:${port}${shipped.includes("proxy_pass") ? ";" : ""}`],
     [/^(\s+server (?:gate1 )?)127\.0\.0\.1:8080/m, `$1127.0.0.1:${gateway.port}`],
@@ -114,7 +114,7 @@ function placed(shipped: string, port: number, gateway: Behind): string {
 
 const ENV = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
 
-/** The file stands in nginx' http block; the rest is what an nginx.conf has. */
+/** The file belongs into nginx' http block; the rest is a minimal nginx.conf. */
 function startNginx(folder: string, file: string): ChildProcess {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
     (name) => `${name}_temp_path ${folder}/${name};`,

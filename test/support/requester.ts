@@ -1,6 +1,6 @@
 /**
- * A client that asks in any order, and judges what it is sent: one answer for each request, those of one topic in the
- * order of the requests, no push that nobody subscribed to or after a confirmed end, and none missing between two.
+ * A client that sends requests in any order, and checks what it gets: one answer for each request, those of one topic in the
+ * order of the requests, no push without a subscription or after a confirmed end, and none missing between two.
  */
 import assert from "node:assert/strict";
 import type { FakeSocket } from "./fake-socket.js";

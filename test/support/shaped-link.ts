@@ -46,7 +46,7 @@ export class FarGateway implements AsyncDisposable {
     this.#adminPort = adminPort;
   }
 
-  /** After noLink() has said false. */
+  /** Only if noLink() is false. */
   static async start(...args: readonly string[]): Promise<FarGateway> {
     const serve = ["serve", "--host", GATEWAY, "--port", "0", "--admin-host", GATEWAY, "--admin-port", "0"];
     const command = ["--net", "sh", "-c", FAR_END, process.execPath, CLI, ...serve, "--connections", "100", ...args];

@@ -22,8 +22,8 @@ for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
   it(`no more waits for a reader that stopped than it says: pushes of ${bytes} bytes`, async () => {
     const stage = { hub: makeHub({ rules }) };
     const worker = new FakeWorker(stage, 0);
-    const believer = new ClientModel();
-    worker.connect(believer, true);
+    const client = new ClientModel();
+    worker.connect(client, true);
     worker.step(1000);
     const { waiting } = slowReaderCost({ ...config, maxPublicationBytes });
     const key = "𝄞".repeat(256);
@@ -32,7 +32,7 @@ for (const bytes of [100, 1000, 5000, 8000, maxPublicationBytes - 2]) {
       if (sent % 3 === 0) worker.step(1000);
       await turn();
     }
-    const { max } = believer.socket!;
+    const { max } = client.socket!;
     assert.ok(max > config.maxBackpressureBytes && max <= waiting, `${max} of ${waiting}`);
   });
 }
