@@ -1,5 +1,5 @@
 /**
- * When to reconnect. The range of a close code says whether to (4100–4199 at once, 4300–4399 never, other codes after a
+ * When to reconnect. A close code says whether to (4100–4199 at once, 4300–4399 and RFC 6455's errors never, others after a
  * delay); the window of a goodbye says when. Without a window the delay has full jitter, random(0, min(cap, base · 2^n)), where n
  * counts attempts since the last connection that lasted: the client must not hammer a gateway that accepts and drops. The base is
  * the client's own, or, if the connection ended without a close frame, the window that the gateway announced early (`retry`).

@@ -1,7 +1,7 @@
 /**
- * The client SDK, the package `megagate-client`: one connection to a gateway that comes back by itself, and subscriptions that say
- * what they missed. Runs in browsers and in Node; imports nothing outside this room. This file is the state machine
- * (drawn in events.ts): which connection there is, and when the next one is tried.
+ * The client SDK, the package `megagate-client`: one connection to a gateway that reconnects by itself, and subscriptions that
+ * report what they missed. Runs in browsers and in Node; imports nothing outside this folder. This file is the state machine
+ * (drawn in events.ts): the present connection, and when the next one is tried.
  */
 import { Address, NoAddress, type TimedAddress } from "./address.js";
 import { adviceOf, Backoff, type Delay } from "./backoff.js";
@@ -92,7 +92,7 @@ export class MegagateClient {
 
   /**
    * Connects if it is the first. Several subscriptions of one topic cost the gateway one. `T` names what publishers send to
-   * this topic; nothing checks it, so that a program that does not trust its publishers leaves it `unknown` and looks.
+   * this topic; nothing checks it: a program that does not trust its publishers leaves it `unknown` and checks the data itself.
    */
   subscribe<T = unknown>(topic: string, options: SubscribeOptions<T> = {}): Subscription<T> {
     if (this.#state === "closed") throw new Error("this client is closed; make a new one");

@@ -1,9 +1,9 @@
 /**
- * One subscription as user code holds it, and the events that it hears. Several on one topic share one feed (feed.ts),
+ * One subscription as user code holds it, and its events. Several subscriptions of one topic share one feed (feed.ts),
  * so they cost the gateway one subscription. Types only; audience.ts has the feed's side.
- * A subscription hears nothing before its first `onState`; from then on its pushes are without gap and without
+ * A subscription gets no event before its first `onState`; from then on its pushes are without gap and without
  * duplicate, or `onReset` says between which positions something may be missing.
- * `T` is what publishers of the topic send, in the word of the caller: nothing here checks it.
+ * `T` is the type of the data that publishers of the topic send, as the caller declares it: it is not checked.
  */
 import type { Position } from "./protocol.js";
 
@@ -14,14 +14,14 @@ export interface Push<T = unknown> extends Position {
   readonly data: T | null;
 }
 
-/** The topic as it stands at `offset`: everything that was known before is replaced by it. */
+/** The topic at `offset`: it replaces everything that was known before. */
 export interface TopicState<T = unknown> extends Position {
   readonly topic: string;
   /** Live where the subscription asked for a snapshot: later pushes change it. */
   readonly entries: ReadonlyMap<string, T>;
 }
 
-/** `missed`: pushes between `from` and `to` are lost to us. `renumbered`: the gateway began a new epoch. */
+/** `missed`: pushes between `from` and `to` are lost for this client. `renumbered`: the gateway began a new epoch. */
 export interface Reset {
   readonly topic: string;
   readonly because: "missed" | "renumbered";
@@ -58,7 +58,7 @@ export interface SubscribeOptions<T = unknown> {
 export interface Subscription<T = unknown> {
   readonly topic: string;
   readonly closed: boolean;
-  /** The last push that was seen; undefined before the first `onState`. */
+  /** Of the last push that was received; undefined before the first `onState`. */
   readonly position: Position | undefined;
   /** The topic's keyed state; empty without `snapshot`. */
   readonly state: ReadonlyMap<string, T>;
