@@ -90,7 +90,7 @@ function refuseWhereGroupsBound({ connections, force }: { connections: number; f
   const short = ceilingsOf(facts, plan).filter((row) => row.verdict === "low" && ofGroups.includes(row.limit));
   if (short.length === 0) return;
   const lines = short.flatMap((row) => [
-    `not enough ${row.limit} for ${connections.toLocaleString("en-US")} connections, both ends here (${row.there}): ${row.symptom}.`,
+    `not enough ${row.limit} for ${connections.toLocaleString("en-US")} connections, both ends here (${row.current}): ${row.symptom}.`,
     `${row.explanation} It holds ${(row.connections ?? 0).toLocaleString("en-US")}. Remedy:`,
     ...row.remedy,
   ]);

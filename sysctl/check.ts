@@ -1,9 +1,9 @@
 /**
- * Pure: one setting, a reading and a plan to a finding, and every errno to a sentence with its remedy.
- * Changes nothing; `tune` acts on findings and a later doctor only prints them.
+ * Pure: judges one kernel value against the plan, and turns every errno into a sentence with its remedy.
+ * `tune` and the doctor share it: tune writes the value that a finding asks for, the doctor only prints it.
  */
 import type { Reading } from "./kernel/proc-sys.js";
-import type { Plan } from "./plan.js";
+import type { KernelPlan } from "./plan.js";
 import { isLegible, nextValue } from "./rules.js";
 import type { Setting } from "./settings.js";
 
@@ -15,7 +15,7 @@ export type Finding =
   | { readonly verdict: "missing"; readonly setting: Setting; readonly reason: string; readonly matters: boolean }
   | { readonly verdict: "unreadable"; readonly setting: Setting; readonly reason: string };
 
-export function assess(setting: Setting, plan: Plan, reading: Reading): Finding {
+export function assess(setting: Setting, plan: KernelPlan, reading: Reading): Finding {
   if (setting.when?.needed(plan) === false) {
     const reason = setting.when.otherwise;
     return { verdict: "notNeeded", setting, reason, ...("text" in reading && { now: reading.text }) };

@@ -1,7 +1,7 @@
 /**
- * How a kernel value is compared with a wanted one, and what would be written instead. Pure text in, text out.
- * One function, `nextValue`, answers both questions, so that "is it enough?" and "what to write?" cannot disagree: what
- * it returns is enough by its own judgement (test/unit/sysctl/rules.test.ts holds it to that).
+ * How a kernel value is compared with a wanted one, and which text would be written instead. Pure: text in, text out.
+ * One function, `nextValue`, answers both "is it enough?" and "what to write?", so that the answers cannot disagree: the text
+ * that it returns is enough by its own rules (test/unit/sysctl/rules.test.ts checks that).
  */
 
 export type Want =

@@ -1,29 +1,33 @@
 /**
- * The one table of kernel settings: what Megagate wants of the kernel for a plan, and why. Pure data and sums.
- * The order is the order of writing and, reversed, of restoring: the ceiling before what stands under it, a port reserved
- * before the range that would hand it out is widened, conntrack's buckets before its maximum.
- * `tune`, the rendered sysctl.d file and the reports derive from it. Values and their proofs: KERNEL.md §1 and §6.
+ * The one table of kernel settings: the values that Megagate needs for a plan, and why. Pure data and sums.
+ * tune writes in this order and restores in the reverse order: an upper limit before the limits below it, reserved ports before
+ * the range that would hand them out is widened, conntrack's buckets before its maximum.
+ * `tune`, the rendered sysctl.d file and the reports derive from it. Measurements: src/README.md facts 3 to 5, 7, 19, 20 and 23.
  */
-import { endsWithSlack, type Plan, STOCK_NR_OPEN, tcpQueuePages } from "./plan.js";
+import { endsWithSlack, type KernelPlan, STOCK_NR_OPEN, tcpQueuePages } from "./plan.js";
 import { isLegible, isLower, nextValue, type Want } from "./rules.js";
 
 export interface Setting {
-  /** As sysctl(8) spells it; "module.<name>.<parameter>" for a module's parameter under /sys/module. */
+  /** As sysctl(8) spells it; "module.<name>.<parameter>" for a module parameter below /sys/module. */
   readonly key: string;
-  /** What happens to a gateway without it, in one sentence. */
+  /** What the setting does, and what happens to a gateway without it, in one sentence. */
   readonly why: string;
   /** "namespace": each network namespace has its own; "host": one for the machine, absent or read-only in containers. */
   readonly scope: "namespace" | "host";
-  readonly wants: (plan: Plan) => Want;
-  /** Applies only where the plan passes `needed`; the two texts say why not, on this host and in a file for any host. */
-  readonly when?: { readonly needed: (plan: Plan) => boolean; readonly otherwise: string; readonly inFile: string };
-  /** Present where the wanted value may be below the present one: what the rest of the host gives up. */
+  readonly wants: (plan: KernelPlan) => Want;
+  /** Present where only some plans need it; the two texts say why not, on this host and in a file for any host. */
+  readonly when?: {
+    readonly needed: (plan: KernelPlan) => boolean;
+    readonly otherwise: string;
+    readonly inFile: string;
+  };
+  /** Present where the wanted value may be below the present one: what other programs on the host lose. */
   readonly lowers?: string;
-  /** The host's own default grows with its memory or was raised by its distribution: a fixed file might lower it. */
+  /** The host's own value grows with its memory or was raised by its distribution: a file with a fixed value might lower it. */
   readonly hostMayHaveMore?: true;
-  /** First kernel that has it, where that is recent enough to be missed. */
+  /** The first kernel that has it, where kernels without it are still in use. */
   readonly since?: string;
-  /** A second name of the same value, as copied recipes have it. */
+  /** A second name of the same value, which copied recipes use. */
   readonly alias?: string;
   /** Kernel module without which it does not exist: it must be loaded before sysctl.d is applied at boot. */
   readonly module?: string;
@@ -32,18 +36,18 @@ export interface Setting {
 }
 
 const TRACKED = {
-  needed: (plan: Plan): boolean => plan.conntrackLive,
+  needed: (plan: KernelPlan): boolean => plan.conntrackLive,
   otherwise:
-    "connection tracking is not live here: connections made just now added no entry. Once a firewall tracks them, run tune again; --persist then writes /etc/modules-load.d too, because sysctl.d is applied before the firewall loads the module",
+    "connection tracking is not live here: new connections added no entry. Once a firewall tracks them, run tune again; --persist then writes /etc/modules-load.d too, because sysctl.d is applied before the firewall loads the module",
   inFile: "only where connection tracking is live, which `megagate doctor` finds out",
 };
 const CLIENT_END = {
-  needed: (plan: Plan): boolean => plan.coLocated,
+  needed: (plan: KernelPlan): boolean => plan.coLocated,
   otherwise: "no client ends on this host",
   inFile: "only where the client ends are on the same host",
 };
-/** 1.2 entries a connection: one each, even on loopback with both ends here (measured), and a fifth for the rest. */
-const trackedEntries = (plan: Plan): number => Math.ceil((plan.connections * 12) / 10);
+/** 1.2 entries for each connection: one, even on loopback with both ends here (measured), and a fifth for other traffic. */
+const trackedEntries = (plan: KernelPlan): number => Math.ceil((plan.connections * 12) / 10);
 
 export const SETTINGS: readonly Setting[] = [
   {
@@ -155,7 +159,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     key: "net.netfilter.nf_conntrack_max",
-    why: 'The "26w" wall: the default of 262,144 tracked connections, beyond which every SYN is dropped without an error.',
+    why: "The 262,144-entry conntrack limit (26w): beyond this default the kernel drops every SYN without an error.",
     scope: "host",
     wants: (plan) => ({ rule: "atLeast", value: trackedEntries(plan), zeroIsUnlimited: true }),
     when: TRACKED,
@@ -164,8 +168,8 @@ export const SETTINGS: readonly Setting[] = [
   },
 ];
 
-/** Whether setting it as wanted would lower what is there. */
-export function wouldLower(setting: Setting, plan: Plan, now: string): boolean {
+/** Whether setting the wanted value would lower the present one. */
+export function wouldLower(setting: Setting, plan: KernelPlan, now: string): boolean {
   const want = setting.wants(plan);
   if (setting.lowers === undefined || !isLegible(want, now)) return false;
   const next = nextValue(want, now);

@@ -4,7 +4,7 @@
  * in an orderly way) and leaves when its coordinator is gone. Some fifty of them run: each import costs fifty times.
  */
 
-import { Poller, type Readiness } from "../../sysctl/kernel/epoll.js";
+import { Poller, type PollerCallbacks } from "../../sysctl/kernel/epoll.js";
 import { EPOLLET } from "../../sysctl/kernel/libc.js";
 import { Reconnects } from "../reconnects/reconnects.js";
 import { Account } from "./account.js";
@@ -35,7 +35,7 @@ const say = (report: Report): void => {
   if (process.connected) process.send?.(report, undefined, undefined, () => undefined);
 };
 
-class Generator implements ConnectionEvents, Readiness {
+class Generator implements ConnectionEvents, PollerCallbacks {
   private readonly poller = new Poller(this);
   private readonly account: Account;
   private readonly connections: Connections;
@@ -125,7 +125,7 @@ class Generator implements ConnectionEvents, Readiness {
     return expecting || this.closing > 0 || this.endings.length > 0;
   }
 
-  patienceMs(): number {
+  gatherMs(): number {
     return this.account.broadcasts.patienceMs();
   }
 

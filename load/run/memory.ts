@@ -4,7 +4,7 @@
  * PSS of anonymous pages, because idle Node processes share much of their memory: RSS would count that for each.
  */
 
-import type { Host } from "../../sysctl/kernel/machine.js";
+import type { MachineReader } from "../../sysctl/kernel/machine.js";
 import type { Evidence } from "../evidence/evidence.js";
 import type { GatewayProcess } from "./target.js";
 
@@ -30,7 +30,7 @@ export class MemoryAccount {
   private open = 0;
 
   constructor(
-    private readonly host: Host,
+    private readonly host: MachineReader,
     private readonly gateway: readonly GatewayProcess[],
     /** `hidden`: the gateway named processes that are not its own as they are seen from here. */
     private readonly where: { readonly colocated: boolean; readonly hidden: boolean },

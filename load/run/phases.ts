@@ -3,7 +3,7 @@
  * Runs in the coordinator, on what coordinator.ts has set up.
  */
 
-import type { Host } from "../../sysctl/kernel/machine.js";
+import type { MachineReader } from "../../sysctl/kernel/machine.js";
 import type { BroadcastEvidence, GatewayCount } from "../evidence/evidence.js";
 import { monotonicMs } from "../generator/clock.js";
 import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
@@ -26,7 +26,7 @@ export interface RunContext {
   readonly config: LoadConfig;
   readonly target: Target;
   readonly plan: Plan;
-  readonly host: Host;
+  readonly host: MachineReader;
   /** Null when the admin address does not answer. */
   readonly admin: Admin | null;
   /** Connections that the gateway held before the run. */

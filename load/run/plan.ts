@@ -14,7 +14,7 @@ import {
   workerCap,
 } from "../../src/config/capacity.js";
 import { GatewayError } from "../../src/errors.js";
-import type { HostFacts } from "../../sysctl/kernel/machine.js";
+import type { MachineLimits } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
 /**
@@ -44,7 +44,7 @@ export interface PlanRequest {
   readonly target: { readonly address: string; readonly colocated: boolean; readonly sharesGroup?: boolean };
   /** Its worker processes and their descriptor limit, as far as they can be known. */
   readonly gateway: { readonly workers: number; readonly nofile: number; readonly sameUser: boolean } | null;
-  readonly host: HostFacts;
+  readonly host: MachineLimits;
 }
 
 export interface Share {
@@ -199,7 +199,7 @@ function shortages(request: PlanRequest, generators: number): Shortage[] {
 }
 
 /** A maximum of 0 is none. Where nobody could try, entries are a sign. */
-function flowsLeft({ tracked, conntrackCount, conntrackMax }: HostFacts): number {
+function flowsLeft({ tracked, conntrackCount, conntrackMax }: MachineLimits): number {
   const isTracked = tracked ?? conntrackCount > 0;
   return isTracked && conntrackMax > 0 ? conntrackMax - conntrackCount : Number.POSITIVE_INFINITY;
 }

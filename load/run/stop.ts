@@ -3,7 +3,7 @@
  * It only notices; the coordinator acts. Samples free memory and the ramp on the way. Runs in the coordinator.
  */
 import { SignalRequests } from "../../src/signals.js";
-import type { Host } from "../../sysctl/kernel/machine.js";
+import type { MachineReader } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
 const POLL_EVERY_MS = 25;
@@ -33,7 +33,7 @@ export class Watch {
   floorBytes: number;
 
   constructor(
-    private readonly host: Host,
+    private readonly host: MachineReader,
     private readonly bounds: Bounds,
     private readonly hooks: { sample(): void; atOnce(): void },
   ) {

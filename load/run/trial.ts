@@ -6,7 +6,7 @@ import { GatewayError } from "../../src/errors.js";
 import { takeSnapshot } from "../../sysctl/attribution/counters.js";
 import { isTracking } from "../../sysctl/doctor/tracking.js";
 import { KernelFiles } from "../../sysctl/kernel/files.js";
-import { Host, type HostFacts } from "../../sysctl/kernel/machine.js";
+import { type MachineLimits, MachineReader } from "../../sysctl/kernel/machine.js";
 import { readGateway } from "../attribution/gateway.js";
 import { Observer } from "../attribution/observer.js";
 import { type Evidence, judge } from "../evidence/evidence.js";
@@ -70,7 +70,7 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
 }
 
 /** What watches the ramp: the kernel here, and the gateway by its admin address. */
-function observe({ config, plan, target, host, admin }: RunContext, facts: HostFacts): Observer {
+function observe({ config, plan, target, host, admin }: RunContext, facts: MachineLimits): Observer {
   const circumstances = {
     target: config.connections,
     colocated: target.colocated,
@@ -98,7 +98,7 @@ function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): bool
 
 interface Survey {
   readonly scene: RunContext;
-  readonly facts: HostFacts;
+  readonly facts: MachineLimits;
   /** Its processes that are here. */
   readonly gateway: readonly GatewayProcess[];
   /** It named some, and none of them is its own as it is seen from here. */
@@ -108,7 +108,7 @@ interface Survey {
 
 /** Looks at target, gateway and host, and makes the plan; throws what cannot be. */
 async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> {
-  const host = new Host();
+  const host = new MachineReader();
   const topics = new TopicPattern(config.topic, config.connections);
   const target = await findTarget(config.target, topics);
   const admin = new Admin(config.adminUrl);
@@ -124,7 +124,7 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
   const hidden = processes.length > 0 && here.length === 0;
   const sameUser = hidden || workersHere.some((one) => host.isOurs(one.pid));
   const sharesGroup = !hidden && here.every((one) => host.sharesGroup(one.pid));
-  const facts = { ...host.facts(), tracked: await isTracking() };
+  const facts = { ...host.limits(), tracked: await isTracking() };
   const plan = makePlan({
     connections: config.connections,
     generators: config.generators,

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { GatewayError } from "../../src/errors.js";
-import { Host } from "../../sysctl/kernel/machine.js";
+import { MachineReader } from "../../sysctl/kernel/machine.js";
 
 const WITHIN_MS = 5000;
 const READY_EVERY_MS = 250;
@@ -48,7 +48,7 @@ export async function fullest(adminUrl: string): Promise<{ max: number; cap: num
  * The gateway's workers, each confirmed: a worker's program, a child of its supervisor, on this host. In a container the
  * supervisor is process 1, whose children here are the system's services. Throws `refused` for one that is not.
  */
-export async function confirmedWorkers(adminUrl: string, host = new Host()): Promise<Worker[]> {
+export async function confirmedWorkers(adminUrl: string, host = new MachineReader()): Promise<Worker[]> {
   const { processes } = (await (await ask(adminUrl, "/processes")).json()) as { processes: readonly Row[] };
   const supervisor = processes.find((row) => row.role === "supervisor")?.pid;
   const workers = processes.filter((row) => row.role === "worker");

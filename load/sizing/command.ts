@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { addOptions } from "../../src/config/help.js";
 import { type Resolved, resolve } from "../../src/config/resolve.js";
 import { GatewayError } from "../../src/errors.js";
-import { Host } from "../../sysctl/kernel/machine.js";
+import { MachineReader } from "../../sysctl/kernel/machine.js";
 import { EXAMPLES, requestOf } from "./examples.js";
 import { type EvidenceFile, readMeasured } from "./measured.js";
 import { PLAN_OPTIONS, type PlanConfig, SHIPPED } from "./options.js";
@@ -20,7 +20,7 @@ export function registerPlan(program: Command): void {
   addOptions(command, PLAN_OPTIONS).action((flags: Record<string, unknown>) => {
     const resolved = resolve(PLAN_OPTIONS, { command: "plan", flags, env: process.env });
     const { json, explain } = resolved.config;
-    const plan = planFor(resolved, new Host());
+    const plan = planFor(resolved, new MachineReader());
     process.stdout.write(json ? `${JSON.stringify(plan, null, 2)}\n` : renderPlan(plan, explain));
     const shortage = shortageOf(plan);
     if (shortage !== undefined) throw new GatewayError("refused", shortage);
@@ -28,9 +28,9 @@ export function registerPlan(program: Command): void {
 }
 
 /** A machine that was not described is this one, as its control groups leave it. */
-export function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: Host): ReturnType<typeof planOf> {
+export function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: MachineReader): ReturnType<typeof planOf> {
   const config = withExample(resolved);
-  const here = host.facts();
+  const here = host.limits();
   const values = {
     ...config,
     cores: config.cores || here.cpus,

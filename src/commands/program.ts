@@ -114,7 +114,7 @@ function addServe(program: Command): void {
       return;
     }
     const { config } = resolved;
-    const [{ serve: runServe }, { openMachine }] = await Promise.all([
+    const [{ serve: runServe }, { observeMachine: openMachine }] = await Promise.all([
       import("./serve.js"),
       import("../../sysctl/attribution/machine.js"),
     ]);

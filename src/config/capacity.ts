@@ -47,7 +47,7 @@ export interface Cap {
  * beyond the first accept() spins (KERNEL.md §3.2), beyond the user's epoll watches a worker aborts. Below 1 where the
  * shared limits leave no room at all.
  */
-export function capOf(workers: number, nofile: number, shared: SharedLimits): Cap {
+export function tightestCap(workers: number, nofile: number, shared: SharedLimits): Cap {
   const each = (total: number, ofHub: number, ofWorker: number): number =>
     Math.floor((total - ofHub) / workers) - ofWorker - DESCRIPTOR_RESERVE;
   const caps: Cap[] = [

@@ -3,10 +3,10 @@ import { type Ceiling, ceilingOf } from "../admission/ceiling.js";
 import {
   type Cap,
   type CapLimit,
-  capOf,
   DESCRIPTOR_RESERVE,
   fullestWorker,
   MAX_WORKERS,
+  tightestCap,
   WORKER_OWN_DESCRIPTORS,
   workerCap,
   workersFor,
@@ -40,7 +40,7 @@ export async function sizeGateway(
   const { soft: nofile } = await raiseNofile(enough);
   const workers = config.workers || workersFor(config.connections, cores, nofile);
   refuseTooMany(workers, nofile, config);
-  const max = capOf(workers, nofile, sharedLimits());
+  const max = tightestCap(workers, nofile, sharedLimits());
   if (max.connections < 1) {
     throw new GatewayError("refused", `no room for any connection: raise ${LIMITS[max.limit](nofile)}`);
   }

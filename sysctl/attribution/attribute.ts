@@ -1,26 +1,26 @@
 /**
- * Which mechanism is at work: the causes of causes.ts that numbers prove, the surest first. Pure: what was counted goes in,
- * a part of a run's evidence or of a gateway's log comes out.
+ * Which mechanism stops the connections: the causes of causes.ts that the counted numbers prove, the most certain first. Pure.
+ * The result becomes a part of a run's evidence file or of a gateway's log. Runs in the load coordinator and in the supervisor.
  */
 import { CAUSES } from "./causes.js";
 import type { CauseRow, Certainty, Proof, View } from "./proofs.js";
 
 export interface Cause {
-  /** As `megagate doctor` names its ceilings, where it has one for it. */
+  /** The doctor's name of this limit, where it has one. */
   readonly id: string;
   readonly side: CauseRow["side"];
   readonly certainty: Certainty;
   readonly title: string;
-  /** What proves it; null stands for a number that this kernel does not give. */
+  /** The numbers that prove it; null where this kernel does not report one. */
   readonly numbers: Readonly<Record<string, number | null>>;
-  /** Open connections when its first sign was seen; null when its signs are not counted one by one. */
+  /** Open connections when the first sign appeared; null where its signs are not counted one by one. */
   readonly firstSeenAt: number | null;
   readonly remedy: string;
 }
 
 const RANK: Readonly<Record<Certainty, number>> = { proven: 0, likely: 1, possible: 2 };
 
-/** `firstSeen`: error name or counter → open connections when it first moved. */
+/** `firstSeen`: error name or counter → open connections when it first rose. */
 export function attribute(view: View, firstSeen: ReadonlyMap<string, number>): Cause[] {
   const found = CAUSES.flatMap((row) => {
     const proof = row.prove(view);

@@ -1,17 +1,18 @@
 /**
- * The one table of mechanisms that end or stall a ramp: what proves each, in numbers, and what to do about it. Pure.
- * The names are those of `megagate doctor`'s ceilings, so that a prediction and what came of it can be laid side by side.
+ * The one table of mechanisms that end or stall a ramp: the numbers that prove each, and the remedy. Pure.
+ * The names are those of `megagate doctor`'s ceilings, so that a prediction can be compared with what happened.
+ * It must not read the machine: everything that a row needs is in the View (proofs.ts).
  */
-import { atCap, byError, type CauseRow, full } from "./proofs.js";
+import { atCap, byError, type CauseRow, isFull } from "./proofs.js";
 
 /** Descriptors that a worker needs besides its connections. */
-const WORKER_NEEDS = 60;
-/** A host is taken for busy from here on: some of the rest is counting error. */
+const WORKER_OWN_DESCRIPTORS = 60;
+/** From this share on the cores count as busy: some of the rest is measuring error. */
 const BUSY = 0.9;
-/** Past half of the range connect() takes a hundred times longer; with other work between, the whole drops less. */
+/** Past half of the range connect() takes a hundred times longer; the whole rate drops less, because of the work in between. */
 const CLIFF_DROP = 3;
 
-/** Limits that make a gateway's cap, as it names them, and what to do about each before it starts. */
+/** Limits that may set a gateway's cap, by the gateway's names, each with the remedy to apply before it starts. */
 const CAPS: readonly (readonly [id: string, what: string, remedy: string])[] = [
   ["descriptors", "its descriptor limit sets", "start it with more --workers, or under a higher limit: ulimit -Hn"],
   ["epoll-watches", "its user's epoll watches set", "raise fs.epoll.max_user_watches before the gateway starts"],
@@ -54,7 +55,7 @@ export const CAUSES: readonly CauseRow[] = [
     title: "the connection-tracking table is full: new connections are dropped without an error",
     prove({ grown, peak: { conntrackCount: count, conntrackMax: max } }) {
       const drops = grown.conntrackDrops;
-      const atLimit = count > 0 && full(count, max);
+      const atLimit = count > 0 && isFull(count, max);
       // A count of 0 means that nothing is tracked here; where a namespace hides the count, drops speak for themselves.
       if (!atLimit && !(drops > 0 && count !== 0)) return undefined;
       const lost = { dropped: drops, "insertions failed": grown.conntrackInsertFailures };
@@ -88,10 +89,10 @@ export const CAUSES: readonly CauseRow[] = [
   {
     id: "descriptors",
     side: "server",
-    title: "a worker of the gateway is out of descriptors: its clients connect and hear nothing",
+    title: "a worker of the gateway is out of descriptors: its clients connect and get no answer",
     prove({ gateway, failed }) {
       const left = gateway?.descriptorsLeft ?? Number.NaN;
-      if (!(left < WORKER_NEEDS)) return undefined;
+      if (!(left < WORKER_OWN_DESCRIPTORS)) return undefined;
       const numbers = { "descriptors left in the fullest worker": left };
       return { certainty: "proven", numbers, weight: failed.timeout ?? 0, signs: ["timeout"] };
     },
@@ -109,7 +110,7 @@ export const CAUSES: readonly CauseRow[] = [
     side: "server",
     title: "this system's open files are at fs.file-max: the gateway cannot accept",
     prove({ peak, failed, run, gateway }) {
-      const reached = run.colocated && full(peak.filesOpen, peak.filesMax) && gateway?.capLimit !== "file-max";
+      const reached = run.colocated && isFull(peak.filesOpen, peak.filesMax) && gateway?.capLimit !== "file-max";
       if (!reached) return undefined;
       const numbers = { "files open": peak.filesOpen, limit: peak.filesMax };
       return { certainty: "likely", numbers, weight: failed.timeout ?? 0, signs: ["timeout"] };
@@ -126,15 +127,15 @@ export const CAUSES: readonly CauseRow[] = [
   {
     id: "gateway-full",
     side: "server",
-    title: "the gateway says that it is full",
+    title: "the gateway answers that it is full",
     prove({ failed, gateway }) {
-      const said = failed.http_503 ?? 0;
-      if (said === 0 || (gateway && gateway.capLimit !== "" && full(gateway.connections, gateway.cap))) {
+      const refused = failed.http_503 ?? 0;
+      if (refused === 0 || (gateway && gateway.capLimit !== "" && isFull(gateway.connections, gateway.cap))) {
         return undefined;
       }
-      return { certainty: "likely", numbers: { http_503: said }, weight: said, signs: ["http_503"] };
+      return { certainty: "likely", numbers: { http_503: refused }, weight: refused, signs: ["http_503"] };
     },
-    remedy: "start the gateway for more --connections; its --admin-url would tell which of its limits it is",
+    remedy: "start the gateway for more --connections; with --admin-url the load names the limit",
   },
   {
     id: "worker-died",
@@ -145,7 +146,7 @@ export const CAUSES: readonly CauseRow[] = [
       if (!(restarts > 0)) return undefined;
       return { certainty: "proven", numbers: { restarts }, weight: restarts, signs: ["eof", "ECONNRESET"] };
     },
-    remedy: "read the gateway's log: it says by which signal or status each of them ended",
+    remedy: "read the gateway's log: it names the signal or the status with which each of them ended",
   },
   {
     id: "orphans",
@@ -165,7 +166,7 @@ export const CAUSES: readonly CauseRow[] = [
     title: "the queues of all TCP sockets together are at the limit: data is dropped and sockets are aborted",
     prove({ grown, peak }) {
       const aborted = grown.abortsOnMemory > 0 && !(peak.orphans * 2 >= peak.orphansMax);
-      const atLimit = full(peak.tcpPages, peak.tcpPagesMax);
+      const atLimit = isFull(peak.tcpPages, peak.tcpPagesMax);
       if (!aborted && !atLimit && !(grown.memoryPressures > 0)) return undefined;
       const { memoryPressures: pressures, abortsOnMemory } = grown;
       const numbers = { pages: peak.tcpPages, limit: peak.tcpPagesMax, aborted: abortsOnMemory, pressures };
@@ -233,7 +234,7 @@ export const CAUSES: readonly CauseRow[] = [
       };
     },
     remedy:
-      "look at the gateway's host and at what is between: a full connection-tracking table there drops without a word",
+      "check the gateway's host and the machines in between: a full connection-tracking table there drops packets without an error",
   },
   {
     id: "cpu",
@@ -245,6 +246,6 @@ export const CAUSES: readonly CauseRow[] = [
       return { certainty: "possible", numbers, weight: 0, signs: [] };
     },
     remedy: "take more cores, or let clients come more slowly",
-    orLoad: "lower --rate and --in-flight so that what is open is served in time",
+    orLoad: "lower --rate and --in-flight so that open connections are served in time",
   },
 ];

@@ -1,8 +1,8 @@
 /**
- * One look at the kernel's own counters: what it dropped, refused or ran out of. A dozen small files, a third of
- * a millisecond. It sees the network namespace in which it runs: in a load run's coordinator that of the client ends, and of
- * the gateway too where that runs beside it; in a gateway's supervisor the gateway's.
- * What a kernel does not have is NaN, which no comparison takes for a proof.
+ * Takes a snapshot of the kernel's own counters: what it dropped, refused or ran out of. A dozen small files, a third of a
+ * millisecond. It sees the network namespace in which it runs: in a load coordinator that of the client ends (and of the gateway
+ * where both run on one machine), in a supervisor that of the gateway.
+ * A counter that the kernel does not have is NaN, which every comparison treats as no proof.
  */
 import type { KernelFiles } from "../kernel/files.js";
 
@@ -33,11 +33,11 @@ export interface Snapshot extends Readonly<Record<keyof typeof TCP_COUNTERS | ke
   /** Ticks of all cores: spent, and spent on anything but idling. */
   readonly cpuTicks: number;
   readonly cpuBusyTicks: number;
-  // From here on levels, not counters.
+  // From here on present values, not counters.
   readonly conntrackCount: number;
   readonly filesOpen: number;
   readonly orphans: number;
-  /** Pages of all TCP queues, where the kernel begins to press, and where it drops. */
+  /** Pages of all TCP queues together, and the number at which the kernel drops data. */
   readonly tcpPages: number;
   readonly tcpPagesMax: number;
 }

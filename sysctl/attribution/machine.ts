@@ -1,46 +1,46 @@
 /**
- * This machine as a running gateway sees it: its first ceiling at start, every known ceiling while it runs, and what stops it
- * when something does. The command line makes it and hands it to the supervisor, which forks the workers, so that limits,
- * groups and network namespace are theirs.
+ * The machine under a running gateway: its first ceiling at the start, every known ceiling while it runs, and the mechanism that
+ * stops it when one does. Runs in the supervisor, which forks the workers, so that limits, control groups and network namespace
+ * are theirs. It implements the `machine` that src/supervision/machine-monitor.ts asks for; only commands/ connects the two.
  */
 import { totalmem } from "node:os";
 import { ceilingsOf } from "../doctor/ceilings.js";
 import { machineCeiling } from "../doctor/machine-ceiling.js";
 import { survey } from "../doctor/survey.js";
-import type { Facts } from "../kernel/facts.js";
+import type { MachineFacts } from "../kernel/facts.js";
 import { KernelFiles } from "../kernel/files.js";
-import { coresOf, shareOf } from "../kernel/processors.js";
+import { coresOf, processorShare } from "../kernel/processors.js";
 import { type Snapshot, takeSnapshot } from "./counters.js";
-import { type LoadSample, type Look, Watch } from "./watch.js";
+import { type LimitChanges, LimitWatch, type LoadSample } from "./watch.js";
 
-/** Fewer entries than this may be anybody's. */
+/** Fewer entries than this may come from other programs. */
 const PROOF = 64;
 
-export interface Machine {
-  /** Processors that this process may use: a fraction where a CPU quota makes it one. */
+export interface ObservedMachine {
+  /** Processors that this process may use, possibly a fraction where a CPU quota bounds. */
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly first: ReturnType<typeof machineCeiling>;
-  /** Limit → the count at which it bites, with `open` connections of ours among what is used; unknown ones left out. */
+  /** Limit → the count at which it bites, where `open` of the used connections are ours; unknown limits are left out. */
   ceilings(open: number): Readonly<Record<string, number>>;
   /** Once a second. */
-  sample(present: LoadSample): Look;
-  /** Looks that found each limit at work. */
+  sample(load: LoadSample): LimitChanges;
+  /** Limit → samples in which it was at work. */
   readonly limitEvents: Readonly<Record<string, number>>;
 }
 
-export function openMachine(connections: number, listenPorts: readonly number[], root = "/"): Machine {
+export function observeMachine(connections: number, listenPorts: readonly number[], root = "/"): ObservedMachine {
   const plan = { connections, listenPorts, side: "server", sources: 0, destinations: 1 } as const;
   const files = new KernelFiles(root);
   const { opensBeyondFileMax, processors, memory, groupMemory } = survey(root);
-  // Who is exempt from a limit is not stopped by it.
+  // A process that is exempt from fs.file-max is never stopped by it.
   const kernel = (): Snapshot => {
     const seen = takeSnapshot(files);
     return opensBeyondFileMax ? { ...seen, filesMax: Number.NaN } : seen;
   };
-  const watch = new Watch(kernel, coresOf(processors));
+  const watch = new LimitWatch(kernel, coresOf(processors));
   return {
-    cpus: shareOf(processors),
+    cpus: processorShare(processors),
     memoryBytes: Math.min(memory?.totalBytes ?? totalmem(), groupMemory?.limit ?? Number.POSITIVE_INFINITY),
     first: machineCeiling(connections, listenPorts, root),
     ceilings(open) {
@@ -48,15 +48,15 @@ export function openMachine(connections: number, listenPorts: readonly number[],
       const bounds = known.flatMap(({ limit, counts, connections: n }) => (counts && n !== null ? [[limit, n]] : []));
       return Object.fromEntries(bounds) as Record<string, number>;
     },
-    sample: (present) => watch.sample(present),
+    sample: (load) => watch.sample(load),
     get limitEvents() {
       return Object.fromEntries(watch.counts);
     },
   };
 }
 
-/** Whether connections are tracked, by the gateway's own: as many entries are proof, none at all is proof of the contrary. */
-export function withTracking(facts: Facts, open: number): Facts {
+/** Whether connections are tracked, judged by the gateway's own: as many entries prove it, none at all proves the contrary. */
+export function withTracking(facts: MachineFacts, open: number): MachineFacts {
   const { tracking } = facts;
   if (tracking === null || open < PROOF) return facts;
   const { entries } = tracking;

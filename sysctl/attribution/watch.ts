@@ -1,20 +1,20 @@
 /**
- * Watches a running gateway for the mechanism that stops it: what the kernel's counters gained since the last look, and what
- * the gateway counted, put to the causes of causes.ts. Says when one begins to bite and when it is over, and counts the looks
- * that found it. Pure but for the clock and the counters it is handed; the gateway looks once a second.
+ * Watches a running gateway for the mechanism that stops it. Once a second it gives the growth of the kernel's counters and the
+ * gateway's own numbers to the causes of causes.ts, and reports when a cause begins to bite and when it is over. Runs in the
+ * supervisor. Pure except for the clock and the counters that it is given.
  */
 import { attribute, type Cause } from "./attribute.js";
 import type { Snapshot, SnapshotName } from "./counters.js";
 import type { Circumstances, GatewayNumbers } from "./proofs.js";
 
-/** So long without a sign, and it is over: an overflowing queue is quiet between two storms of the same night. */
+/** A cause is over after this time without a sign: an overflowing queue is quiet between two storms of the same night. */
 const QUIET_MS = 10_000;
-/** Cores are busy and loops late for a moment in every broadcast: only what lasts is worth a line. */
+/** A possible cause is reported after this many samples: in every broadcast cores are busy and loops late for a moment. */
 const DOUBTFUL_SAMPLES = 5;
-/** An event loop that is so late is a part of what clients wait for. */
+/** An event loop delay from which on clients notice it. */
 const LATE_SECONDS = 0.25;
 
-/** The causes that a gateway can see by itself; of the others clients' errors tell. */
+/** The causes that a gateway can see by itself; the others show only in clients' errors. */
 export const WATCHED: readonly string[] = [
   "accept-queue",
   "conntrack",
@@ -28,7 +28,7 @@ export const WATCHED: readonly string[] = [
   "worker-connections",
 ];
 
-/** What the gateway knows of itself, at one moment. */
+/** The gateway's own numbers at one moment. */
 export interface LoadSample {
   readonly connections: number;
   readonly workers: number;
@@ -37,78 +37,79 @@ export interface LoadSample {
   readonly refusedFull: number;
   /** The worst event loop's delay in the last second. */
   readonly lagSeconds: number;
-  /** Connections that all workers may hold, and the limit that decides it. */
+  /** Connections that all workers may hold together, and the limit that decides it. */
   readonly cap: { readonly connections: number; readonly limit: string };
 }
 
-export interface Over {
+export interface EndedLimit {
   readonly id: string;
   readonly seconds: number;
 }
 
-export interface Look {
+export interface LimitChanges {
   readonly began: readonly Cause[];
-  readonly over: readonly Over[];
+  readonly over: readonly EndedLimit[];
 }
 
 interface Episode {
   readonly sinceMs: number;
   lastMs: number;
   samples: number;
-  told: boolean;
+  reported: boolean;
 }
 
-export class Watch {
+export class LimitWatch {
+  readonly #takeSnapshot: () => Snapshot;
+  readonly #cores: number;
   readonly #episodes = new Map<string, Episode>();
   #before: Snapshot;
   #refusedBefore: number | undefined;
 
-  /** Looks that found a limit at work, since this began: by the names of `megagate doctor`'s ceilings where it has one. */
+  /** Cause → samples in which it was at work, since the gateway's start; named like `megagate doctor`'s ceilings. */
   readonly counts = new Map<string, number>(WATCHED.map((id) => [id, 0]));
 
-  constructor(
-    private readonly kernel: () => Snapshot,
-    private readonly cores: number,
-  ) {
-    this.#before = kernel();
+  constructor(takeSnapshot: () => Snapshot, cores: number) {
+    this.#takeSnapshot = takeSnapshot;
+    this.#cores = cores;
+    this.#before = takeSnapshot();
   }
 
-  sample(present: LoadSample, nowMs = performance.now()): Look {
-    const now = this.kernel();
+  sample(load: LoadSample, nowMs = performance.now()): LimitChanges {
+    const now = this.#takeSnapshot();
     const grown = difference(now, this.#before);
     this.#before = now;
-    const found = attribute(this.#view(present, now, grown), new Map()).filter(({ id }) => WATCHED.includes(id));
-    const began = found.filter((cause) => this.#sees(cause, nowMs));
+    const found = attribute(this.#view(load, now, grown), new Map()).filter(({ id }) => WATCHED.includes(id));
+    const began = found.filter((cause) => this.#begins(cause, nowMs));
     return { began, over: this.#ended(nowMs) };
   }
 
-  /** True when it is to be told: at once if it is sure, else when it lasts. */
-  #sees({ id, certainty }: Cause, nowMs: number): boolean {
-    const episode = this.#episodes.get(id) ?? { sinceMs: nowMs, lastMs: nowMs, samples: 0, told: false };
+  /** True when the cause must be reported: at once if it is certain, otherwise once it lasts. */
+  #begins({ id, certainty }: Cause, nowMs: number): boolean {
+    const episode = this.#episodes.get(id) ?? { sinceMs: nowMs, lastMs: nowMs, samples: 0, reported: false };
     this.#episodes.set(id, episode);
     episode.lastMs = nowMs;
     episode.samples += 1;
-    const sure = certainty !== "possible" || episode.samples >= DOUBTFUL_SAMPLES;
-    if (sure) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
-    const begins = sure && !episode.told;
-    episode.told ||= begins;
+    const certain = certainty !== "possible" || episode.samples >= DOUBTFUL_SAMPLES;
+    if (certain) this.counts.set(id, (this.counts.get(id) ?? 0) + 1);
+    const begins = certain && !episode.reported;
+    episode.reported ||= begins;
     return begins;
   }
 
-  #ended(nowMs: number): Over[] {
-    const over: Over[] = [];
-    for (const [id, { sinceMs, lastMs, told }] of this.#episodes) {
-      if (nowMs - lastMs < (told ? QUIET_MS : 1)) continue;
+  #ended(nowMs: number): EndedLimit[] {
+    const over: EndedLimit[] = [];
+    for (const [id, { sinceMs, lastMs, reported }] of this.#episodes) {
+      if (nowMs - lastMs < (reported ? QUIET_MS : 1)) continue;
       this.#episodes.delete(id);
-      if (told) over.push({ id, seconds: Math.round((lastMs - sinceMs) / 1000) });
+      if (reported) over.push({ id, seconds: Math.round((lastMs - sinceMs) / 1000) });
     }
     return over;
   }
 
-  #view(present: LoadSample, now: Snapshot, grown: Snapshot): Parameters<typeof attribute>[0] {
-    const { connections, workers, workersListening, cap } = present;
-    const refusedFull = present.refusedFull - (this.#refusedBefore ?? present.refusedFull);
-    this.#refusedBefore = present.refusedFull;
+  #view(load: LoadSample, now: Snapshot, grown: Snapshot): Parameters<typeof attribute>[0] {
+    const { connections, workers, workersListening, cap } = load;
+    const refusedFull = load.refusedFull - (this.#refusedBefore ?? load.refusedFull);
+    this.#refusedBefore = load.refusedFull;
     const gateway: GatewayNumbers = {
       connections,
       workers,
@@ -120,9 +121,9 @@ export class Watch {
       capLimit: cap.limit,
       descriptorsLeft: Number.NaN,
     };
-    const isLate = present.lagSeconds >= LATE_SECONDS;
+    const isLate = load.lagSeconds >= LATE_SECONDS;
     return {
-      run: { ...ITSELF, cores: this.cores },
+      run: { ...NO_LOAD_RUN, cores: this.#cores },
       open: connections,
       failed: {},
       grown,
@@ -130,14 +131,14 @@ export class Watch {
       gateway,
       busy: isLate && grown.cpuTicks > 0 ? grown.cpuBusyTicks / grown.cpuTicks : 0,
       perSecond: { before: Number.NaN, after: Number.NaN },
-      // The gateway has no floor of its own: what memory leaves is a ceiling, and a gauge.
+      // The gateway has no memory floor here: the doctor's ceiling and a metric cover memory.
       memory: { freeBytes: Number.POSITIVE_INFINITY, floorBytes: 0 },
     };
   }
 }
 
-/** No client end is ours to judge, so nothing of theirs can be a cause. */
-const ITSELF: Circumstances = {
+/** A gateway judges no client ends, so nothing at the clients can be a cause. */
+const NO_LOAD_RUN: Circumstances = {
   target: 0,
   colocated: true,
   cores: 1,

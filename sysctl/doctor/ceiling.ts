@@ -1,7 +1,23 @@
-/** What is said of one limit. The names of limits are stable: they are label values of metrics and keys of the JSON report. */
+/**
+ * The question to the doctor (DoctorPlan) and its answer for one limit (DoctorCeiling). Types and names only; everything in
+ * doctor/ imports them. The names of limits are stable: they are label values of metrics and values in the JSON report.
+ */
 import type { Need } from "../remedies/remedies.js";
 
-/** Limits on how many connections fit. */
+/** How many connections, which ends of them are on this machine, and between how many addresses client ends connect. */
+export interface DoctorPlan {
+  readonly connections: number;
+  readonly side: "server" | "client" | "both";
+  readonly listenPorts: readonly number[];
+  /** Local addresses that client ends connect from; 0 stands for as many as needed, as on loopback. */
+  readonly sources: number;
+  /** Pairs of address and port that client ends connect to. */
+  readonly destinations: number;
+  /** Connections that are open already, where a running gateway asks: what they use must not count twice. */
+  readonly open: number;
+}
+
+/** Limits on how many connections the machine holds. */
 export const COUNT_LIMITS = [
   "descriptors",
   "client-descriptors",
@@ -15,8 +31,8 @@ export const COUNT_LIMITS = [
   "cgroup-memory",
   "memory",
 ] as const;
-/** Limits on how fast connections come and go, or on what slow readers cost. tcp-mem is one of these from Linux 6.0 on. */
-export const PACE_LIMITS = [
+/** Limits on how fast connections come and go, or on what slow readers cost. From Linux 6.0 on tcp-mem belongs here. */
+export const RATE_LIMITS = [
   "accept-queue",
   "syn-backlog",
   "packet-backlog",
@@ -29,27 +45,28 @@ export const PACE_LIMITS = [
   "security-modules",
 ] as const;
 
-export type LimitId = (typeof COUNT_LIMITS)[number] | (typeof PACE_LIMITS)[number];
+export type LimitId = (typeof COUNT_LIMITS)[number] | (typeof RATE_LIMITS)[number];
 export type Side = "server" | "client" | "both";
 export type Verdict = "ok" | "low" | "unknown";
 
-export interface Ceiling {
+export interface DoctorCeiling {
   readonly limit: LimitId;
-  /** The end of a connection that uses it up. */
+  /** The end of a connection that uses the limit up. */
   readonly side: Side;
-  /** False: it bounds how fast connections come and go, not how many there are. */
+  /** True: it limits how many connections there are; false: how fast they come and go. */
   readonly counts: boolean;
   readonly verdict: Verdict;
-  /** Connections that fit under it: one more fails. Null: does not bound (below MOST_CONNECTIONS), or could not be told. */
+  /** The highest number of connections that it allows; null where it does not bound (below MAX_CONNECTIONS) or is unknown. */
   readonly connections: number | null;
-  readonly there: string;
+  /** The present value, in words; `there` in the JSON report. */
+  readonly current: string;
   readonly explanation: string;
-  /** What is seen when it is hit. */
+  /** What an operator sees when the limit is hit. */
   readonly symptom: string;
   readonly need: Need | null;
-  /** Lines to paste or run, or a sentence; empty where nothing is to be done. */
+  /** Lines to paste or run, or a sentence; empty where nothing needs to be done. */
   readonly remedy: readonly string[];
 }
 
-/** The greatest --connections of the gateway: what does not bound below it does not bound. */
+/** The maximum --connections of the gateway: a limit that allows as many does not bound. */
 export const MAX_CONNECTIONS = 100_000_000;

@@ -1,19 +1,18 @@
 /**
- * The command `megagate doctor`: its option table, and from options to a survey, ceilings and a report. Changes nothing;
- * only --prove borrows one value (sysctl/prove/).
- * A known ceiling below the plan ends it with the error `failed` after the report is printed; src/cli.ts turns that into
- * the exit status, so that a pipeline or a start-up probe can depend on it.
+ * The command `megagate doctor`: its option table, and the way from options to a survey, ceilings and a report. Changes nothing
+ * on the machine, except that --prove changes one value for a moment (sysctl/prove/).
+ * If a known ceiling is below the plan, the command throws the error `failed` after the report is printed; src/cli.ts turns
+ * that into the exit status, so that a pipeline or a start-up probe can depend on it.
  */
 import type { Command } from "commander";
 import { addOptions } from "../../src/config/help.js";
 import { resolve } from "../../src/config/resolve.js";
 import { type ConfigOf, choice, flag, text, whole } from "../../src/config/table.js";
 import { GatewayError } from "../../src/errors.js";
-import type { DoctorPlan } from "../kernel/facts.js";
-import { placeOf, RECORDED_OPTIONS } from "../kernel/recorded.js";
+import { chooseHost, RECORDED_OPTIONS } from "../kernel/recorded.js";
 import { leftover } from "../prove/trace.js";
 import { portList } from "../tune/command.js";
-import type { Ceiling, Verdict } from "./ceiling.js";
+import type { DoctorCeiling, DoctorPlan, Verdict } from "./ceiling.js";
 import { ceilingsOf } from "./ceilings.js";
 import { doctorJson } from "./json.js";
 import { record } from "./record.js";
@@ -21,7 +20,7 @@ import { reportDoctor } from "./report.js";
 import { survey } from "./survey.js";
 import { isTracking } from "./tracking.js";
 
-/** What the command line lends: its environment, where text goes, and in tests a fixture tree instead of "/". */
+/** The environment and the output of the process; tests replace "/" by a fixture folder, and the probe. */
 export interface DoctorDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
@@ -68,12 +67,13 @@ export const DOCTOR_OPTIONS = {
     unit: "path",
     range: "a new folder",
     explanation:
-      "Instead of the report, write what doctor and tune read of this host into this folder, for --root elsewhere; of the environment only what tells a pod or a container",
+      "Instead of the report, write what doctor and tune read of this host into this folder, for --root elsewhere; of the environment only the variables that mark a pod or a container",
   }),
-  strict: flag({ default: false, explanation: "A ceiling that could not be told fails too" }),
+  strict: flag({ default: false, explanation: "Fail also where a ceiling is unknown" }),
   prove: flag({
     default: false,
-    explanation: "Instead of the survey, show the 26w wall and its cures in throw-away network namespaces; needs root",
+    explanation:
+      "Instead of the survey, show the 262,144-entry conntrack limit (26w) and its two cures in temporary network namespaces; needs root",
   }),
   full: flag({
     default: false,
@@ -85,49 +85,51 @@ export const DOCTOR_OPTIONS = {
 type DoctorConfig = ConfigOf<typeof DOCTOR_OPTIONS>;
 
 /** Registers the command. Its action throws GatewayError; it neither exits nor sets the exit status. */
-export function addDoctorCommand(program: Command, surroundings: DoctorDeps): void {
+export function addDoctorCommand(program: Command, deps: DoctorDeps): void {
   addOptions(
-    program.command("doctor").description("say what will stop this machine first, at which count, and the remedy"),
+    program
+      .command("doctor")
+      .description("show which limit stops this machine first, at how many connections, and the remedy"),
     DOCTOR_OPTIONS,
-  ).action((flags: Record<string, unknown>) => runDoctor(flags, surroundings));
+  ).action((flags: Record<string, unknown>) => runDoctor(flags, deps));
 }
 
-async function runDoctor(flags: Readonly<Record<string, unknown>>, surroundings: DoctorDeps): Promise<void> {
-  const { env, stdout, tracks = isTracking } = surroundings;
+async function runDoctor(flags: Readonly<Record<string, unknown>>, deps: DoctorDeps): Promise<void> {
+  const { env, stdout, tracks = isTracking } = deps;
   const { config } = resolve(DOCTOR_OPTIONS, { command: "doctor", flags, env });
   if (config.full && !config.prove) throw new GatewayError("usage", "--full goes with --prove");
   if (config.prove) {
     await runProof(config, stdout);
     return;
   }
-  const place = placeOf(config, { tracks, ...(surroundings.root && { root: surroundings.root }) });
-  const { root } = place;
+  const host = chooseHost(config, { tracks, ...(deps.root && { root: deps.root }) });
+  const { root } = host;
   if (config.record !== "") {
-    stdout.write(await record(config.record, place));
+    stdout.write(await record(config.record, host));
     return;
   }
-  const left = leftover(root);
-  if (left !== undefined) process.stderr.write(`megagate: ${left}\n`);
-  // Before the probes: their entries are gone soon, and are nobody's.
-  const quiet = survey(root);
-  const live = await place.tracks();
-  const facts = { ...quiet, tracking: quiet.tracking && { ...quiet.tracking, live } };
-  const plan = planOf(config);
+  const warning = leftover(root);
+  if (warning !== undefined) process.stderr.write(`megagate: ${warning}\n`);
+  // Read before the probe connects: its entries expire soon and must not count as used.
+  const before = survey(root);
+  const live = await host.tracks();
+  const facts = { ...before, tracking: before.tracking && { ...before.tracking, live } };
+  const plan = doctorPlan(config);
   const ceilings = ceilingsOf(facts, plan);
   if (config.json) stdout.write(`${JSON.stringify(doctorJson(ceilings, facts, plan), null, 2)}\n`);
   // no-color.org: any value that is not empty switches colour off.
-  else stdout.write(reportDoctor(ceilings, facts, plan, stdout.isTTY === true && !env.NO_COLOR));
+  else stdout.write(reportDoctor(ceilings, { facts, plan, colour: stdout.isTTY === true && !env.NO_COLOR }));
   failWhereBelow(ceilings, config);
 }
 
 async function runProof({ full, json }: DoctorConfig, stdout: DoctorDeps["stdout"]): Promise<void> {
   const { prove } = await import("../prove/prove.js");
-  // As JSON, stdout is the result's alone: the acts are shown beside it.
+  // With --json, stdout holds the result alone: the progress goes to stderr.
   const result = await prove({ full, stdout: json ? process.stderr : stdout });
   if (json) stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 }
 
-const planOf = ({ connections, side, ports, sources, destinations }: DoctorConfig): DoctorPlan => ({
+const doctorPlan = ({ connections, side, ports, sources, destinations }: DoctorConfig): DoctorPlan => ({
   connections,
   side,
   listenPorts: ports,
@@ -136,15 +138,14 @@ const planOf = ({ connections, side, ports, sources, destinations }: DoctorConfi
   open: 0,
 });
 
-function failWhereBelow(ceilings: readonly Ceiling[], { connections, strict }: DoctorConfig): void {
-  const counting = ceilings.filter(({ counts }) => counts);
+function failWhereBelow(ceilings: readonly DoctorCeiling[], { connections, strict }: DoctorConfig): void {
+  const countLimits = ceilings.filter(({ counts }) => counts);
   const named = (wanted: Verdict): string =>
-    counting
+    countLimits
       .filter(({ verdict }) => verdict === wanted)
       .map(({ limit }) => limit)
       .join(", ");
   const [low, unknown] = [named("low"), named("unknown")];
   if (low !== "") throw new GatewayError("failed", `below ${connections} connections: ${low}; the remedies are above`);
-  if (strict && unknown !== "")
-    throw new GatewayError("failed", `could not be told: ${unknown}; the reasons are above`);
+  if (strict && unknown !== "") throw new GatewayError("failed", `unknown ceilings: ${unknown}; the reasons are above`);
 }

@@ -1,7 +1,11 @@
-/** Pure: what is left of those limits that are made of several numbers: tasks, ports, tracked connections. */
+/**
+ * What is left of the limits that consist of several numbers: tasks, ports, tracked connections. Pure; count-limits.ts has the
+ * rows that use it, and explanations.ts the texts.
+ */
 
-import type { DoctorPlan, Facts } from "../kernel/facts.js";
+import type { MachineFacts } from "../kernel/facts.js";
 import type { Need } from "../remedies/remedies.js";
+import type { DoctorPlan } from "./ceiling.js";
 import { hasServer, numberOf, numbersOf, tasksOf } from "./demand.js";
 
 interface TaskLimit {
@@ -9,12 +13,12 @@ interface TaskLimit {
   readonly limit: number;
   readonly used: number;
   readonly source: "kernel.pid_max" | "kernel.threads-max" | "nproc" | "pids.max";
-  /** What a task limit must be raised to for this many tasks more. */
+  /** The remedy for this many more tasks. */
   readonly need: (more: number) => Need;
 }
 
 /** The tightest of the machine's, the user's and the control group's limit; undefined where none can be read. */
-export function tightestTasks(facts: Facts): TaskLimit | undefined {
+export function tightestTasks(facts: MachineFacts): TaskLimit | undefined {
   const { running, ofUser, group } = facts.tasks;
   const limits: TaskLimit[] = [];
   for (const source of ["kernel.pid_max", "kernel.threads-max"] as const) {
@@ -29,7 +33,7 @@ export function tightestTasks(facts: Facts): TaskLimit | undefined {
   const tasks =
     (used: number) =>
     (more: number): Need => ({ kind: "tasks", value: used + more });
-  // Root and whoever may raise limits are exempt. Not all that runs is this user's: the estimate is on the safe side.
+  // Root, and every process that may raise limits, is exempt. Not all running tasks are this user's: a safe estimate.
   if (ofUser !== null && !facts.raisesLimits && !facts.opensBeyondFileMax) {
     limits.push({ left: ofUser - running, limit: ofUser, used: running, source: "nproc", need: tasks(running) });
   }
@@ -40,36 +44,37 @@ export function tightestTasks(facts: Facts): TaskLimit | undefined {
   return limits.toSorted((a, b) => a.left - b.left)[0];
 }
 
-export function tasksNeed(facts: Facts, plan: DoctorPlan): Need | null {
+export function tasksNeed(facts: MachineFacts, plan: DoctorPlan): Need | null {
   const more = Math.ceil((tasksOf(plan.connections, facts, plan) * 11) / 10);
   return tightestTasks(facts)?.need(more) ?? null;
 }
 
-/** Ports that connect() may choose, for each pair of source and destination. */
-export function portsOfPair(facts: Facts): number | null {
+/** Ports that connect() may choose, for each pair of source and destination address. */
+export function portsOfPair(facts: MachineFacts): number | null {
   const range = numbersOf(facts, "net.ipv4.ip_local_port_range");
   const [low, high] = range ?? [];
   return low === undefined || high === undefined ? null : high - low + 1 - facts.portsReserved;
 }
 
-/** 127.0.0.0/8 has more addresses than anybody needs, and the load generator takes them by itself. */
+/** 127.0.0.0/8 has more addresses than any run needs, and the load generator takes them by itself. */
 export const onLoopback = (plan: DoctorPlan): boolean => hasServer(plan) && plan.sources === 0;
 
-export function portsThere(facts: Facts, plan: DoctorPlan): number | null {
+export function portsAvailable(facts: MachineFacts, plan: DoctorPlan): number | null {
   if (onLoopback(plan)) return Number.POSITIVE_INFINITY;
   const ports = portsOfPair(facts);
   return ports && ports * Math.max(1, plan.sources) * plan.destinations;
 }
 
-/** What leaves a network namespace of its own crosses another, invisible from here, and may be tracked there as well. */
-export const hasHiddenNetwork = (facts: Facts, plan: DoctorPlan): boolean => facts.ownNetwork && plan.side !== "both";
+/** Traffic that leaves our network namespace crosses another one, which is not visible here and may track it as well. */
+export const hasHiddenNetwork = (facts: MachineFacts, plan: DoctorPlan): boolean =>
+  facts.ownNetwork && plan.side !== "both";
 
-/** Entries left, where tracking is live; Infinity where it is not. */
-export function flowsThere(facts: Facts, plan: DoctorPlan): number | null {
+/** Free entries of the connection-tracking table; Infinity where nothing is tracked, null where that is unknown. */
+export function flowsAvailable(facts: MachineFacts, plan: DoctorPlan): number | null {
   const { tracking } = facts;
   if (tracking === null) return Number.POSITIVE_INFINITY;
   const max = numberOf(facts, "net.netfilter.nf_conntrack_max");
-  // The kernel compares with a maximum of 0 never (nf_conntrack_core.c).
+  // A maximum of 0 means no limit to the kernel (nf_conntrack_core.c).
   if (max === 0 && !hasHiddenNetwork(facts, plan)) return Number.POSITIVE_INFINITY;
   if (tracking.live === true) return max === undefined ? null : max - tracking.entries;
   if (tracking.live === null || hasHiddenNetwork(facts, plan)) return null;

@@ -1,17 +1,18 @@
 /**
- * `megagate doctor --json`: the report for programs, as zod schema and as the document that it describes. Fields are only
- * ever added to megagate.doctor.v1. doctor.v1.schema.json is this schema as JSON Schema; a test holds the two equal.
+ * `megagate doctor --json`: the report for programs, as a zod schema and as the document that it describes. Public: fields may be
+ * added to megagate.doctor.v1, never renamed or removed. doctor.v1.schema.json is this schema as JSON Schema; a test holds the
+ * two equal.
  */
 import { z } from "zod";
-import type { DoctorPlan, Facts } from "../kernel/facts.js";
+import type { MachineFacts } from "../kernel/facts.js";
 import { REMEDY_DIALECTS } from "../remedies/remedies.js";
-import { type Ceiling, COUNT_LIMITS, PACE_LIMITS } from "./ceiling.js";
+import { COUNT_LIMITS, type DoctorCeiling, type DoctorPlan, RATE_LIMITS } from "./ceiling.js";
 import { firstCeiling } from "./ceilings.js";
 import { DIALECT_OF } from "./runtime.js";
 
 const count = z.int().min(0);
 const side = z.enum(["server", "client", "both"]);
-const limit = z.enum([...COUNT_LIMITS, ...PACE_LIMITS]);
+const limit = z.enum([...COUNT_LIMITS, ...RATE_LIMITS]);
 
 const Need = z
   .discriminatedUnion("kind", [
@@ -75,7 +76,11 @@ export const DoctorReport = z
   })
   .meta({ title: "megagate.doctor.v1", description: "What `megagate doctor --json` prints" });
 
-export function doctorJson(ceilings: readonly Ceiling[], facts: Facts, plan: DoctorPlan): z.infer<typeof DoctorReport> {
+export function doctorJson(
+  ceilings: readonly DoctorCeiling[],
+  facts: MachineFacts,
+  plan: DoctorPlan,
+): z.infer<typeof DoctorReport> {
   const first = firstCeiling(ceilings);
   const { open: _open, ...asked } = plan;
   return {
@@ -85,20 +90,27 @@ export function doctorJson(ceilings: readonly Ceiling[], facts: Facts, plan: Doc
       cores: facts.cores,
       cpuQuota: facts.processors.quota,
       memoryBytes: facts.memory?.totalBytes ?? null,
-      surrounding: facts.surrounding,
+      surrounding: facts.runtime,
       unit: facts.unit,
     },
-    dialect: DIALECT_OF[facts.surrounding],
+    dialect: DIALECT_OF[facts.runtime],
     plan: { ...asked, listenPorts: [...asked.listenPorts] },
     verdict: isBelow(ceilings) ? "low" : "ok",
     first: first?.connections == null ? null : { limit: first.limit, connections: first.connections },
-    ceilings: ceilings.map((row) => ({ ...row, remedy: [...row.remedy] })),
+    ceilings: ceilings.map(({ current, explanation, symptom, need, remedy, ...row }) => ({
+      ...row,
+      there: current,
+      explanation,
+      symptom,
+      need,
+      remedy: [...remedy],
+    })),
   };
 }
 
-/** A limit on the count is known to be below the plan; a slow pace does not stop anybody. */
-export const isBelow = (ceilings: readonly Ceiling[]): boolean =>
+/** Whether a limit on the count is known to be below the plan; a limit on the rate stops nobody. */
+export const isBelow = (ceilings: readonly DoctorCeiling[]): boolean =>
   ceilings.some(({ counts, verdict }) => counts && verdict === "low");
 
-/** The published JSON Schema, as it stands in doctor.v1.schema.json. */
+/** The published JSON Schema: the content of doctor.v1.schema.json. */
 export const renderSchema = (): string => `${JSON.stringify(z.toJSONSchema(DoctorReport), null, 2)}\n`;

@@ -1,6 +1,6 @@
 /**
- * The first ceiling in a few milliseconds, for a gateway that starts: read in the process that forks the workers, so that
- * limits and groups are theirs. No socket is opened, so whether connections are tracked stays open here.
+ * The first ceiling within a few milliseconds, for a gateway that starts. Runs in the process that forks the workers, so that
+ * limits and control groups are theirs. It opens no socket, so whether connections are tracked stays unknown here.
  */
 import type { LimitId, Verdict } from "./ceiling.js";
 import { ceilingsOf, firstCeiling } from "./ceilings.js";

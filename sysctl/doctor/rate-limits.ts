@@ -1,26 +1,27 @@
 /**
- * The limits that do not say how many connections fit but how fast they come and go, and what slow readers cost: rows of
- * the settings table, judged as `tune` judges them, with what is seen without them. Pure.
+ * The limits on how fast connections come and go and on what slow readers cost: rows of the settings table, judged as `tune`
+ * judges them, each with what an operator sees where the setting is missing. Pure. Limits on the number of connections are in
+ * count-limits.ts.
  */
 import { assess, type Finding } from "../check.js";
-import type { DoctorPlan, Facts } from "../kernel/facts.js";
-import { keepsTcpMemory, type Plan, planOf } from "../plan.js";
+import type { MachineFacts } from "../kernel/facts.js";
+import { type KernelPlan, keepsTcpMemory, kernelPlan } from "../plan.js";
 import type { Need } from "../remedies/remedies.js";
 import { SETTINGS } from "../settings.js";
-import type { Ceiling, LimitId, Side, Verdict } from "./ceiling.js";
+import type { DoctorCeiling, DoctorPlan, LimitId, Side, Verdict } from "./ceiling.js";
 import { hasClient, hasServer } from "./demand.js";
 import { tcpPages } from "./explanations.js";
 
-interface PaceRow {
+interface RateRow {
   readonly limit: LimitId;
   readonly key: string;
   readonly side: Side;
   readonly symptom: string;
-  readonly applies?: (facts: Facts) => boolean;
-  readonly shown?: (facts: Facts) => string;
+  readonly applies?: (facts: MachineFacts) => boolean;
+  readonly shown?: (facts: MachineFacts) => string;
 }
 
-const PACE_ROWS: readonly PaceRow[] = [
+const RATE_ROWS: readonly RateRow[] = [
   {
     limit: "accept-queue",
     key: "net.core.somaxconn",
@@ -85,12 +86,12 @@ const PACE_ROWS: readonly PaceRow[] = [
   },
 ];
 
-export function paceCeilings(facts: Facts, plan: DoctorPlan): Omit<Ceiling, "remedy">[] {
+export function rateCeilings(facts: MachineFacts, plan: DoctorPlan): Omit<DoctorCeiling, "remedy">[] {
   const { connections, listenPorts } = plan;
-  const asked = planOf(facts, { connections, listenPorts, coLocated: hasClient(plan) });
+  const kernelSettingsPlan = kernelPlan(facts, { connections, listenPorts, coLocated: hasClient(plan) });
   return [
-    ...PACE_ROWS.filter((row) => concerns(row.side, plan) && row.applies?.(facts) !== false).map((row) =>
-      judged(row, facts, asked),
+    ...RATE_ROWS.filter((row) => concerns(row.side, plan) && row.applies?.(facts) !== false).map((row) =>
+      judged(row, facts, kernelSettingsPlan),
     ),
     securityModules(facts),
   ];
@@ -107,10 +108,10 @@ const VERDICTS: Readonly<Record<Finding["verdict"], Verdict>> = {
   unreadable: "unknown",
 };
 
-function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"> {
+function judged(row: RateRow, facts: MachineFacts, plan: KernelPlan): Omit<DoctorCeiling, "remedy"> {
   const setting = SETTINGS.find(({ key }) => key === row.key);
   if (!setting) throw new Error(`no such setting: ${row.key}`);
-  const found = assess(setting, asked, facts.settings.get(row.key) ?? { code: "ENOENT" });
+  const found = assess(setting, plan, facts.settings.get(row.key) ?? { code: "ENOENT" });
   const now = "now" in found ? found.now.replace(/\s+/g, " ") || "(empty)" : "not visible";
   const need: Need | null =
     found.verdict === "low" ? { kind: "sysctl", key: row.key, value: found.next, scope: setting.scope } : null;
@@ -120,7 +121,7 @@ function judged(row: PaceRow, facts: Facts, asked: Plan): Omit<Ceiling, "remedy"
     counts: false,
     verdict: VERDICTS[found.verdict],
     connections: null,
-    there: row.shown?.(facts) ?? now,
+    current: row.shown?.(facts) ?? now,
     explanation: explained(found),
     symptom: row.symptom,
     need,
@@ -133,15 +134,15 @@ function explained(found: Finding): string {
   return found.verdict === "low" && lowers !== undefined ? `${why} The price: ${lowers}.` : why;
 }
 
-/** The model's 4,040 bytes hold SELinux' labels (56 bytes a socket, measured); others were not measured and are smaller. */
-function securityModules({ securityModules: modules }: Facts): Omit<Ceiling, "remedy"> {
+/** The model's 4,040 bytes include SELinux labels (56 bytes a socket, measured); other modules were not measured. */
+function securityModules({ securityModules: modules }: MachineFacts): Omit<DoctorCeiling, "remedy"> {
   return {
     limit: "security-modules",
     side: "both",
     counts: false,
     verdict: modules === null ? "unknown" : "ok",
     connections: null,
-    there: modules === null ? "not visible" : modules.join(", ") || "none",
+    current: modules === null ? "not visible" : modules.join(", ") || "none",
     explanation:
       "What security modules add to a socket is kernel memory: the model was measured with SELinux' labels, 56 bytes each.",
     symptom: "none: connections take a little more memory",

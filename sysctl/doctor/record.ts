@@ -1,37 +1,38 @@
 /**
- * `megagate doctor --record DIR`: this host as files, for --root elsewhere. What is recorded is what doctor and tune read here,
- * noted while they read it, so that a new question cannot be forgotten. Runs in the command line; writes below DIR only.
- * For support: of the environment only what tells a pod or a container is kept; host names and addresses are in none of the files.
+ * `megagate doctor --record DIR`: writes this host as files, for --root on another machine. The list of files is noted while
+ * doctor and tune read them here, so that a file that they read in future is not forgotten. Runs in the command line; writes
+ * below DIR only. Made to be sent to support: of the environment it keeps only the variables that mark a pod or a container, and
+ * no file holds host names or addresses.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import { openHost } from "../kernel/proc-sys.js";
-import { type Place, RECORDING } from "../kernel/recorded.js";
+import { openProcSys } from "../kernel/proc-sys.js";
+import { RECORDING, type SurveyedHost } from "../kernel/recorded.js";
 import { Tree } from "../kernel/tree.js";
-import { planOf } from "../plan.js";
+import { kernelPlan } from "../plan.js";
 import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../remedies/files.js";
 import { SETTINGS } from "../settings.js";
 import { openEtc } from "../tune/etc.js";
 import { leftovers } from "../tune/leftovers.js";
 import { survey } from "./survey.js";
 
-/** Environments hold secrets. */
-const TELLING = /^(?:KUBERNETES_SERVICE_HOST|container)=/;
+/** All that is kept of an environment, because environments hold secrets. */
+const RUNTIME_VARIABLES = /^(?:KUBERNETES_SERVICE_HOST|container)=/;
 
-/** Records the host; resolves with what to say. Throws `config` for a folder that cannot take it. */
-export async function record(path: string, place: Place): Promise<string> {
+/** Records the host; resolves with a sentence for the user. Throws `config` where the folder cannot be used. */
+export async function record(path: string, host: SurveyedHost): Promise<string> {
   const folder = resolve(path);
   makeEmpty(folder);
-  const paths = pathsRead(place.root);
-  const tracked = await place.tracks();
-  const kept = paths.filter((path) => copy(join(place.root, path), join(folder, path)));
+  const paths = pathsRead(host.root);
+  const tracked = await host.tracks();
+  const kept = paths.filter((path) => copy(join(host.root, path), join(folder, path)));
   const recording = { schema: "megagate.recording.v1", recordedAt: new Date().toISOString(), tracked };
   writeFileSync(join(folder, RECORDING), `${JSON.stringify(recording, null, 2)}\n`);
   return (
     `${kept.length} files of this host are recorded in ${folder}: \`megagate doctor --root ${folder}\` and \`megagate tune --root ${folder}\` ` +
-    "work on them as on the host itself. Look them through before you send them on.\n"
+    "work on them as on the host itself. Read them through before you send them on.\n"
   );
 }
 
@@ -45,29 +46,29 @@ function makeEmpty(folder: string): void {
   throw new GatewayError("config", `--record: ${folder} is not empty: name a new folder`);
 }
 
-/** Everything that doctor and tune ask for, whether it is there or not. */
+/** Every path that doctor and tune read, whether the file exists or not. */
 function pathsRead(root: string): readonly string[] {
   const paths = new Set<string>();
   const note = (path: string): void => void paths.add(path.replace(/^\/+/, ""));
   const tree = new Tree(root, note);
-  const plan = planOf(survey(root, null, tree), { connections: 1, listenPorts: [], coLocated: true });
-  const host = openHost(root, tree);
-  host.identity();
-  for (const { key, alias } of SETTINGS) for (const name of [key, alias ?? key]) host.read(name);
+  const plan = kernelPlan(survey(root, null, tree), { connections: 1, listenPorts: [], coLocated: true });
+  const procSys = openProcSys(root, tree);
+  procSys.identity();
+  for (const { key, alias } of SETTINGS) for (const name of [key, alias ?? key]) procSys.read(name);
   const etc = openEtc(root, note);
-  leftovers(etc, host, plan);
+  leftovers(etc, procSys, plan);
   for (const path of [MODULES_PATH, SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH]) note(path);
   return [...paths];
 }
 
-/** False for what is not there or cannot be read: then it is not there in the recording either. */
+/** False where the file does not exist or cannot be read: the recording leaves it out then. */
 function copy(from: string, to: string): boolean {
   try {
     const isNamespace = /\/proc\/self\/ns\/[^/]+$/.test(from);
     const isFolder = !isNamespace && statSync(from).isDirectory();
     const content = isNamespace || isFolder ? undefined : contentOf(from);
     makeFolders(isFolder ? to : dirname(to));
-    // Such a link leads nowhere elsewhere: what it says is what is asked for.
+    // Such a link points to no file: only its target text is needed.
     if (isNamespace) symlinkSync(readlinkSync(from), to);
     if (content !== undefined) writeFileSync(to, content, { mode: 0o644 });
     return !isFolder;
@@ -79,9 +80,9 @@ function copy(from: string, to: string): boolean {
 function contentOf(path: string): Buffer {
   const bytes = readFileSync(path);
   if (!path.endsWith("/environ")) return bytes;
-  const telling = bytes
+  const kept = bytes
     .toString("latin1")
     .split("\0")
-    .filter((entry) => TELLING.test(entry));
-  return Buffer.from(telling.map((entry) => `${entry}\0`).join(""), "latin1");
+    .filter((entry) => RUNTIME_VARIABLES.test(entry));
+  return Buffer.from(kept.map((entry) => `${entry}\0`).join(""), "latin1");
 }

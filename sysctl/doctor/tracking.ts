@@ -1,8 +1,8 @@
 /**
- * Whether the kernel tracks connections made in this network namespace, found out by making some: the module may be loaded,
- * and its count above zero from rules long gone, without any new connection adding an entry. Then its limit does not bind.
- * Sockets are on 127.0.0.1 and reset at once: an entry of a reset connection expires after 10 s, of a closed one after two
- * minutes, and the kernel may count it for a minute more.
+ * Finds out whether the kernel tracks connections of this network namespace, by making some. The module may be loaded, and its
+ * count may be above zero from rules that no longer exist, although no new connection adds an entry: then its limit does not bind.
+ * The sockets are on 127.0.0.1 and are reset at once: the entry of a reset connection expires after 10 s, that of a closed one
+ * after two minutes, and the kernel may count it for a minute more. Runs in the command line and in the load coordinator.
  */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -10,11 +10,11 @@ import { Tree } from "../kernel/tree.js";
 
 const COUNT = "proc/sys/net/netfilter/nf_conntrack_count";
 const PROBES = 64;
-/** The rest of the machine's entries come and go meanwhile: half of the probes seen is proof, a handful is not. */
+/** Other entries come and go meanwhile: half as many new entries as probes are proof, a handful is not. */
 const PROOF = PROBES / 2;
-const PATIENCE_MS = 3000;
+const TIMEOUT_MS = 3000;
 
-/** Null where it could not be tried: no loopback, no descriptors left. */
+/** Null where it could not be tried: no loopback, or no descriptors left. */
 export async function isTracking(
   entries = (): number | undefined => new Tree("/").number(COUNT),
 ): Promise<boolean | null> {
@@ -33,9 +33,9 @@ export async function isTracking(
   }
 }
 
-/** One after the other, each established; collects both ends, so that all are closed whatever happens. */
+/** Connects one after the other and waits for each; collects both ends, so that all are closed whatever happens. */
 async function openProbes(server: Server, sockets: Socket[]): Promise<void> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
   server.on("connection", (socket) => {
     sockets.push(socket.on("error", () => undefined));
   });

@@ -49,7 +49,7 @@ export function groupPath(
 
 /**
  * Processors that the control groups give: the tightest quota over its period, which may be a fraction; Infinity where none
- * bounds. Version 1 mounts the controller by itself or with its twin, and where both versions are mounted either may bound.
+ * bounds. Version 1 mounts the cpu controller alone or together with cpuacct; where both versions are mounted, either may bound.
  */
 export function groupProcessors(tree: Tree): number {
   const { version, path } = groupPath(tree, "cpu");

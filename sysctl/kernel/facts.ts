@@ -1,20 +1,21 @@
 /**
- * Everything that `megagate doctor` knows about a machine, as plain data. survey.ts fills it in, ceilings.ts does the sums;
- * neither knows the other. `null` means: could not be told here, and is reported as such.
+ * Everything that `megagate doctor` and `tune` know about a machine, as plain data. doctor/survey.ts reads it, and the sums in
+ * plan.ts and doctor/ceilings.ts work on it; neither side imports the other. `null` means that it could not be read here: the
+ * reports say "unknown" then.
  */
 import type { Reading } from "./proc-sys.js";
 
-/** What runs the gateway here, from the outermost marker that is certain: it decides in whose words a remedy is given. */
-export type Surrounding = "host" | "systemd" | "lxc" | "docker" | "kubernetes";
+/** What runs the gateway here, by the outermost marker that is certain: it decides in which format a remedy is printed. */
+export type Runtime = "host" | "systemd" | "lxc" | "docker" | "kubernetes";
 
-export interface Facts {
+export interface MachineFacts {
   readonly kernel: string;
-  /** Processors that it may use, a CPU quota counted and rounded up: as many workers are started at least. */
+  /** Processors that this process may use, a CPU quota counted and rounded up: the gateway starts at least as many workers. */
   readonly cores: number;
   readonly processors: Processors;
   readonly pageBytes: number;
-  readonly surrounding: Surrounding;
-  /** The unit, where it is a systemd service. */
+  readonly runtime: Runtime;
+  /** The unit's name, where this is a systemd service. */
   readonly unit: string | null;
   /** A network namespace other than the machine's: host-wide net.* settings cannot be seen from it. */
   readonly ownNetwork: boolean;
@@ -28,11 +29,11 @@ export interface Facts {
   readonly settings: ReadonlyMap<string, Reading>;
   readonly filesOpen: number;
   readonly tasks: {
-    /** Threads and processes of the machine or, in a container, of what is seen of it. */
+    /** Threads and processes of the machine or, in a container, those of its PID namespace. */
     readonly running: number;
     /** RLIMIT_NPROC, over all processes of the user. */
     readonly ofUser: number | null;
-    /** The tightest group of those that this process is in; null where none limits. */
+    /** The tightest limit of the control groups that this process is in; null where none limits. */
     readonly group: Usage | null;
   };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number } | null;
@@ -40,7 +41,7 @@ export interface Facts {
   readonly tcpPagesUsed: number;
   readonly tracking: {
     readonly entries: number;
-    /** Entries rise with connections made here; null where nobody tried. */
+    /** Whether a connection made here adds an entry; null where nobody tried. */
     readonly live: boolean | null;
   } | null;
   readonly portsReserved: number;
@@ -48,31 +49,18 @@ export interface Facts {
   readonly securityModules: readonly string[] | null;
 }
 
-/** How many this process may use, by both measures. */
+/** How many processors this process may use, by both measures. */
 export interface Processors {
-  /** Of the affinity mask, which cpuset groups and taskset narrow. */
+  /** By the affinity mask, which cpuset groups and taskset narrow. */
   readonly allowed: number;
-  /** In processors, a fraction where it is one; null where none bounds. */
+  /** The CPU quota in processors, possibly a fraction; null where none bounds. */
   readonly quota: number | null;
 }
 
-/** A control group's limit, and what is used of it and cannot be reclaimed. */
+/** A control group's limit, and the part of it that is in use and cannot be reclaimed. */
 export interface Usage {
   readonly limit: number;
   readonly used: number;
   /** The control group, as a path below its mount. */
   readonly at: string;
-}
-
-/** What is asked: how many, which ends of them live here, and from and to how many addresses client ends connect. */
-export interface DoctorPlan {
-  readonly connections: number;
-  readonly side: "server" | "client" | "both";
-  readonly listenPorts: readonly number[];
-  /** Local addresses that client ends connect from; 0 is as many as needed, as on loopback. */
-  readonly sources: number;
-  /** Pairs of address and port that they connect to. */
-  readonly destinations: number;
-  /** Connections that are open already, where the gateway itself asks: what they use is not counted against them twice. */
-  readonly open: number;
 }

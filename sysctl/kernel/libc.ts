@@ -1,9 +1,9 @@
 /**
  * Foreign-function calls: sockets and epoll of the C library, through koffi (about 0.1 µs a call), and the few that only
  * the proof of the conntrack limit makes. load/ and sysctl/ make no others.
- * Every call answers as the kernel does: a result of zero or more, or the error number negated, so that the hot path
+ * Every call returns what the kernel does: a result of zero or more, or the negated error number, so that the hot path
  * neither throws nor allocates; `errorName` turns it into "ECONNREFUSED". Runs in generators and in the proof's children.
- * It must not know WebSocket. node:net costs 3.9 KB and 0.6 ms of CPU a connection, this 0.4 KB and 50 µs.
+ * It must not know WebSocket. node:net costs 3.9 KB and 0.6 ms of CPU for each connection, this 0.4 KB and 50 µs.
  */
 import { isIPv6 } from "node:net";
 import { constants } from "node:os";
@@ -46,7 +46,7 @@ const EPOLL_CTL_ADD = 1;
 const MSG_NOSIGNAL = 0x4000;
 const POLLIN = 1;
 
-// One idle wait is all that ever runs beside the main thread; the defaults keep 3 MB of stacks a process.
+// At most one call (the idle wait) runs outside the main thread; koffi's defaults keep 3 MB of stacks for each process.
 koffi.config({ resident_async_pools: 1, async_stack_size: 65_536, async_heap_size: 65_536 });
 
 const library = koffi.load(null);
@@ -100,7 +100,7 @@ const ERROR_NAMES = new Map(Object.entries(constants.errno).map(([name, number])
 /** The name of a negated error number: −111 → "ECONNREFUSED". */
 export const errorName = (result: number): string => ERROR_NAMES.get(-result) ?? `errno_${-result}`;
 
-/** A sockaddr_in or sockaddr_in6, to be built once and used for many calls. */
+/** A sockaddr_in or sockaddr_in6: build it once and use it for many calls. */
 export function socketAddress(address: string, port: number): Buffer {
   if (!isIPv6(address)) {
     const four = Buffer.alloc(16);
@@ -180,32 +180,32 @@ export const epollWait = (epoll: number, events: Buffer, timeoutMs: number): num
 
 const pollDescriptor = Buffer.alloc(8);
 
-/** Stops the whole process for a while, whatever becomes ready meanwhile. */
+/** Blocks the main thread for this time, whatever becomes ready meanwhile. */
 export function sleepMs(ms: number): void {
   c.poll(pollDescriptor, 0, ms);
 }
 
-/** Waits on a thread beside until `epoll` has something to report, and takes nothing from it. One wait at a time. */
+/** Waits in another thread until `epoll` has an event, and leaves the event there for epollWait. One wait at a time. */
 export function pollInThread(epoll: number, timeoutMs: number, done: () => void): void {
   pollDescriptor.writeInt32LE(epoll, 0);
   pollDescriptor.writeUInt16LE(POLLIN, 4);
   c.poll.async(pollDescriptor, 1, timeoutMs, done);
 }
 
-/** Moves the calling thread into a new network namespace; what it forks is born there. */
+/** Moves the calling thread into a new network namespace; children that it forks start there. */
 export const unshareNetwork = (): number => resultOrErrno(c.unshare(CLONE_NEWNET));
 
 export const datagramSocket = (): number => resultOrErrno(c.socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK_CLOEXEC, 0));
 export const netfilterSocket = (): number =>
   resultOrErrno(c.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK_CLOEXEC, NETLINK_NETFILTER));
 
-/** Reads, or writes, the flags at byte 16 of a struct ifreq that names an interface. */
+/** Reads (or writes) the flags at byte 16 of a struct ifreq that names an interface. */
 export const readInterfaceFlags = (fd: number, request: Buffer): number =>
   resultOrErrno(c.ioctl(fd, SIOCGIFFLAGS, request));
 export const writeInterfaceFlags = (fd: number, request: Buffer): number =>
   resultOrErrno(c.ioctl(fd, SIOCSIFFLAGS, request));
 
-/** Binds and listens, beside others on the same address and port. */
+/** Binds and listens; other sockets may listen on the same address and port (SO_REUSEPORT). */
 export function listenShared(fd: number, address: Buffer, backlog: number): number {
   for (const option of [SO_REUSEADDR, SO_REUSEPORT]) {
     const set = resultOrErrno(c.setsockopt(fd, SOL_SOCKET, option, ONE, 4));
@@ -218,5 +218,5 @@ export function listenShared(fd: number, address: Buffer, backlog: number): numb
 export const accept = (listener: number): number =>
   resultOrErrno(c.accept(listener, null, null, SOCK_NONBLOCK_CLOEXEC));
 
-/** Takes the lock of an open file, for as long as this process lives; −EAGAIN where another has it. */
+/** Locks an open file until this process ends; −EAGAIN where another process holds the lock. */
 export const lockFile = (fd: number): number => resultOrErrno(c.flock(fd, LOCK_EX_NB));

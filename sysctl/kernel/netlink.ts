@@ -1,7 +1,7 @@
 /**
- * nf_tables messages as bytes, and the kernel's acknowledgements read back. Pure. Layouts: linux/netlink.h,
- * linux/netfilter/nfnetlink.h and nf_tables.h; headers are in host order (little-endian on every platform that Node 20
- * runs on here), attribute values in network order.
+ * Encodes nf_tables messages and decodes the kernel's acknowledgements. Pure. Layouts: linux/netlink.h,
+ * linux/netfilter/nfnetlink.h and nf_tables.h; headers are in host order (little-endian on every platform that Megagate
+ * runs on), attribute values in network order.
  */
 
 const HEADER_BYTES = 16;
@@ -49,10 +49,10 @@ function number(type: number, value: number): Buffer {
 interface Message {
   readonly type: number;
   readonly flags: number;
-  /** By which its acknowledgement is known. */
+  /** The kernel's acknowledgement repeats it. */
   readonly sequence: number;
   readonly family: number;
-  /** The subsystem of a batch; 0 in what is between its ends. */
+  /** The subsystem in the two messages that enclose a batch; 0 in the messages between them. */
   readonly resource: number;
   readonly attributes: readonly Buffer[];
 }
@@ -82,12 +82,12 @@ const creation = (type: number, flags: number, sequence: number, ...attributes: 
     attributes,
   });
 
-/** What is created, in order; the sequence number of each is its place counted from 1. */
+/** What the batch creates, in this order; the sequence number of each is its position, counted from 1. */
 export const CREATED = ["table", "chain", "rule"] as const;
 
 /**
- * A table, a chain on the way in that accepts, and a rule whose single expression reads the connection's state into a
- * register and does nothing with it: enough for the kernel to track every connection of the namespace.
+ * A table, an input chain that accepts everything, and a rule whose single expression reads the connection's state into a
+ * register and does nothing with it: that is enough for the kernel to track every connection of the namespace.
  */
 export function trackingBatch(table: string, chain: string): Buffer {
   const hook = nested(4, number(1, HOOK_LOCAL_IN), number(2, 0));
@@ -101,7 +101,7 @@ export function trackingBatch(table: string, chain: string): Buffer {
   ]);
 }
 
-/** The answers in one datagram: which message, and zero or a negated error number. */
+/** The acknowledgements in one datagram: the message's sequence number, and zero or a negated error number. */
 export function acknowledgements(datagram: Buffer): { sequence: number; result: number }[] {
   const found = [];
   for (let at = 0; at + HEADER_BYTES + 4 <= datagram.length; ) {

@@ -1,33 +1,33 @@
 /**
- * The only reader and writer of kernel values. Runs in the command line.
- * Everything is below a root folder, "/" in earnest and a recorded host otherwise; a key is turned into a path here
- * and nowhere else, so that a rollback file, which holds keys, can name nothing but settings.
+ * The only reader and writer of kernel settings (/proc/sys and module parameters). Runs in the command line.
+ * All paths are below a root folder: "/" for this machine, another folder for a recorded host. Only this file turns a key into
+ * a path, so that a rollback file, which holds keys, can name nothing but settings.
  */
 import { accessSync, closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Tree } from "./tree.js";
 
-/** A value as the kernel shows it, without its line end; or the errno name that reading gave. */
+/** A value as the kernel shows it, without its line end; or the errno name with which reading failed. */
 export type Reading = { readonly text: string } | { readonly code: string };
 
-/** Which kernel, and which network namespace of it, the values belong to. */
-export interface Identity {
+/** The boot and the network namespace that the values belong to. */
+export interface KernelIdentity {
   readonly bootId: string;
   readonly network: string;
 }
 
-export interface Host {
+export interface ProcSys {
   read(key: string): Reading;
-  /** The errno name for which a write would fail; undefined where it may be tried. Writes nothing. */
+  /** The errno name with which a write would fail; undefined where it may succeed. Writes nothing. */
   denied(key: string): string | undefined;
-  /** Undefined when the kernel took the text, else the errno name. */
+  /** Undefined when the kernel accepted the text, else the errno name. */
   write(key: string, text: string): string | undefined;
-  identity(): Identity;
+  identity(): KernelIdentity;
   readonly isRoot: boolean;
 }
 
-/** A recorded host is written to like one of root's own: it is a folder of files. */
-export function openHost(root = "/", tree = new Tree(root)): Host {
+/** A recorded host is a folder of ordinary files: whoever may write them counts as root there. */
+export function openProcSys(root = "/", tree = new Tree(root)): ProcSys {
   const at = (key: string): string => tree.at(pathOf(key));
   return {
     isRoot: process.geteuid?.() === 0 || root !== "/",
@@ -61,7 +61,7 @@ function pathOf(key: string): string {
   return join("proc/sys", ...parts);
 }
 
-/** One write call: the kernel takes each call for a whole value. Never creates a file. */
+/** One write call, because the kernel takes each call for a whole value. Never creates a file. */
 function writeOnce(path: string, text: string): void {
   const descriptor = openSync(path, constants.O_WRONLY | constants.O_TRUNC);
   try {
@@ -80,7 +80,7 @@ function attempt(action: () => void): string | undefined {
   }
 }
 
-/** An errno is the kernel's answer and is reported; anything else is a mistake of ours and is thrown on. */
+/** An errno is the kernel's answer and is reported; any other error is a defect of ours and is rethrown. */
 function errnoName(error: unknown): string {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === undefined || !/^E[A-Z]+$/.test(code)) throw error;

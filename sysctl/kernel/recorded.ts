@@ -1,7 +1,7 @@
 /**
- * Another host than this one, as files: doctor and tune read and write below --root DIR, which `doctor --record DIR` makes of a
- * host (doctor/record.ts). What cannot be tried there, whether connections are tracked, is told by --tracked or by the
- * recording. Runs in the command line.
+ * A recorded host: doctor and tune read and write below --root DIR, a folder that `doctor --record DIR` made on another host
+ * (doctor/record.ts). Whether connections are tracked cannot be tried on files: --tracked or the recording says it. Runs in the
+ * command line.
  */
 import { join } from "node:path";
 import { z } from "zod";
@@ -9,7 +9,7 @@ import { choice, text } from "../../src/config/table.js";
 import { GatewayError } from "../../src/errors.js";
 import { Tree } from "./tree.js";
 
-/** What is not a file of the recorded host but was found out there. */
+/** The one file of a recording that is no file of its host: what was found out on that host by trying. */
 export const RECORDING = "megagate-recording.json";
 export const Recording = z.object({
   schema: z.literal("megagate.recording.v1"),
@@ -35,33 +35,36 @@ export const RECORDED_OPTIONS = {
   }),
 } as const;
 
-interface Lent {
-  /** In tests: where the host is, and in place of the probe. */
+/** Tests replace this machine's root folder and the probe. */
+interface ThisMachine {
   readonly root?: string;
   readonly tracks: () => Promise<boolean | null>;
 }
 
-interface Wish {
+interface RecordedOptions {
   readonly root: string;
   readonly tracked: "probe" | "yes" | "no";
 }
 
-export interface Place {
+export interface SurveyedHost {
   readonly root: string;
-  /** Null: could not be tried. */
+  /** Whether connections made on the host are tracked; null where it could not be tried. */
   tracks(): Promise<boolean | null>;
 }
 
-/** Throws `config` where --root is no host. */
-export function placeOf({ root, tracked }: Wish, lent: Lent): Place {
+/** The host that the options name. Throws `config` where --root holds no recorded host. */
+export function chooseHost({ root, tracked }: RecordedOptions, thisMachine: ThisMachine): SurveyedHost {
   const isRecorded = root !== "/";
   if (isRecorded && new Tree(root).text("proc/sys/kernel/osrelease") === undefined) {
     const remedy = "name a folder that `megagate doctor --record` made";
-    throw new GatewayError("config", `--root: ${root} holds no proc/sys/kernel/osrelease, so it is no host: ${remedy}`);
+    throw new GatewayError(
+      "config",
+      `--root: ${root} holds no proc/sys/kernel/osrelease, so it is not a recorded host: ${remedy}`,
+    );
   }
-  const probe = isRecorded ? () => Promise.resolve(recordedAnswer(root)) : lent.tracks;
+  const probe = isRecorded ? () => Promise.resolve(recordedAnswer(root)) : thisMachine.tracks;
   return {
-    root: isRecorded ? root : (lent.root ?? "/"),
+    root: isRecorded ? root : (thisMachine.root ?? "/"),
     tracks: () => (tracked === "probe" ? probe() : Promise.resolve(tracked === "yes")),
   };
 }
@@ -75,4 +78,4 @@ function recordedAnswer(root: string): boolean | null {
 }
 
 /** A path of that host, such as the default of --state. */
-export const within = ({ root }: Place, path: string): string => join(root, path);
+export const within = ({ root }: SurveyedHost, path: string): string => join(root, path);

@@ -1,17 +1,21 @@
 /**
- * Small kernel files below a root folder: "/" in earnest, a recorded host with --root. What cannot be read is absent. A tree can
- * be told to note each path that is asked for: what was asked is what a recording of the host must hold (record.ts).
+ * Reads small kernel files below a root folder: "/" for this machine, another folder for a recorded host (--root). A file that
+ * cannot be read counts as absent. `note` gets each path that is read: a recording of the host must hold these (record.ts).
+ * Runs in the command line and in the supervisor; it must not write.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 export class Tree {
-  constructor(
-    readonly root: string,
-    private readonly note: (path: string) => void = () => undefined,
-  ) {}
+  readonly root: string;
+  readonly #note: (path: string) => void;
 
-  /** The text, without the space around it; undefined where it cannot be read. */
+  constructor(root: string, note: (path: string) => void = () => undefined) {
+    this.root = root;
+    this.#note = note;
+  }
+
+  /** The text without surrounding white space; undefined where it cannot be read. */
   text(path: string): string | undefined {
     return attempt(() => readFileSync(this.at(path), "utf8").trim());
   }
@@ -25,7 +29,7 @@ export class Tree {
     return limitOf(this.text(path)?.split(/\s+/)[0]);
   }
 
-  /** What a symbolic link says, such as "pid:[4026531836]"; it need not lead anywhere. */
+  /** The target of a symbolic link, such as "pid:[4026531836]"; the target need not exist. */
   link(path: string): string | undefined {
     return attempt(() => readlinkSync(this.at(path)));
   }
@@ -34,9 +38,9 @@ export class Tree {
     return this.text(path) !== undefined || attempt(() => readdirSync(this.at(path))) !== undefined;
   }
 
-  /** Where it is; noted. */
+  /** The path below the root folder; notes it. */
   at(path: string): string {
-    this.note(path);
+    this.#note(path);
     return join(this.root, path);
   }
 }

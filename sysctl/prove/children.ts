@@ -1,12 +1,13 @@
 /**
- * How the proof's children start and end: forked with little memory, deaf to the terminal's signals, and gone as soon as
- * the channel to their parent closes, even when the parent was killed outright. Both sides of it, so that they agree.
+ * How the proof's children start and end: they are forked with little memory, ignore the terminal's signals, and end as soon as
+ * the channel to their parent closes, even if the parent was killed. The parent's and the child's half stand here together, so
+ * that they agree.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import type { HolderReport, StageReport } from "./messages.js";
+import type { HolderReport, StepReport } from "./messages.js";
 
-/** A child allocates little: one thread for V8 and one for the idle wait, and a small young generation. */
+/** A child allocates little: one thread for V8, one for the idle wait, and a small young generation. */
 const NODE_FLAGS = ["--max-semi-space-size=1", "--v8-pool-size=1", "--single-threaded-gc"];
 
 export const forkChild = (entry: URL): ChildProcess =>
@@ -18,7 +19,7 @@ export const forkChild = (entry: URL): ChildProcess =>
 
 export const isAlive = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;
 
-/** Ends children at once and waits until they are gone, and with them their connections. */
+/** Kills children and waits until they and their connections are gone. */
 export async function endChildren(children: readonly ChildProcess[]): Promise<void> {
   const living = children.filter(isAlive);
   const gone = living.map((child) => once(child, "exit"));
@@ -26,14 +27,14 @@ export async function endChildren(children: readonly ChildProcess[]): Promise<vo
   await Promise.all(gone);
 }
 
-/** In the child: the parent alone ends it. exit() would wait for the thread of an idle epoll wait. */
+/** In the child: only the parent ends it. It kills itself, because exit() would wait for the thread of an idle epoll wait. */
 export function leaveWithParent(title: string): void {
   process.title = title;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
   process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 }
 
-/** In the child: tells the parent. One that was killed just now is noticed here first, and there is nobody to tell. */
-export function say(report: StageReport | HolderReport): void {
+/** In the child: sends to the parent, if it still lives. */
+export function sendReport(report: StepReport | HolderReport): void {
   if (process.connected) process.send?.(report, undefined, undefined, () => undefined);
 }

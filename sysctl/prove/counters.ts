@@ -1,19 +1,19 @@
 /**
- * The kernel's own counts in the present network namespace, out of /proc. Synchronous on purpose: Node's file threads
- * may still be in another namespace (namespace.ts).
+ * The kernel's own counts in the present network namespace, from /proc. Synchronous on purpose: Node's file threads may still
+ * be in another namespace (namespace.ts). Runs in the step process and in the command line.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
-export interface Counters {
+export interface NamespaceCounters {
   /** Entries in the connection-tracking table. */
   readonly tracked: number;
-  /** Packets dropped because the table was full; null where the kernel does not say. */
+  /** Packets dropped because the table was full; null where the kernel does not report it. */
   readonly dropped: number | null;
-  /** TCP sockets in ESTABLISHED or CLOSE-WAIT. */
+  /** TCP sockets in ESTABLISHED or CLOSE-WAIT, both ends of a connection. */
   readonly established: number;
 }
 
-export function readCounters(): Counters {
+export function readNamespaceCounters(): NamespaceCounters {
   const statistics = textOf("/proc/self/net/stat/nf_conntrack");
   return {
     tracked: Number(textOf("/proc/sys/net/netfilter/nf_conntrack_count") ?? 0),
@@ -31,7 +31,7 @@ export function currentEstablished(snmp: string): number {
   return Number(values[names.indexOf("CurrEstab")] ?? 0);
 }
 
-/** One column of /proc/net/stat/nf_conntrack, hexadecimal, over its rows: one for each processor. */
+/** The sum of one column of /proc/net/stat/nf_conntrack: hexadecimal, one row for each processor. */
 export function sumOfColumn(statistics: string, column: string): number {
   const [names = [], ...rows] = statistics
     .trim()
@@ -42,8 +42,8 @@ export function sumOfColumn(statistics: string, column: string): number {
 }
 
 /**
- * Entries in the fullest table of any network namespace in which a process lives, this one's first: the maximum is one
- * for all of them. A namespace that may not be looked into is left out.
+ * Entries in the first network namespace with any, this one first: nf_conntrack_max is one value for all of them.
+ * Namespaces that this process may not read are left out.
  */
 export function trackedAnywhere(): { tracked: number; where: string } {
   const own = Number(textOf("/proc/sys/net/netfilter/nf_conntrack_count") ?? 0);

@@ -1,26 +1,36 @@
 /**
- * Entry file of one holder: a child process that holds its share of one side's sockets, as an acceptor or a connector.
- * Reports its counts whenever they have changed, ten times a second at most.
+ * Entry file of one holder: a child of the step process that holds its share of the server's or of the clients' ends.
+ * Reports its counts when they have changed, ten times a second at most.
  */
-import { Acceptor } from "./acceptor.js";
-import { leaveWithParent, say } from "./children.js";
-import { Connector } from "./connector.js";
+
+import { leaveWithParent, sendReport } from "./children.js";
+import { ClientEnds } from "./client-ends.js";
 import type { HolderConfig } from "./messages.js";
+import { ServerEnds } from "./server-ends.js";
 
 const POLL_EVERY_MS = 100;
 
-function hold(duty: HolderConfig): void {
-  const holder = duty.kind === "accept" ? new Acceptor(duty) : new Connector(duty);
-  let told = "";
+function hold(config: HolderConfig): void {
+  const holder = endsOf(config);
+  let reported = "";
   setInterval(() => {
     const counts = holder.poll(performance.now());
     const text = JSON.stringify(counts);
-    if (text === told) return;
-    told = text;
-    say({ kind: "counts", counts });
+    if (text === reported) return;
+    reported = text;
+    sendReport({ type: "counts", counts });
   }, POLL_EVERY_MS);
+}
+
+function endsOf(config: HolderConfig): ServerEnds | ClientEnds {
+  switch (config.type) {
+    case "accept":
+      return new ServerEnds(config);
+    case "connect":
+      return new ClientEnds(config);
+  }
 }
 
 leaveWithParent("megagate prove holder");
 process.once("message", hold);
-say({ kind: "ready" });
+sendReport({ type: "ready" });

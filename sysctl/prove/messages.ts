@@ -1,32 +1,32 @@
 /**
- * What the proof's processes say to each other over their forks' channels. Plain data only. Runs in all of them.
+ * The messages between the proof's processes, over their IPC channels. Plain data only; used in all of them.
  *
- *   prove ── stage (in a new namespace) ──┬── acceptors, one listening address and port
- *     │                                   └── connectors, each with a source address of its own
- *     └── keeper (detached, in the host's namespace; by its own pipe, see keeper.ts)
+ *   prove ── step process (in a new namespace) ──┬── holders of the server's ends, one listening address and port
+ *     │                                          └── holders of the clients' ends, each with its own source address
+ *     └── keeper (detached, in the host's namespace; over its own pipe, see keeper.ts)
  */
 
-/** One act, as the stage is to play it. */
-export interface ProofSetup {
+/** What the step process must do: one step of the proof. */
+export interface StepConfig {
   readonly tracked: boolean;
   readonly connections: number;
-  /** Acceptors, and as many connectors. */
+  /** Processes with server's ends, and as many with clients' ends. */
   readonly holders: number;
   readonly connectTimeoutMs: number;
 }
 
-export type StageReport =
-  | { readonly kind: "progress"; readonly counts: HolderCounts }
-  | { readonly kind: "done"; readonly finding: Finding }
-  /** The machine lacks something: the detail says what, and the remedy. */
-  | { readonly kind: "refused"; readonly detail: string }
-  | { readonly kind: "failed"; readonly detail: string };
+export type StepReport =
+  | { readonly type: "progress"; readonly counts: HolderCounts }
+  | { readonly type: "done"; readonly finding: StepFinding }
+  /** The machine lacks something: `detail` names it and the remedy. */
+  | { readonly type: "refused"; readonly detail: string }
+  | { readonly type: "failed"; readonly detail: string };
 
-/** What was found when everything had come to rest; counts of connections unless said otherwise. */
-export interface Finding {
-  /** Connects that succeeded and were still open at the end, by the connectors. */
+/** The counts once no connect was in flight any more; connections, where no other unit is given. */
+export interface StepFinding {
+  /** Connections that were open at the end, by the clients' count. */
   readonly open: number;
-  /** The same by the acceptors. */
+  /** The same by the servers' count. */
   readonly accepted: number;
   /** TCP sockets in ESTABLISHED by the kernel (CurrEstab): both ends, so twice the connections. */
   readonly established: number;
@@ -36,7 +36,7 @@ export interface Finding {
   readonly errors: Readonly<Record<string, number>>;
   /** Entries in the namespace's connection-tracking table. */
   readonly tracked: number;
-  /** Packets that the kernel says it dropped because the table was full; null where it does not say. */
+  /** Packets that the kernel dropped because the table was full; null where it does not report them. */
   readonly dropped: number | null;
   /** From the first connect until the last one was open or had timed out. */
   readonly seconds: number;
@@ -46,25 +46,25 @@ export interface HolderCounts {
   readonly open: number;
   readonly timedOut: number;
   readonly errors: Readonly<Record<string, number>>;
-  /** No connect is in flight and none will be begun. */
+  /** No connect is in flight and none will be started. */
   readonly settled: boolean;
 }
 
 export type HolderConfig =
-  | { readonly kind: "accept"; readonly port: number }
+  | { readonly type: "accept"; readonly port: number }
   | {
-      readonly kind: "connect";
+      readonly type: "connect";
       readonly port: number;
       readonly source: string;
       readonly connections: number;
       readonly timeoutMs: number;
     };
 
-export type HolderReport = { readonly kind: "ready" } | { readonly kind: "counts"; readonly counts: HolderCounts };
+export type HolderReport = { readonly type: "ready" } | { readonly type: "counts"; readonly counts: HolderCounts };
 
-export const noCounts = (): HolderCounts => ({ open: 0, timedOut: 0, errors: {}, settled: true });
+export const noHolderCounts = (): HolderCounts => ({ open: 0, timedOut: 0, errors: {}, settled: true });
 
-export function addCounts(all: readonly HolderCounts[]): HolderCounts {
+export function addHolderCounts(all: readonly HolderCounts[]): HolderCounts {
   const errors: Record<string, number> = {};
   for (const counts of all) {
     for (const [name, n] of Object.entries(counts.errors)) errors[name] = (errors[name] ?? 0) + n;

@@ -1,7 +1,7 @@
 /**
- * A throw-away network namespace: a child process enters it as its first act, and it is gone with the last process in it.
- * No unshare or ip program is needed. The namespace belongs to Node's main thread and to every child it forks; file reads
- * that run on Node's own threads (fs.promises, callbacks) still see the old one, so read /proc with the Sync calls there.
+ * A temporary network namespace: a child process enters it first of all, and the kernel deletes it with the last process in it.
+ * No unshare or ip program is needed. Node's main thread and every child that it forks are in the namespace; file reads in
+ * Node's own threads (fs.promises, callbacks) still see the old one, so /proc must be read with the Sync calls there.
  */
 
 import { GatewayError } from "../../src/errors.js";
@@ -18,14 +18,14 @@ const IFREQ_BYTES = 40;
 const FLAGS_AT = 16;
 const IFF_UP = 1;
 
-/** Leaves the present network namespace for a new one with loopback up: 127.0.0.0/8 is local, nothing else is reachable. */
+/** Moves this process into a new network namespace with loopback up: 127.0.0.0/8 is local, nothing else is reachable. */
 export function enterNewNamespace(): void {
   const entered = unshareNetwork();
   if (entered < 0) {
     const remedy =
       errorName(entered) === "EPERM"
-        ? "run as root (a container needs CAP_SYS_ADMIN, and a seccomp profile that lets unshare pass)"
-        : "this kernel seems to be built without network namespaces (CONFIG_NET_NS)";
+        ? "run as root (a container needs CAP_SYS_ADMIN, and a seccomp profile that allows unshare)"
+        : "this kernel has no network namespaces (CONFIG_NET_NS)";
     throw new GatewayError("refused", `cannot make a network namespace: ${errorName(entered)}; ${remedy}`);
   }
   raiseLoopback();

@@ -1,53 +1,54 @@
 /**
- * `megagate doctor --prove`: shows the "26w" wall and its two cures on this machine, in three acts. Refuses where it
- * could disturb anybody; a keeper holds the one host-wide value that it borrows (nf_conntrack_max) and puts it back
- * whatever becomes of this process. Runs in the command line; children do the work (messages.ts draws them).
+ * `megagate doctor --prove`: shows the 262,144-entry conntrack limit (26w) and its two cures on this machine, in three steps. It
+ * refuses where it could disturb other programs. A keeper process changes the one host-wide value (nf_conntrack_max) and restores
+ * it whatever happens to this process. Runs in the command line; child processes do the work (messages.ts draws them).
  */
 import { availableParallelism, release } from "node:os";
 import { GatewayError } from "../../src/errors.js";
-import { Host as Limits } from "../kernel/machine.js";
-import { openHost } from "../kernel/proc-sys.js";
-import { play } from "./act.js";
+import { MachineReader } from "../kernel/machine.js";
+import { openProcSys } from "../kernel/proc-sys.js";
 import { refuseUnless } from "./conditions.js";
 import { trackedAnywhere } from "./counters.js";
 import { Keeper } from "./keeping.js";
 import { KernelLog } from "./kernel-log.js";
-import { describeAct, describeProgress, describeStart, describeTable, type Output, Screen } from "./report.js";
-import { CONNECT_TIMEOUT_MS, FULL, holdersFor, QUICK, type Size } from "./sizes.js";
-import { currentMaximum, leftover, proofAtWork } from "./trace.js";
-import { type Act, actsOf, type Played, shortfalls } from "./verdict.js";
+import { describeProgress, describeStart, describeStep, describeTable, type Output, Screen } from "./report.js";
+import { runStep } from "./run-step.js";
+import { CONNECT_TIMEOUT_MS, FULL, holdersFor, type ProofSize, QUICK } from "./sizes.js";
+import { currentMaximum, isProofRunning, leftover } from "./trace.js";
+import { type ProofStep, proofSteps, type StepResult, shortfalls } from "./verdict.js";
 
 export interface ProveOptions {
-  /** At 262,144, which takes memory and one to three minutes, instead of at a quick size. */
+  /** At 262,144 connections, which takes memory and one to three minutes, instead of at a quick size. */
   readonly full: boolean;
-  /** Where the acts are shown as they happen. */
+  /** Shows the steps while they run. */
   readonly stdout: Output;
 }
 
+/** Public: `doctor --prove --json` prints it, so its fields keep their names ("acts" are the steps). */
 export interface ProofResult {
   readonly schema: "megagate.proof.v1";
   readonly startedAt: string;
   readonly host: { readonly kernel: string; readonly cores: number; readonly node: string };
   readonly full: boolean;
-  /** Connections asked for in every act. */
+  /** Connections asked for in every step. */
   readonly connections: number;
-  /** Processes on each side, and the descriptors each may have. */
+  /** Processes on each side, and the descriptors that each may have. */
   readonly holders: number;
   readonly nofile: number;
-  readonly acts: readonly Played[];
-  /** nf_conntrack_max as it was, and is again. */
+  readonly acts: readonly StepResult[];
+  /** nf_conntrack_max before the proof, and again after it. */
   readonly maximumBefore: number;
   readonly seconds: number;
 }
 
 /**
- * Throws `refused` where root, the kernel, memory or other people's connections forbid it, `failed` when an act did not
- * show exactly what it should, `interrupted` after Ctrl-C. The kernel is as it was whenever this settles.
+ * Throws `refused` where missing root rights, the kernel, memory or connections of other programs forbid it, `failed` if a step
+ * did not show exactly what it should, `interrupted` after Ctrl-C. The kernel is as before whenever this settles.
  */
 export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult> {
   const size = full ? FULL : QUICK;
-  const limits = new Limits().facts();
-  const host = openHost();
+  const limits = new MachineReader().limits();
+  const host = openProcSys();
   refuseUnless(
     {
       root: host.isRoot,
@@ -55,7 +56,7 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
       inUse: trackedAnywhere(),
       nofile: limits.nofileHard,
       freeBytes: limits.freeBytes,
-      atWork: proofAtWork(),
+      isRunning: isProofRunning(),
       leftover: leftover(),
     },
     size,
@@ -67,13 +68,13 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
   const { acts, before } = await borrowing(async (keeper, interrupt) => {
     const log = KernelLog.open();
     try {
-      return await playAll({ size, holders, screen: new Screen(stdout), keeper, log, interrupt });
+      return await runAll({ size, holders, screen: new Screen(stdout), keeper, log, interrupt });
     } finally {
       log.close();
     }
   });
   stdout.write(`\n${describeTable(acts, size.connections)}`);
-  judge(acts, size);
+  judgeAll(acts, size);
   const seconds = Number(((performance.now() - startedMs) / 1000).toFixed(1));
   stdout.write(`\nShown in ${seconds} s; nf_conntrack_max is ${before} again.\n`);
   return {
@@ -90,10 +91,10 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
   };
 }
 
-/** Runs with a keeper, and with Ctrl-C as a way to an orderly end; the keeper has put the value back afterwards. */
+/** Runs `work` with a keeper and with Ctrl-C as an orderly way to end; afterwards the keeper has restored the value. */
 async function borrowing(
-  work: (keeper: Keeper, interrupt: AbortSignal) => Promise<Played[]>,
-): Promise<{ acts: Played[]; before: string }> {
+  work: (keeper: Keeper, interrupt: AbortSignal) => Promise<StepResult[]>,
+): Promise<{ acts: StepResult[]; before: string }> {
   const interrupt = new AbortController();
   const onSignal = (): void => interrupt.abort(new GatewayError("interrupted"));
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -110,8 +111,9 @@ async function borrowing(
   }
 }
 
-interface Theatre {
-  readonly size: Size;
+/** What every step of one proof shares. */
+interface ProofContext {
+  readonly size: ProofSize;
   readonly holders: number;
   readonly screen: Screen;
   readonly keeper: Keeper;
@@ -119,32 +121,34 @@ interface Theatre {
   readonly interrupt: AbortSignal;
 }
 
-async function playAll(theatre: Theatre): Promise<Played[]> {
-  const played: Played[] = [];
-  for (const [i, act] of actsOf(theatre.size).entries()) {
-    theatre.screen.print(`\n${i + 1}. ${act.title}\n`);
-    played.push(await playOne(act, theatre));
+async function runAll(context: ProofContext): Promise<StepResult[]> {
+  const results: StepResult[] = [];
+  for (const [i, step] of proofSteps(context.size).entries()) {
+    context.screen.print(`\n${i + 1}. ${step.title}\n`);
+    results.push(await runOne(step, context));
   }
-  return played;
+  return results;
 }
 
-async function playOne(act: Act, { size, holders, screen, keeper, log, interrupt }: Theatre): Promise<Played> {
-  await keeper.set(act.maximum);
-  const { connections, actSeconds } = size;
-  const scene = { tracked: act.tracked, connections, holders, connectTimeoutMs: CONNECT_TIMEOUT_MS };
+async function runOne(step: ProofStep, context: ProofContext): Promise<StepResult> {
+  const { size, holders, screen, keeper, log, interrupt } = context;
+  await keeper.set(step.maximum);
+  const { connections, stepSeconds } = size;
+  const config = { tracked: step.tracked, connections, holders, connectTimeoutMs: CONNECT_TIMEOUT_MS };
+  // Discards lines of before the step.
   log.tableFull();
-  const finding = await play(scene, { seconds: actSeconds, interrupt }, (counts) =>
+  const finding = await runStep(config, { seconds: stepSeconds, interrupt }, (counts) =>
     screen.show(describeProgress(counts, connections)),
   );
-  const played = { ...act, finding, kernelLine: log.tableFull() };
-  screen.print(describeAct(played, connections));
-  return played;
+  const result = { ...step, finding, kernelLine: log.tableFull() };
+  screen.print(describeStep(result, connections));
+  return result;
 }
 
-function judge(acts: readonly Played[], { connections }: Size): void {
-  const reasons = acts.flatMap((act, i) =>
-    shortfalls(act, connections).map((why) => `act ${i + 1} (${act.title}): ${why}`),
+function judgeAll(results: readonly StepResult[], { connections }: ProofSize): void {
+  const reasons = results.flatMap((step, i) =>
+    shortfalls(step, connections).map((why) => `step ${i + 1} (${step.title}): ${why}`),
   );
   if (reasons.length > 0)
-    throw new GatewayError("failed", ["the mechanism did not show as it should", ...reasons].join("\n"));
+    throw new GatewayError("failed", ["the proof did not show what it should", ...reasons].join("\n"));
 }

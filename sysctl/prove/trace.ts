@@ -1,16 +1,16 @@
 /**
- * The trace of a borrowed nf_conntrack_max: a small file with the value as it was, there from before the first change
- * until the value is back. Who finds it without a living keeper knows that a proof was cut short, and the remedy.
- * Runs in the keeper, in the command line, and in doctor.
+ * The trace file of a proof: it holds the original nf_conntrack_max, from before the first change until the value is restored. If
+ * the file exists without a living keeper, a proof was interrupted, and the file has what is needed to restore the value.
+ * Used in the keeper and in the command line.
  */
 import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import { type Host, openHost } from "../kernel/proc-sys.js";
+import { openProcSys, type ProcSys } from "../kernel/proc-sys.js";
 
-/** One value for all network namespaces, and writable in the host's own only. */
+/** One value for all network namespaces, writable only in the host's own. */
 export const TABLE_MAXIMUM = "net.netfilter.nf_conntrack_max";
 export const TRACE_PATH = "/var/lib/megagate/prove.json";
 
@@ -18,28 +18,28 @@ const SCHEMA = z.strictObject({
   version: z.literal(1),
   bootId: z.string(),
   keeper: z.number().int(),
-  /** The value as it was, and the one that was set meanwhile. */
+  /** The original value, and the one that the proof set. */
   before: z.string().regex(/^\d+$/),
   during: z.string().regex(/^\d+$/),
 });
 export type Trace = z.infer<typeof SCHEMA>;
 
-/** What a proof of this boot left behind; undefined where nothing is borrowed, or the value has been set since. */
-export function readTrace(host: Host, path = TRACE_PATH): Trace | undefined {
+/** The trace of a proof since this boot; undefined where there is none, or the value has been set by others since. */
+export function readTrace(procSys: ProcSys, path = TRACE_PATH): Trace | undefined {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch {
     return undefined;
   }
-  // The keeper creates the file, locks it, and writes only then.
+  // The keeper creates and locks the file before it writes: empty means that nothing was changed yet.
   if (text.trim() === "") return undefined;
   const parsed = SCHEMA.safeParse(parse(text));
   if (!parsed.success) {
     throw new GatewayError("failed", `${path} is not a trace of \`megagate doctor --prove\`: move it away`);
   }
   const trace = parsed.data;
-  return trace.bootId === host.identity().bootId && currentMaximum(host) === trace.during ? trace : undefined;
+  return trace.bootId === procSys.identity().bootId && currentMaximum(procSys) === trace.during ? trace : undefined;
 }
 
 function parse(text: string): unknown {
@@ -50,29 +50,29 @@ function parse(text: string): unknown {
   }
 }
 
-export function currentMaximum(host: Host): string | undefined {
-  const reading = host.read(TABLE_MAXIMUM);
+export function currentMaximum(procSys: ProcSys): string | undefined {
+  const reading = procSys.read(TABLE_MAXIMUM);
   return "text" in reading ? reading.text : undefined;
 }
 
-/** One sentence for doctor: a proof that was cut short left a wrong maximum, and the remedy. Undefined if none did. */
+/** A sentence with the remedy if an interrupted proof left a wrong nf_conntrack_max; undefined otherwise. */
 export function leftover(root = "/"): string | undefined {
-  const trace = readTrace(openHost(root), join(root, TRACE_PATH));
-  // At --full the value that is borrowed may be the host's own: then nothing is wrong.
+  const trace = readTrace(openProcSys(root), join(root, TRACE_PATH));
+  // With --full the proof's value may be the host's own: then nothing is wrong.
   if (trace === undefined || trace.before === trace.during || isKeeper(trace.keeper)) return undefined;
   return (
     `${TABLE_MAXIMUM} is ${trace.during} because a \`megagate doctor --prove\` and its keeper were killed; it was ${trace.before}. ` +
-    `Put it back: sysctl -w ${TABLE_MAXIMUM}=${trace.before} (or run \`megagate doctor --prove\` again, which ends with it)`
+    `Restore it: sysctl -w ${TABLE_MAXIMUM}=${trace.before} (or run \`megagate doctor --prove\` again, which restores it at its end)`
   );
 }
 
-/** A proof is at work on this host now. */
-export function proofAtWork(): boolean {
-  const trace = readTrace(openHost());
+/** Whether a proof is running on this host now. */
+export function isProofRunning(): boolean {
+  const trace = readTrace(openProcSys());
   return trace !== undefined && isKeeper(trace.keeper);
 }
 
-/** A process of that number lives and is a keeper: numbers are used again. */
+/** Whether a process with this number lives and is a keeper: numbers are reused. */
 function isKeeper(pid: number): boolean {
   try {
     return /prove\/keeper\.js|megagate prove keeper/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"));
@@ -81,7 +81,7 @@ function isKeeper(pid: number): boolean {
   }
 }
 
-/** Opens the file without touching what is in it, creating it where there is none. */
+/** Opens the file without changing its content; creates it where it does not exist. */
 export function openTrace(path: string): number {
   try {
     makeFolders(dirname(path));
@@ -95,7 +95,7 @@ export function openTrace(path: string): number {
   }
 }
 
-/** Replaces what is in the open file, and waits until it is on disk. */
+/** Replaces the content of the open file, and waits until it is on disk. */
 export function writeTrace(descriptor: number, trace: Trace): void {
   ftruncateSync(descriptor);
   writeSync(descriptor, `${JSON.stringify(trace)}\n`);
@@ -103,19 +103,19 @@ export function writeTrace(descriptor: number, trace: Trace): void {
 }
 
 /**
- * Writes the old value back and, once it reads so, takes the trace away. Undefined when all is as it was, else the
- * reason. Repeatable. A value that somebody else has set meanwhile is theirs and stays.
+ * Writes the old value back, checks it, and deletes the trace. Undefined when all is as before, else the reason. May be
+ * repeated. A value that another program has set meanwhile stays.
  */
 export function putBack(
-  host: Host,
+  procSys: ProcSys,
   path: string,
   { before, during }: Pick<Trace, "before" | "during">,
 ): string | undefined {
-  const now = currentMaximum(host);
+  const now = currentMaximum(procSys);
   if (now === during && now !== before) {
-    const code = host.write(TABLE_MAXIMUM, before);
+    const code = procSys.write(TABLE_MAXIMUM, before);
     if (code !== undefined) return `${TABLE_MAXIMUM}=${before} could not be written: ${code}`;
-    const after = currentMaximum(host);
+    const after = currentMaximum(procSys);
     if (after !== before) return `the kernel took ${TABLE_MAXIMUM}=${before} and made it ${after ?? "unreadable"}`;
   }
   try {

@@ -1,7 +1,7 @@
 /**
- * Makes connection tracking live in the present network namespace, as a firewall, Docker or kube-proxy would: by one
- * netlink batch, without any firewall program. The rule only reads the connection's state: nothing is blocked. It goes
- * with the namespace; where that is not a throw-away one, it stays until somebody deletes the table `megagate_prove`.
+ * Makes connection tracking live in the present network namespace, as a firewall, Docker or kube-proxy would: with one netlink
+ * batch, without any firewall program. The rule only reads the connection's state and blocks nothing. It is deleted with the
+ * namespace; in a permanent namespace it stays until somebody deletes the table `megagate_prove`.
  */
 
 import { GatewayError } from "../../src/errors.js";
@@ -10,10 +10,10 @@ import { acknowledgements, CREATED, trackingBatch } from "../kernel/netlink.js";
 
 const TABLE = "megagate_prove";
 const CHAIN = "arrivals";
-/** The largest datagram of answers; each is 36 bytes and the message it answers. */
+/** Maximum size of a datagram of acknowledgements; each has 36 bytes and the message that it acknowledges. */
 const ANSWER_BYTES = 8192;
 
-/** Throws `refused` where the kernel cannot: without nf_tables, without conntrack, or without CAP_NET_ADMIN. */
+/** Throws `refused` where it is impossible: without nf_tables, without conntrack, or without CAP_NET_ADMIN. */
 export function trackConnections(): void {
   const fd = netfilterSocket();
   if (fd < 0) throw cannot(`no netfilter socket (${errorName(fd)}): this kernel is built without it`);
@@ -27,7 +27,7 @@ export function trackConnections(): void {
   }
 }
 
-/** The kernel works off a batch inside send(), so that all answers wait already. */
+/** The kernel processes a batch inside send(), so that all acknowledgements are there already. */
 function readAnswers(fd: number): void {
   const missing = new Set<number>(CREATED.keys());
   const bytes = Buffer.alloc(ANSWER_BYTES);

@@ -1,31 +1,34 @@
-/** The three acts and what each must show, judged purely: nothing but exact numbers counts as shown. */
-import type { Finding } from "./messages.js";
-import type { Size } from "./sizes.js";
+/**
+ * The three steps of the proof, and whether a step showed what it must. Pure. Only exact numbers count: one connection more or
+ * less is a failure. Used in the command line.
+ */
+import type { StepFinding } from "./messages.js";
+import type { ProofSize } from "./sizes.js";
 
-export interface Act {
+export interface ProofStep {
   readonly title: string;
-  /** A rule makes the kernel track connections in this act's namespace. */
+  /** A rule makes the kernel track connections in this step's namespace. */
   readonly tracked: boolean;
-  /** nf_conntrack_max during the act. */
+  /** nf_conntrack_max during the step. */
   readonly maximum: number;
   /** Connections that must be open at the end, exactly. */
   readonly expected: number;
 }
 
-export interface Played extends Act {
-  readonly finding: Finding;
-  /** The kernel's own line about the full table; null where none was written, or the log cannot be read. */
+export interface StepResult extends ProofStep {
+  readonly finding: StepFinding;
+  /** The kernel's own line about the full table; null where it wrote none, or where the log cannot be read. */
   readonly kernelLine: string | null;
 }
 
-export const actsOf = ({ table, connections, raised }: Size): Act[] => [
+export const proofSteps = ({ table, connections, raised }: ProofSize): ProofStep[] => [
   { title: `tracking live, table of ${grouped(table)}`, tracked: true, maximum: table, expected: table },
   { title: "same table, no tracking rule", tracked: false, maximum: table, expected: connections },
   { title: `tracking live, table of ${grouped(raised)}`, tracked: true, maximum: raised, expected: connections },
 ];
 
-/** Why the act did not show what it should; empty when it did. */
-export function shortfalls({ finding, expected, tracked }: Played, connections: number): string[] {
+/** Why the step did not show what it must; empty if it did. */
+export function shortfalls({ finding, expected, tracked }: StepResult, connections: number): string[] {
   const { open, accepted, established, timedOut, errors } = finding;
   const expect = (what: string, found: number, wanted: number): string[] =>
     found === wanted ? [] : [`${what}: ${grouped(found)} instead of ${grouped(wanted)}`];

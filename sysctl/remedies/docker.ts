@@ -1,10 +1,10 @@
 /**
- * Needs as flags of `docker run`, one a line, and as comments where only the host can be changed. Pure.
- * Docker sets a container's own network settings (--sysctl), and refuses them with --network host, where the host's apply.
+ * Renders needs as flags of `docker run`, one a line, and as comments where only the host can be changed. Pure.
+ * Docker sets a container's own network settings (--sysctl); with --network host it refuses them, and the host's apply.
  */
 import { comments, type Need, remarks, type SysctlNeed } from "./need.js";
 
-/** Shell text: `docker run` with every flag, and above it what to do on the host first. */
+/** Shell text: the commands for the host as comments, then `docker run` with every flag. */
 export function dockerProfile(needs: readonly Need[], head: string): string {
   const isHostWide = (need: Need): need is SysctlNeed => need.kind === "sysctl" && need.scope === "host";
   const onHost = needs.filter(isHostWide);

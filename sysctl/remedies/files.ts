@@ -1,15 +1,15 @@
 /**
- * The files of a Linux host that keep limits over a boot, as text: modules-load.d, sysctl.d, limits.d and a systemd drop-in.
- * Pure. `--format sysctl|systemd` prints them, `--persist` writes them (persist.ts), and the paths stand here once.
+ * Renders the files of a Linux host that keep limits over a boot: modules-load.d, sysctl.d, limits.d and a systemd drop-in.
+ * Pure. `--format sysctl|systemd` prints them and `--persist` writes them (tune/persist.ts). Their paths are defined here only.
  */
-import { comments, greatest, type Need, remarks, sysctlsOf } from "./need.js";
+import { comments, maxNeeded, type Need, remarks, sysctlsOf } from "./need.js";
 
 export const SYSCTL_PATH = "/etc/sysctl.d/99-megagate.conf";
 export const MODULES_PATH = "/etc/modules-load.d/99-megagate.conf";
 export const LIMITS_PATH = "/etc/security/limits.d/99-megagate.conf";
 export const DROP_IN_PATH = "/etc/systemd/system/megagate.service.d/limits.conf";
 
-/** sysctl.d(5): one `key = value` a line; every need with its reason above it. */
+/** sysctl.d(5): one `key = value` a line, with the reason above it. */
 export function sysctlFile(needs: readonly Need[], head: string): string {
   const blocks = sysctlsOf(needs).map((need) => {
     const line = `${need.key} = ${need.value}`;
@@ -28,8 +28,8 @@ export function modulesFile(needs: readonly Need[], head: string): string | unde
 
 /** limits.d, read by pam_limits at login. */
 export function limitsFile(needs: readonly Need[], head: string): string {
-  const nofile = greatest(needs, "nofile");
-  const notes = `Read at login: log in again for it. Services do not read it; they have ${DROP_IN_PATH}.`;
+  const nofile = maxNeeded(needs, "nofile");
+  const notes = `Read at login: log in again for it. Services do not read it: for them there is ${DROP_IN_PATH}.`;
   return file([comments(`${head}\n${notes}`), nofile === undefined ? [] : limitLines("nofile", nofile)]);
 }
 
@@ -38,14 +38,14 @@ export function limitsFile(needs: readonly Need[], head: string): string {
  * breaks programs that still use select().
  */
 export const limitLines = (item: "nofile" | "nproc", value: number): string[] =>
-  ["*", "root"].map((who) => `${who} hard ${item} ${value}`);
+  ["*", "root"].map((user) => `${user} hard ${item} ${value}`);
 
 /** A systemd drop-in for megagate.service. */
 export function dropIn(needs: readonly Need[], head: string): string {
   const settings = [
-    ["LimitNOFILE", greatest(needs, "nofile")],
-    ["TasksMax", greatest(needs, "tasks")],
-    ["MemoryMax", greatest(needs, "memory")],
+    ["LimitNOFILE", maxNeeded(needs, "nofile")],
+    ["TasksMax", maxNeeded(needs, "tasks")],
+    ["MemoryMax", maxNeeded(needs, "memory")],
   ] as const;
   const lines = settings.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
   return file([comments(head), ["[Service]", ...lines]]);

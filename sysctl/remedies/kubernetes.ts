@@ -1,11 +1,11 @@
 /**
- * Needs as Kubernetes manifests. Pure. Three hands are needed there: the pod asks for its own network settings, the kubelet
- * must allow those that it does not take for safe, and what belongs to the whole node is set by a privileged DaemonSet.
+ * Renders needs as Kubernetes manifests. Pure. Three places have to act: the pod asks for its own network settings, the kubelet
+ * must allow those that are not on its safe list, and a privileged DaemonSet sets what belongs to the whole node.
  * Safe list: Kubernetes documentation, "Using sysctls in a Kubernetes Cluster".
  */
-import { comments, greatest, type Need, remarks, type SysctlNeed, sysctlsOf } from "./need.js";
+import { comments, maxNeeded, type Need, remarks, type SysctlNeed, sysctlsOf } from "./need.js";
 
-/** Those of the safe list that Megagate may ask for, and the release that took each in. */
+/** Settings of the safe list that Megagate may ask for → the release that added it. */
 const SAFE: ReadonlyMap<string, string> = new Map([
   ["net.ipv4.ip_local_port_range", "1.4"],
   ["net.ipv4.tcp_syncookies", "1.4"],
@@ -14,15 +14,15 @@ const SAFE: ReadonlyMap<string, string> = new Map([
   ["net.ipv4.tcp_wmem", "1.32"],
 ]);
 
-/** YAML documents: DaemonSet for the nodes, kubelet configuration, and the pod. */
+/** Three YAML documents: DaemonSet for the nodes, kubelet configuration, and the pod. */
 export function kubernetesProfile(needs: readonly Need[], head: string): string {
   const sysctls = sysctlsOf(needs).filter((need) => need.leftOut === undefined);
   const own = sysctls.filter((need) => need.scope === "namespace");
   const hostWide = sysctls.filter((need) => need.scope === "host");
   const documents = [
     ...(hostWide.length > 0 ? [daemonSet(hostWide)] : []),
-    kubelet(own, greatest(needs, "tasks")),
-    pod(own, greatest(needs, "memory"), greatest(needs, "nofile")),
+    kubelet(own, maxNeeded(needs, "tasks")),
+    pod(own, maxNeeded(needs, "memory"), maxNeeded(needs, "nofile")),
   ];
   return `${[...comments(head), ...documents.flatMap((lines) => ["---", ...lines])].join("\n")}\n`;
 }

@@ -1,6 +1,6 @@
 /**
- * Needs in an LXC container, which LXD, Incus and Proxmox manage too. Pure. Its own network settings are set inside it, as on a
- * host; what belongs to the whole machine is set on its host, and limits stand in its configuration there.
+ * Renders needs for an LXC container, which LXD, Incus and Proxmox manage too. Pure. Its own network settings are set inside the
+ * container, as on a host; settings of the whole machine are set on its host, where the container's configuration has its limits.
  */
 import { SYSCTL_PATH } from "./files.js";
 import type { Need } from "./need.js";

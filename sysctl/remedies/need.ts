@@ -1,15 +1,18 @@
-/** What a plan needs of whatever runs it, in no dialect yet. Pure types; the dialects render them, tune and doctor make them. */
+/**
+ * What a plan needs of the host, container or pod that runs it, in no format yet. tune and the doctor create needs; docker.ts,
+ * kubernetes.ts, lxc.ts and files.ts render them. Pure. `kind` is a public field of megagate.doctor.v1, hence not `type`.
+ */
 
 interface Remark {
-  /** What happens without it, one sentence; becomes a comment. */
+  /** What happens without it, in one sentence; becomes a comment. */
   readonly why?: string;
-  /** Present: the line stays a comment, for this reason (without a full stop). */
+  /** If present, the line stays a comment for this reason (without a full stop). */
   readonly leftOut?: string;
 }
 
 export interface SysctlNeed extends Remark {
   readonly kind: "sysctl";
-  /** As a sysctl.d file spells it: never "module.…". */
+  /** As a sysctl.d file spells it, never "module.…". */
   readonly key: string;
   readonly value: string;
   /** "namespace": each network namespace has its own; "host": one for the machine, out of a container's reach. */
@@ -29,19 +32,19 @@ export type Need =
 
 export const sysctlsOf = (needs: readonly Need[]): SysctlNeed[] => needs.filter((need) => need.kind === "sysctl");
 
-/** The greatest number asked for of one kind; undefined where none is. */
-export function greatest(needs: readonly Need[], kind: "nofile" | "tasks" | "memory"): number | undefined {
-  const asked = needs.flatMap((need) => {
+/** The maximum that the needs of one kind ask for; undefined where none does. */
+export function maxNeeded(needs: readonly Need[], kind: "nofile" | "tasks" | "memory"): number | undefined {
+  const values = needs.flatMap((need) => {
     if (need.kind !== kind || need.leftOut !== undefined) return [];
     return [need.kind === "memory" ? need.bytes : (need as { value: number }).value];
   });
-  return asked.length === 0 ? undefined : Math.max(...asked);
+  return values.length === 0 ? undefined : Math.max(...values);
 }
 
 /** Text lines as comment lines. */
 export const comments = (text: string): string[] => text.split("\n").map((line) => (line === "" ? "#" : `# ${line}`));
 
-/** A need's own remarks as comment lines. */
+/** Reason and left-out reason of a need, as comment lines. */
 export function remarks(need: Need): string[] {
   return [
     ...(need.why === undefined ? [] : comments(need.why)),

@@ -1,6 +1,6 @@
 /**
- * One need in four dialects: what a person pastes or runs so that a host, a service, a container or a pod has it. Pure.
- * `tune --format` prints whole profiles; the doctor prints the lines for one need. The dialects themselves: dialect/.
+ * Renders needs for a host, a service, a container or a pod: the lines that an operator pastes or runs. Pure.
+ * `tune --format` prints whole profiles; the doctor prints the lines for one need. Each format has its own file next to this one.
  */
 import { dockerLines, dockerProfile } from "./docker.js";
 import {
@@ -21,11 +21,11 @@ export type { Need } from "./need.js";
 
 export const DIALECTS = ["sysctl", "systemd", "docker", "kubernetes"] as const;
 export type Dialect = (typeof DIALECTS)[number];
-/** LXC has no profile of its own to print: from inside, its network settings are a host's. */
+/** LXC has no profile of its own: inside the container its network settings are written as on a host. */
 export const REMEDY_DIALECTS = [...DIALECTS, "lxc"] as const;
 export type RemedyDialect = (typeof REMEDY_DIALECTS)[number];
 
-/** What a person pastes or runs, with the file it belongs into as a leading comment where it is a file. */
+/** The lines to paste or run for one need; the first line is a comment that names the file or the place. */
 export function remedyLines(dialect: RemedyDialect, need: Need): string[] {
   switch (dialect) {
     case "sysctl":
@@ -41,7 +41,7 @@ export function remedyLines(dialect: RemedyDialect, need: Need): string[] {
   }
 }
 
-/** A whole drop-in, flag list or manifest. `head` may have several lines and becomes its first comment. */
+/** A whole drop-in, flag list or manifest. `head` may have several lines and becomes the first comment. */
 export function renderProfile(dialect: Dialect, needs: readonly Need[], head: string): string {
   switch (dialect) {
     case "sysctl":
@@ -65,11 +65,11 @@ function systemdProfile(needs: readonly Need[], head: string): string {
   return files.map(([path, text]) => `# File ${path}\n${text}`).join("\n");
 }
 
-/** So that the value is there at boot: sysctl.d is applied before a firewall loads the module. */
+/** At boot, sysctl.d is applied before a firewall loads the module, so the module must be loaded earlier. */
 const moduleLines = (need: Need): string[] =>
   need.kind === "sysctl" && need.module !== undefined ? [`# and ${need.module} as a line of ${MODULES_PATH}`] : [];
 
-/** A host without systemd's help: sysctl.d and limits.d. */
+/** A host outside of a systemd service: sysctl.d and limits.d. */
 function hostLines(need: Need): string[] {
   switch (need.kind) {
     case "sysctl":

@@ -1,7 +1,7 @@
 /**
- * The commands `megagate tune` and `megagate untune`: their option tables, and from options to a plan, one act and a
- * report. src/cli.ts imports this file only when one of them is asked for. A setting that matters and could not be set
- * ends the command with the error `failed` after the report is printed; cli.ts turns errors into exit statuses, nobody else.
+ * The commands `megagate tune` and `megagate untune`: their option tables, and the way from options to a plan, one action and
+ * a report. src/commands/program.ts imports this file only for these commands. If a setting that matters could not be set, the
+ * command throws the error `failed` after the report is printed; only cli.ts turns errors into exit statuses.
  */
 import type { Command } from "commander";
 import { z } from "zod";
@@ -11,24 +11,24 @@ import { type ConfigOf, choice, flag, type Option, text, whole } from "../../src
 import { GatewayError } from "../../src/errors.js";
 import { survey } from "../doctor/survey.js";
 import { isTracking } from "../doctor/tracking.js";
-import { type Host, openHost } from "../kernel/proc-sys.js";
-import { placeOf, RECORDED_OPTIONS, within } from "../kernel/recorded.js";
-import { type Asked, type Plan, planOf } from "../plan.js";
+import { openProcSys, type ProcSys } from "../kernel/proc-sys.js";
+import { chooseHost, RECORDED_OPTIONS, within } from "../kernel/recorded.js";
+import { type KernelPlan, type KernelPlanRequest, kernelPlan } from "../plan.js";
 import { DIALECTS, type Dialect, renderProfile } from "../remedies/remedies.js";
-import { type Place as FilePlace, headOf, needsOf } from "../remedies/render.js";
+import { headOf, needsOf, type RenderTarget } from "../remedies/render.js";
 import { contradictions } from "./contradictions.js";
 import { type Etc, openEtc } from "./etc.js";
 import { leftovers } from "./leftovers.js";
-import { type Question, type ReportStyle, reportTune, reportUntune } from "./report.js";
+import { type ReportStyle, reportTune, reportUntune, type TuneMode } from "./report.js";
 import { diff, type Outcome, readerOf, tune, verify } from "./tune.js";
 import { untune } from "./untune.js";
 
-/** What the command line lends: its environment, where text goes, and in tests a fixture instead of this host. */
+/** The environment and the output of the process; tests replace this host by a fixture. */
 export interface TuneDeps {
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean | undefined };
   readonly root?: string;
-  readonly host?: Host;
+  readonly procSys?: ProcSys;
   readonly etc?: Etc;
   readonly tracks?: () => Promise<boolean | null>;
 }
@@ -51,7 +51,7 @@ const state = {
     range: "a path",
     explanation: "File that holds the values as they were, for untune.",
   }),
-  // What tune wrote, untune must find.
+  // One variable for both commands: untune must find what tune wrote.
   env: "MEGAGATE_TUNE_STATE",
 };
 
@@ -69,7 +69,7 @@ export const TUNE_OPTIONS = {
   }),
   coLocated: flag({
     default: true,
-    explanation: "The client ends are on this host too, as when the load generator runs beside the gateway.",
+    explanation: "The client ends are on this host too, as when the load generator runs next to the gateway.",
   }),
   nofile: whole({
     default: 0,
@@ -87,9 +87,12 @@ export const TUNE_OPTIONS = {
       "Also set what would lower a higher value (net.ipv4.tcp_notsent_lowat, net.ipv4.tcp_wmem): bounds what slow readers cost.",
   }),
   diff: flag({ default: false, explanation: "Show what would be set, and change nothing; needs no root." }),
-  apply: flag({ default: false, explanation: "Set what is too low. This is what tune does when no act is named." }),
+  apply: flag({
+    default: false,
+    explanation: "Set what is too low. This is what tune does when no other action is named.",
+  }),
   verify: flag({ default: false, explanation: "Change nothing; exit with 1 when anything is not as wanted." }),
-  rollback: flag({ default: false, explanation: "Put everything back as it was, as megagate untune does." }),
+  rollback: flag({ default: false, explanation: "Restore everything as it was, as megagate untune does." }),
   persist: flag({
     default: false,
     explanation: "Apply, and write files below /etc (sysctl.d, limits.d, a systemd drop-in) that keep it over a boot.",
@@ -106,106 +109,107 @@ export const TUNE_OPTIONS = {
 export const UNTUNE_OPTIONS = { state, root: RECORDED_OPTIONS.root };
 
 /** Registers both commands. Their actions throw GatewayError; they neither exit nor set the exit status. */
-export function addTuneCommands(program: Command, surroundings: TuneDeps): void {
+export function addTuneCommands(program: Command, deps: TuneDeps): void {
   addOptions(
     program.command("tune").description("set the kernel for the wanted number of connections, keeping the old values"),
     TUNE_OPTIONS,
-  ).action((flags: Record<string, unknown>) => runTune(flags, surroundings));
+  ).action((flags: Record<string, unknown>) => runTune(flags, deps));
   addOptions(
-    program.command("untune").description("put the kernel's values back as they were before tune"),
+    program.command("untune").description("restore the kernel values as they were before tune"),
     UNTUNE_OPTIONS,
-  ).action((flags: Record<string, unknown>) => runUntune(flags, surroundings));
+  ).action((flags: Record<string, unknown>) => runUntune(flags, deps));
 }
 
 type TuneConfig = ConfigOf<typeof TUNE_OPTIONS>;
 
-const ACTS = ["diff", "apply", "verify", "rollback", "persist"] as const;
-type Act = (typeof ACTS)[number] | Dialect;
+const ACTIONS = ["diff", "apply", "verify", "rollback", "persist"] as const;
+type Action = (typeof ACTIONS)[number] | Dialect;
 
-async function runTune(flags: Readonly<Record<string, unknown>>, surroundings: TuneDeps): Promise<void> {
-  const { env, stdout } = surroundings;
+async function runTune(flags: Readonly<Record<string, unknown>>, deps: TuneDeps): Promise<void> {
+  const { env, stdout } = deps;
   const resolved = resolve(TUNE_OPTIONS, { command: "tune", flags, env });
   const { config } = resolved;
-  const act = actOf(config);
-  const there = placed(resolved, surroundings);
-  if (act === "rollback") {
-    goBack(there, surroundings);
+  const action = actionOf(config);
+  const target = targetOf(resolved, deps);
+  if (action === "rollback") {
+    restore(target, deps);
     return;
   }
-  const { host, etc, statePath } = there;
-  const facts = survey(there.root, await there.tracks());
-  const plan = planOf(facts, askedOf(config));
-  if (act === "docker" || act === "kubernetes") {
-    stdout.write(profile(act, plan, { kind: "container" }));
+  const { procSys, etc, statePath } = target;
+  const { allowLowering } = config;
+  const plan = kernelPlan(survey(target.root, await target.tracks()), requestOf(config));
+  if (action === "docker" || action === "kubernetes") {
+    stdout.write(profile(action, plan, { type: "container" }));
     return;
   }
-  refuseContradictions(plan, host, config.allowLowering);
-  if (act === "sysctl" || act === "systemd") {
-    stdout.write(profile(act, plan, { kind: "thisHost", read: readerOf(host), allowLowering: config.allowLowering }));
+  refuseContradictions(plan, procSys, allowLowering);
+  if (action === "sysctl" || action === "systemd") {
+    stdout.write(profile(action, plan, { type: "thisHost", read: readerOf(procSys), allowLowering }));
     return;
   }
-  const wishes = { statePath, allowLowering: config.allowLowering };
-  const question = act === "persist" ? "apply" : act;
+  const options = { statePath, allowLowering };
+  const mode = action === "persist" ? "apply" : action;
   const outcome = {
-    apply: () => tune(host, plan, wishes),
-    persist: () => tune(host, plan, wishes, etc),
-    diff: () => diff(host, plan, wishes),
-    verify: () => verify(host, plan, wishes, etc),
-  }[act]();
-  stdout.write(reportTune(question, outcome, plan, leftovers(etc, host, plan), styleOf(statePath, env, stdout)));
-  complain(question, outcome);
+    apply: () => tune(procSys, plan, options),
+    persist: () => tune(procSys, plan, { ...options, persistTo: etc }),
+    diff: () => diff(procSys, plan, options),
+    verify: () => verify(procSys, plan, { ...options, etc }),
+  }[action]();
+  const warnings = leftovers(etc, procSys, plan);
+  stdout.write(reportTune(outcome, { mode, plan, warnings, style: styleOf(statePath, env, stdout) }));
+  failWhereNotAsWanted(mode, outcome);
 }
 
-function runUntune(flags: Readonly<Record<string, unknown>>, surroundings: TuneDeps): void {
-  const resolved = resolve(UNTUNE_OPTIONS, { command: "untune", flags, env: surroundings.env });
-  goBack(placed(resolved, surroundings), surroundings);
+function runUntune(flags: Readonly<Record<string, unknown>>, deps: TuneDeps): void {
+  const resolved = resolve(UNTUNE_OPTIONS, { command: "untune", flags, env: deps.env });
+  restore(targetOf(resolved, deps), deps);
 }
 
-interface Wanted {
+interface TargetOptions {
   readonly root: string;
   readonly state: string;
   readonly tracked?: "probe" | "yes" | "no";
 }
 
-/** Where the act takes place: this host, or a recorded one with all of its files, the rollback file too. */
-function placed({ config, sources }: { config: Wanted; sources: { state: Source } }, surroundings: TuneDeps) {
+/** What tune works on: this host, or a recorded one with all of its files, the rollback file too. */
+function targetOf({ config, sources }: { config: TargetOptions; sources: { state: Source } }, deps: TuneDeps) {
   const { root, state: path, tracked = "probe" } = config;
-  const { tracks = isTracking } = surroundings;
-  const place = placeOf({ root, tracked }, { tracks, ...(surroundings.root && { root: surroundings.root }) });
+  const { tracks = isTracking } = deps;
+  const host = chooseHost({ root, tracked }, { tracks, ...(deps.root && { root: deps.root }) });
   const isRecorded = root !== "/";
   return {
-    ...place,
-    host: (isRecorded ? undefined : surroundings.host) ?? openHost(place.root),
-    etc: (isRecorded ? undefined : surroundings.etc) ?? openEtc(place.root),
-    statePath: isRecorded && sources.state === "default" ? within(place, path) : path,
+    ...host,
+    procSys: (isRecorded ? undefined : deps.procSys) ?? openProcSys(host.root),
+    etc: (isRecorded ? undefined : deps.etc) ?? openEtc(host.root),
+    statePath: isRecorded && sources.state === "default" ? within(host, path) : path,
   };
 }
 
-type There = ReturnType<typeof placed>;
+type TuneTarget = ReturnType<typeof targetOf>;
 
-/** The one act that was asked for; apply where none was. */
-function actOf(config: TuneConfig): Act {
-  const acts: Act[] = ACTS.filter((act) => config[act]);
-  if (config.format !== "none") acts.push(config.format);
-  if (acts.length < 2) return acts[0] ?? "apply";
-  const named = acts.map((act) => (act === config.format ? `--format ${act}` : `--${act}`));
+/** The one action that the options name; apply where they name none. */
+function actionOf(config: TuneConfig): Action {
+  const actions: Action[] = ACTIONS.filter((action) => config[action]);
+  if (config.format !== "none") actions.push(config.format);
+  if (actions.length < 2) return actions[0] ?? "apply";
+  const named = actions.map((action) => (action === config.format ? `--format ${action}` : `--${action}`));
   throw new GatewayError(
     "usage",
-    `${named.join(" and ")} are ${named.length} acts, and tune does one at a time: name one. --persist applies already.`,
+    `${named.join(" and ")} are ${named.length} actions, and tune does one at a time: name one. --persist applies already.`,
   );
 }
 
-const profile = (dialect: Dialect, plan: Plan, place: FilePlace): string =>
-  renderProfile(dialect, needsOf(plan, place), headOf(plan, place));
+const profile = (dialect: Dialect, plan: KernelPlan, target: RenderTarget): string =>
+  renderProfile(dialect, needsOf(plan, target), headOf(plan, target));
 
-function refuseContradictions(plan: Plan, host: Host, allowLowering: boolean): void {
-  const found = contradictions(plan, host, allowLowering);
+function refuseContradictions(plan: KernelPlan, procSys: ProcSys, allowLowering: boolean): void {
+  const found = contradictions(plan, procSys, allowLowering);
   if (found.length > 0) throw new GatewayError("refused", `${found.join("\n")}\nNothing was changed`);
 }
 
-function complain(question: Question, { rows, files }: Outcome): void {
-  // A difference is what --diff is for; only the others promise that all is as wanted.
-  if (question === "diff") return;
+function failWhereNotAsWanted(mode: TuneMode, { rows, files }: Outcome): void {
+  // --diff exists to show differences; only the others promise that all is as wanted.
+  if (mode === "diff") return;
   const failed = [
     ...rows.filter((row) => row.failed).map((row) => row.setting.key),
     ...files.filter((file) => file.status === "refused").map((file) => file.path),
@@ -214,10 +218,10 @@ function complain(question: Question, { rows, files }: Outcome): void {
   throw new GatewayError("failed", `not as wanted: ${failed.join(", ")}; the reasons and remedies are above`);
 }
 
-function goBack({ host, etc, statePath }: There, { env, stdout }: TuneDeps): void {
-  const result = untune(host, etc, statePath);
+function restore({ procSys, etc, statePath }: TuneTarget, { env, stdout }: TuneDeps): void {
+  const result = untune(procSys, etc, statePath);
   stdout.write(reportUntune(result, styleOf(statePath, env, stdout)));
-  if (result.kind !== "restored") return;
+  if (result.type !== "restored") return;
   const left = [
     ...result.rows.filter((row) => row.status === "refused").map((row) => row.key),
     ...result.files.filter((file) => file.status === "refused").map((file) => file.path),
@@ -226,7 +230,7 @@ function goBack({ host, etc, statePath }: There, { env, stdout }: TuneDeps): voi
   throw new GatewayError("failed", `not restored: ${left.join(", ")}; the reasons are above`);
 }
 
-function askedOf({ connections, ports, coLocated, nofile }: TuneConfig): Asked {
+function requestOf({ connections, ports, coLocated, nofile }: TuneConfig): KernelPlanRequest {
   const wanted = nofile === 0 ? {} : { nofileWanted: nofile };
   return { connections, listenPorts: ports, coLocated, ...wanted };
 }

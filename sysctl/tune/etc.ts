@@ -1,7 +1,7 @@
 /**
- * The only reader and writer of configuration files. Runs in the command line. Everything is below a root folder, "/" in
- * earnest and a fixture tree in tests. A file is replaced by rename, so that it is the old one or the new one at any moment.
- * Texts are read and written byte for byte (latin1), so that a file that was there before comes back exactly.
+ * The only reader and writer of configuration files. Runs in the command line. All paths are below a root folder: "/" for this
+ * host, another for a recorded host. A file is replaced by rename, so that at any moment it is either the old one or the new one.
+ * Texts are read and written byte for byte (latin1), so that a replaced file can be restored exactly.
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -9,7 +9,7 @@ import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
 import { replaceFile } from "./whole-file.js";
 
-/** A file as it was: bytes as latin1, permission bits and owner. */
+/** Content and attributes of a file: bytes as latin1, permission bits and owner. */
 export interface FileState {
   readonly text: string;
   readonly mode: number;
@@ -18,17 +18,17 @@ export interface FileState {
 }
 
 export interface Etc {
-  /** Null where there is none. Throws `failed` for what is no regular file. */
+  /** Null where the file does not exist. Throws `failed` where it is not a regular file. */
   state(path: string): FileState | null;
   /** UTF-8 text; undefined where it cannot be read. */
   text(path: string): string | undefined;
-  /** File names of a folder, sorted; empty where there is none. */
+  /** File names of a folder, sorted; empty where the folder does not exist. */
   names(folder: string): string[];
-  /** How many folders above the file do not exist yet. */
+  /** How many of the folders above the file do not exist. */
   missingFolders(path: string): number;
   /** Throws `failed`. */
   write(path: string, state: FileState): void;
-  /** Deletes the file, a half-written new one beside it, and then so many folders above it, as long as they are empty. */
+  /** Deletes the file, a half-written new one next to it, and then this many folders above it while they are empty. */
   remove(path: string, folders: number): void;
 }
 
@@ -74,7 +74,7 @@ export function openEtc(root = "/", note: (path: string) => void = () => undefin
     },
     remove(path, folders) {
       try {
-        rmSync(beside(at(path)), { force: true });
+        rmSync(temporaryPath(at(path)), { force: true });
         rmSync(at(path), { force: true });
         for (const folder of ancestors(path).slice(0, folders)) removeEmpty(at(folder));
       } catch (error) {
@@ -84,16 +84,21 @@ export function openEtc(root = "/", note: (path: string) => void = () => undefin
   };
 }
 
-/** Not read by any of the folders' readers, which look at *.conf only. */
-const beside = (path: string): string => `${path}.megagate-new`;
+/** Where the new file is written first. No program reads it by mistake: they read *.conf only. */
+const temporaryPath = (path: string): string => `${path}.megagate-new`;
 
 function replace(path: string, { text, mode, uid, gid }: FileState): void {
-  replaceFile(path, { bytes: Buffer.from(text, "latin1"), mode, owner: { uid, gid }, beside: beside(path) });
+  replaceFile(path, {
+    bytes: Buffer.from(text, "latin1"),
+    mode,
+    owner: { uid, gid },
+    temporaryPath: temporaryPath(path),
+  });
 }
 
 function regular(path: string): { mode: number; uid: number; gid: number } {
   const stat = lstatSync(path);
-  if (!stat.isFile()) throw new Error("it is a link or no file at all; move it away");
+  if (!stat.isFile()) throw new Error("it is a link or not a regular file; move it away");
   return stat;
 }
 

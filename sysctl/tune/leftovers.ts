@@ -1,16 +1,16 @@
 /**
- * Lines of the host's own sysctl files that cannot work on this kernel, or that undo ours at the next boot. Changes nothing:
- * what it finds is told as warnings by tune, since those files are somebody else's. Runs in the command line.
+ * Finds lines in the host's own sysctl files that have no effect on this kernel, or that undo our settings at the next boot. It
+ * must not change them, because these files belong to others: tune prints its findings as warnings. Runs in the command line.
  */
 import { basename } from "node:path";
-import type { Host } from "../kernel/proc-sys.js";
-import type { Plan } from "../plan.js";
+import type { ProcSys } from "../kernel/proc-sys.js";
+import type { KernelPlan } from "../plan.js";
 import { SYSCTL_PATH } from "../remedies/files.js";
 import { isLegible, nextValue } from "../rules.js";
 import { SETTINGS } from "../settings.js";
 import type { Etc } from "./etc.js";
 
-/** Settings that recipes still copy and that a kernel has taken away: since when, why, and what to do instead. */
+/** Settings in many copied recipes that the kernel no longer has: the release that removed each, why, and the replacement. */
 const REMOVED: Readonly<Record<string, { readonly since: string; readonly why: string }>> = {
   "net.ipv4.tcp_tw_recycle": {
     since: "4.12",
@@ -40,16 +40,16 @@ interface Line {
 }
 
 /** Sentences without a full stop, each with file and line. */
-export function leftovers(etc: Etc, host: Host, plan: Plan): string[] {
+export function leftovers(etc: Etc, procSys: ProcSys, plan: KernelPlan): string[] {
   const lines = filesInOrder(etc).flatMap((path) => parseSysctlFile(path, etc.text(path) ?? ""));
-  const removed = lines.flatMap((line) => removedWarning(line, host));
-  return [...removed, ...overridden(lines), ...tooFewFlows(lines, plan), ...boundlessQueues(lines, host, plan)];
+  const removed = lines.flatMap((line) => removedWarning(line, procSys));
+  return [...removed, ...overridden(lines), ...tooFewFlows(lines, plan), ...boundlessQueues(lines, procSys, plan)];
 }
 
-/** Copied recipes take the pages of tcp_mem for bytes: beyond the memory there is, the kernel's guard never acts. */
-function boundlessQueues(lines: readonly Line[], host: Host, { pageBytes, memoryBytes }: Plan): string[] {
+/** Copied recipes write bytes into tcp_mem, which is in pages: a limit above the machine's memory never acts. */
+function boundlessQueues(lines: readonly Line[], procSys: ProcSys, { pageBytes, memoryBytes }: KernelPlan): string[] {
   const key = "net.ipv4.tcp_mem";
-  const now = host.read(key);
+  const now = procSys.read(key);
   const isBoundless = (value: string): boolean => Number(value.split(/\s+/).at(-1)) * pageBytes > memoryBytes;
   const remedy = `lets TCP queue more than the memory of this host (its unit is pages of ${pageBytes} bytes), so the kernel runs out before it stops. Lower it`;
   return [
@@ -60,17 +60,17 @@ function boundlessQueues(lines: readonly Line[], host: Host, { pageBytes, memory
   ];
 }
 
-function removedWarning({ path, line, key }: Line, host: Host): string[] {
+function removedWarning({ path, line, key }: Line, procSys: ProcSys): string[] {
   const removed = REMOVED[key];
   if (removed === undefined) return [];
-  const reading = host.read(key);
+  const reading = procSys.read(key);
   if (!("code" in reading) || reading.code !== "ENOENT") return [];
   return [`${path}:${line}: ${key} does nothing: Linux ${removed.since} removed it, ${removed.why}. Delete the line`];
 }
 
 /**
- * Keys of ours that a later file sets to something else than our file does, by whichever of its names: at boot, the last one
- * wins. systemd-sysctl does not read /etc/sysctl.conf by itself; `sysctl --system`, which boots other systems, does.
+ * Our settings that a later file sets to another value, by any of their names: at boot the last file wins. systemd-sysctl does
+ * not read /etc/sysctl.conf by itself; `sysctl --system`, which runs at boot on systems without systemd, does.
  */
 function overridden(lines: readonly Line[]): string[] {
   const ours = new Map(lines.filter(({ path }) => path === SYSCTL_PATH).map((line) => [settingKey(line.key), line]));
@@ -85,10 +85,10 @@ function overridden(lines: readonly Line[]): string[] {
 }
 
 /**
- * A maximum of tracked connections that is too low for the plan, whichever file sets it last: our own file leaves it out where
- * nothing is tracked now, and a firewall that begins to track them meets it.
+ * An nf_conntrack_max that is too low for the plan, in the file that sets it last. Our own file leaves the setting out where
+ * nothing is tracked now, so a firewall that starts to track connections would meet this value.
  */
-function tooFewFlows(lines: readonly Line[], plan: Plan): string[] {
+function tooFewFlows(lines: readonly Line[], plan: KernelPlan): string[] {
   const setting = SETTINGS.find(({ key }) => key === "net.netfilter.nf_conntrack_max")!;
   const last = lines.findLast(({ key }) => settingKey(key) === setting.key);
   if (last === undefined || setting.when?.needed(plan)) return [];
@@ -97,13 +97,13 @@ function tooFewFlows(lines: readonly Line[], plan: Plan): string[] {
   const next = isLegible(want, value) ? nextValue(want, value) : undefined;
   if (next === undefined) return [];
   return [
-    `${path}:${line}: sets ${key} = ${value}, the "26w" wall once a firewall tracks connections: ${next} would be enough. Raise it, or delete the line`,
+    `${path}:${line}: sets ${key} = ${value}, which limits connections (26w) once a firewall tracks them: ${next} would be enough. Raise it, or delete the line`,
   ];
 }
 
 const isLater = ({ path }: Line): boolean => path === SYSCTL_CONF || basename(path) > basename(SYSCTL_PATH);
 
-/** What a package or a program of this boot brought comes back: a file of the same name in /etc takes its place. */
+/** A package or a program would write its file again: a file of the same name in /etc replaces it. */
 function remedyFor(path: string): string {
   if (path.startsWith("/etc/")) return "Delete the line";
   return `Put an empty file of its name into ${ETC_SYSCTL} over it (ln -s /dev/null ${ETC_SYSCTL}/${basename(path)})`;
@@ -111,7 +111,7 @@ function remedyFor(path: string): string {
 
 const SYSCTL_CONF = "/etc/sysctl.conf";
 const ETC_SYSCTL = "/etc/sysctl.d";
-/** sysctl.d(5): all folders' files together are read by their names; of equal ones only that of the first folder. */
+/** sysctl.d(5): the files of all folders are read in the order of their names; of equal names only that of the first folder. */
 const FOLDERS = [ETC_SYSCTL, "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d"];
 
 /** By name over all folders, and /etc/sysctl.conf last, which Debian 12 links into the folder as well. */

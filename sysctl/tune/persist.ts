@@ -1,9 +1,9 @@
 /**
- * The files that make a plan last over a boot: what is to be written, writing it, looking after it and taking it away.
- * Runs in the command line. The rollback file knows each of them before the first is touched.
+ * The files that keep a plan over a boot: plans, writes, verifies and restores them. Runs in the command line.
+ * The rollback file must hold the former state of each of them before the first is written.
  */
 import { GatewayError } from "../../src/errors.js";
-import type { Plan } from "../plan.js";
+import type { KernelPlan } from "../plan.js";
 import {
   DROP_IN_PATH,
   dropIn,
@@ -14,22 +14,22 @@ import {
   SYSCTL_PATH,
   sysctlFile,
 } from "../remedies/files.js";
-import { headOf, needsOf, type Place } from "../remedies/render.js";
+import { headOf, needsOf, type RenderTarget } from "../remedies/render.js";
 import type { Etc } from "./etc.js";
 import { parseSysctlFile, settingKey } from "./leftovers.js";
 import type { RememberedFile, Rollback } from "./rollback.js";
 
-/** One file: as a row of a report. */
+/** What happened to one file: a row of the report. */
 export interface FileRow {
   readonly path: string;
   readonly status: "written" | "enough" | "restored" | "removed" | "unchanged" | "refused";
   readonly reason?: string;
 }
 
-/** What persist is about to write, with what is there now. In the order of writing: nr_open's file before the limits. */
-export function plannedFiles(plan: Plan, place: Place, etc: Etc): RememberedFile[] {
-  const needs = needsOf(plan, place);
-  const head = `${headOf(plan, place)}\nWritten by \`megagate tune --persist\`; \`megagate untune\` takes it away.`;
+/** The files that persist will write, with their present state, in the order of writing: fs.nr_open's before the limits. */
+export function plannedFiles(plan: KernelPlan, target: RenderTarget, etc: Etc): RememberedFile[] {
+  const needs = needsOf(plan, target);
+  const head = `${headOf(plan, target)}\nWritten by \`megagate tune --persist\`; \`megagate untune\` removes it.`;
   const modules = modulesFile(needs, head);
   const texts = [
     ...(modules === undefined ? [] : [[MODULES_PATH, modules] as const]),
@@ -56,17 +56,17 @@ export function writeFiles(files: readonly RememberedFile[], etc: Etc): FileRow[
   );
 }
 
-/** A file that cannot be read or written is a row of the report: the others and the kernel's values go on. */
-function orRefused(path: string, act: () => FileRow): FileRow {
+/** A file that cannot be read or written becomes a row of the report, so that the other files and the kernel values go on. */
+function orRefused(path: string, action: () => FileRow): FileRow {
   try {
-    return act();
+    return action();
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     return { path, status: "refused", reason: error.detail };
   }
 }
 
-/** For verify: is each file as persist left it? */
+/** For verify: whether each file is still as persist wrote it. */
 export function verifyFiles(files: readonly RememberedFile[], etc: Etc): FileRow[] {
   return files.map(({ path, ours }) =>
     orRefused(path, () => {
@@ -78,7 +78,7 @@ export function verifyFiles(files: readonly RememberedFile[], etc: Etc): FileRow
   );
 }
 
-/** Last first. A file that somebody edited since is left alone and said so. */
+/** In reverse order. A file that was edited since stays as it is, and its row says so. */
 export function restoreFiles(files: readonly RememberedFile[], etc: Etc): FileRow[] {
   return files.toReversed().map((file) => orRefused(file.path, () => restoreFile(file, etc)));
 }
@@ -98,7 +98,7 @@ function restoreFile({ path, before, folders, ours }: RememberedFile, etc: Etc):
   return { path, status: now?.text === before.text ? "unchanged" : "restored" };
 }
 
-/** Whether the persisted sysctl.d file is what gave a setting its present value, as after a boot. */
+/** Whether the persisted sysctl.d file gave a setting its present value, as it does after a boot. */
 export function setByOurFile(rollback: Rollback, key: string, now: string): boolean {
   const texts = rollback.files.filter(({ path }) => path === SYSCTL_PATH).flatMap(({ ours }) => ours);
   const normal = now.replace(/\s+/g, " ");

@@ -1,11 +1,11 @@
 /**
- * What tune and untune did or found, as text: a table of before and after, the reasons, and what the plan means for
- * descriptors and memory. Pure: rows in, text out; the caller says whether colour is welcome.
+ * The reports of tune and untune as text: a table of values before and after, the reasons, and what the plan means for
+ * descriptors and memory. Pure: rows in, text out; the caller decides whether to use colour.
  */
 import Table from "cli-table3";
 import pc from "picocolors";
 import { fullestWorker, workerCap } from "../../src/config/capacity.js";
-import { memoryNeededBytes, type Plan, tasksNeeded, workersOf } from "../plan.js";
+import { type KernelPlan, memoryNeededBytes, plannedWorkers, tasksNeeded } from "../plan.js";
 import { describePlan } from "../remedies/render.js";
 import type { FileRow } from "./persist.js";
 import type { Outcome, Tuned } from "./tune.js";
@@ -23,10 +23,10 @@ const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
 const shown = (value: string | undefined): string =>
   value === undefined ? "-" : value === "" ? "(empty)" : value.replace(/\s+/g, " ");
 
-/** What was asked for: to set, to show what would be set, or to see whether all is set. */
-export type Question = "apply" | "diff" | "verify";
+/** To set values, to show which would be set, or to check whether all are set. */
+export type TuneMode = "apply" | "diff" | "verify";
 
-const HEADS: Readonly<Record<Question, readonly [title: string, after: string]>> = {
+const HEADS: Readonly<Record<TuneMode, readonly [title: string, after: string]>> = {
   apply: ["Kernel settings for", "after"],
   diff: ["What tune would set (nothing was changed) for", "would be"],
   verify: ["Whether the kernel is set for", "wanted"],
@@ -58,19 +58,20 @@ const FILE_TEXT: Readonly<Record<FileRow["status"], string>> = {
   refused: "NOT AS WANTED",
 };
 
-export function reportTune(
-  question: Question,
-  { rows, files }: Outcome,
-  plan: Plan,
-  warnings: readonly string[],
-  style: ReportStyle,
-): string {
+interface TuneReportOptions {
+  readonly mode: TuneMode;
+  readonly plan: KernelPlan;
+  readonly warnings: readonly string[];
+  readonly style: ReportStyle;
+}
+
+export function reportTune({ rows, files }: Outcome, { mode, plan, warnings, style }: TuneReportOptions): string {
   const colours = pc.createColors(style.colour);
-  const [title, afterTitle] = HEADS[question];
-  const table = columns(["setting", question === "apply" ? "before" : "now", afterTitle, ""], colours);
+  const [title, afterTitle] = HEADS[mode];
+  const table = columns(["setting", mode === "apply" ? "before" : "now", afterTitle, ""], colours);
   for (const row of rows) {
     const after = row.after === row.before ? (row.after === undefined ? "-" : "=") : shown(row.after);
-    table.push([row.setting.key, shown(row.before), after, statusText(question, row, colours)]);
+    table.push([row.setting.key, shown(row.before), after, statusText(mode, row, colours)]);
   }
   return paragraphs([
     [colours.bold(`${title} ${describePlan(plan)}`)],
@@ -78,7 +79,7 @@ export function reportTune(
     fileLines(files, colours),
     notes(rows, colours),
     warnings.map((warning) => colours.yellow(`${warning}.`)),
-    [tally(question, rows), ...(question === "apply" ? keptLines(rows, files, style) : [])],
+    [tally(mode, rows), ...(mode === "apply" ? keptLines(rows, files, style) : [])],
     [descriptorLine(plan), memoryLine(plan, colours), ...groupLines(plan, colours)],
   ]);
 }
@@ -90,15 +91,15 @@ function fileLines(files: readonly FileRow[], colours: Colours): string[] {
   });
 }
 
-function statusText(question: Question, row: Tuned, colours: Colours): string {
-  const usual = (question === "diff" ? DIFF_TEXT[row.status] : undefined) ?? STATUS_TEXT[row.status];
+function statusText(mode: TuneMode, row: Tuned, colours: Colours): string {
+  const usual = (mode === "diff" ? DIFF_TEXT[row.status] : undefined) ?? STATUS_TEXT[row.status];
   const text = row.failed && row.status === "missing" ? "NOT VISIBLE HERE" : usual;
   if (row.failed) return colours.red(text);
   if (row.status === "lowered" || row.status === "kept") return colours.yellow(text);
   return row.status === "raised" ? colours.green(text) : colours.dim(text);
 }
 
-/** One line for each reason: settings that share it are named together. */
+/** One line for each reason: settings that share a reason are named together. */
 function notes(rows: readonly Tuned[], colours: Colours): string[] {
   const byReason = new Map<string, { keys: string[]; failed: boolean }>();
   for (const { status, setting, reason, failed } of rows) {
@@ -115,11 +116,11 @@ function notes(rows: readonly Tuned[], colours: Colours): string[] {
   });
 }
 
-function tally(question: Question, rows: readonly Tuned[]): string {
+function tally(mode: TuneMode, rows: readonly Tuned[]): string {
   const count = (...statuses: Tuned["status"][]): number =>
     rows.filter((row) => !row.failed && statuses.includes(row.status)).length;
   const parts = [
-    ...(question === "verify" ? [] : [`${count("raised", "lowered")} ${question === "diff" ? "would be set" : "set"}`]),
+    ...(mode === "verify" ? [] : [`${count("raised", "lowered")} ${mode === "diff" ? "would be set" : "set"}`]),
     `${count("enough")} already enough`,
     ...(count("kept") > 0 ? [`${count("kept")} kept higher than wanted`] : []),
     `${count("notNeeded", "missing")} not needed`,
@@ -139,8 +140,8 @@ function keptLines(rows: readonly Tuned[], files: readonly FileRow[], style: Rep
   ];
 }
 
-function descriptorLine(plan: Plan): string {
-  const workers = workersOf(plan);
+function descriptorLine(plan: KernelPlan): string {
+  const workers = plannedWorkers(plan);
   const limit = `Descriptors: ${grouped(plan.nofile)} for each process (hard limit)`;
   const need = `${grouped(plan.connections)} connections need ${grouped(workers)} workers`;
   const fullest = `the fullest is expected to hold ${grouped(fullestWorker(plan.connections, workers))} of at most ${grouped(workerCap(plan.nofile))}`;
@@ -148,15 +149,15 @@ function descriptorLine(plan: Plan): string {
   return `${limit}: ${need}${reason}; ${fullest}. \`megagate serve\` starts them by itself.`;
 }
 
-function memoryLine(plan: Plan, colours: Colours): string {
+function memoryLine(plan: KernelPlan, colours: Colours): string {
   const needed = memoryNeededBytes(plan);
   const line = `Memory: about ${gigabytes(needed)} of ${gigabytes(plan.memoryBytes)} for the connections and workers, by the measured model.`;
   if (needed <= plan.memoryBytes) return line;
   return colours.red(`${line} This host has too little for the plan: ask for fewer with --connections, or add memory.`);
 }
 
-/** Kernel settings do not help where control groups leave too little; the doctor says the same with remedies. */
-function groupLines(plan: Plan, colours: Colours): string[] {
+/** Kernel settings do not help where control groups leave too little; the doctor has the remedies. */
+function groupLines(plan: KernelPlan, colours: Colours): string[] {
   const { groupMemory: memory, groupTasks: tasks } = plan;
   const remedy = "too little for the plan, whatever the kernel is set to: `megagate doctor` has the remedy";
   const lines: string[] = [];
@@ -174,8 +175,8 @@ function groupLines(plan: Plan, colours: Colours): string[] {
 }
 
 export function reportUntune(result: Untuned, style: ReportStyle): string {
-  if (result.kind === "nothing") return `Nothing to restore: there is no rollback file at ${style.statePath}.\n`;
-  if (result.kind === "booted") {
+  if (result.type === "nothing") return `Nothing to restore: there is no rollback file at ${style.statePath}.\n`;
+  if (result.type === "booted") {
     return "Nothing to restore: the machine was booted since `megagate tune`, and the kernel forgot the tuned values by itself.\n";
   }
   const colours = pc.createColors(style.colour);

@@ -1,26 +1,26 @@
 /**
- * The rollback file: every changed setting, and every file that was written, as it was before the first change.
+ * The rollback file: every changed setting and every written file as they were before the first change.
  * Runs in the command line.
- * It is on disk (fsync of file and folder) before the first kernel value is touched, and replaced by rename only, so
- * that an interruption at any moment leaves either the old file or the new one, and `untune` can go back from there.
- * The kernel forgets values at boot and each network namespace has its own, hence the identity in it.
+ * It is on disk (fsync of file and folder) before the first kernel value changes, and it is replaced by rename only, so that an
+ * interruption at any moment leaves either the old file or the new one, and `untune` can restore from it.
+ * The kernel forgets values at boot and each network namespace has its own values, hence the identity in the file.
  */
 import { readFileSync, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
-import type { Identity } from "../kernel/proc-sys.js";
+import type { KernelIdentity } from "../kernel/proc-sys.js";
 import { DROP_IN_PATH, LIMITS_PATH, MODULES_PATH, SYSCTL_PATH } from "../remedies/files.js";
 import { replaceFile } from "./whole-file.js";
 
 const FILE = z.strictObject({
-  /** Nothing but these: the file can be forged no further than that. */
+  /** Only these paths, so that a forged rollback file cannot make untune write anywhere else. */
   path: z.enum([MODULES_PATH, SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH]),
   before: z.strictObject({ text: z.string(), mode: z.int(), uid: z.int(), gid: z.int() }).nullable(),
   /** Folders above it that did not exist. */
   folders: z.int().min(0),
-  /** Every text that was written there, the newest last: anything else in its place is somebody's own work. */
+  /** Every text that tune wrote there, the newest last: any other text was edited by somebody and must stay. */
   ours: z.array(z.string()).min(1),
 });
 
@@ -36,7 +36,7 @@ export type RememberedFile = z.infer<typeof FILE>;
 type Before = z.infer<typeof SCHEMA>["before"];
 export type Rollback = z.infer<typeof SCHEMA>;
 
-/** The file's content; undefined where there is none. */
+/** The file's content; undefined where the file does not exist. */
 export function readRollback(path: string): Rollback | undefined {
   let text: string;
   try {
@@ -55,20 +55,23 @@ export function readRollback(path: string): Rollback | undefined {
   }
 }
 
-/** Adds what is not yet remembered and keeps what is: the first "before" is the only true one. */
-export function remember(
-  path: string,
-  identity: Identity,
-  changes: Before,
-  files: readonly RememberedFile[] = [],
-): void {
+interface Changes {
+  readonly identity: KernelIdentity;
+  /** Settings that are about to change, with their present values. */
+  readonly before: Before;
+  /** Files that are about to be written. */
+  readonly files?: readonly RememberedFile[];
+}
+
+/** Adds what the file does not hold yet and keeps what it holds: only the first "before" is the original value. */
+export function remember(path: string, { identity, before, files = [] }: Changes): void {
   const old = readRollback(path);
   const sameBoot = old?.bootId === identity.bootId;
   if (old && sameBoot) refuseOtherNetwork(path, old, identity);
-  // After a boot the kernel has forgotten what tune wrote, and the values now are the true "before": unless files of
-  // ours set them again.
+  // After a boot the kernel has forgotten what tune wrote, so the present values are the original ones, unless our own
+  // files set them again.
   const kept = old && (sameBoot || old.files.length > 0) ? old.before : [];
-  const added = changes.filter(({ key }) => !kept.some((entry) => entry.key === key));
+  const added = before.filter(({ key }) => !kept.some((entry) => entry.key === key));
   writeRollback(path, {
     version: 1,
     ...identity,
@@ -86,7 +89,7 @@ function mergeFiles(old: readonly RememberedFile[], written: readonly Remembered
   return [...merged, ...written.filter(({ path }) => !old.some((entry) => entry.path === path))];
 }
 
-export function refuseOtherNetwork(path: string, rollback: Rollback, identity: Identity): void {
+export function refuseOtherNetwork(path: string, rollback: Rollback, identity: KernelIdentity): void {
   if (rollback.network === identity.network) return;
   throw new GatewayError(
     "failed",
@@ -97,16 +100,16 @@ export function refuseOtherNetwork(path: string, rollback: Rollback, identity: I
 
 /** Throws `failed` where it cannot be made. */
 export function makeRollbackFolder(path: string): void {
-  orSayWhatToDo(path, () => makeFolders(dirname(path)));
+  withRemedy(path, () => makeFolders(dirname(path)));
 }
 
 export function writeRollback(path: string, rollback: Rollback): void {
   const bytes = Buffer.from(`${JSON.stringify(rollback, null, 2)}\n`);
   makeRollbackFolder(path);
-  orSayWhatToDo(path, () => replaceFile(path, { bytes, mode: 0o600, beside: `${path}.${process.pid}.tmp` }));
+  withRemedy(path, () => replaceFile(path, { bytes, mode: 0o600, temporaryPath: `${path}.${process.pid}.tmp` }));
 }
 
-function orSayWhatToDo(path: string, write: () => void): void {
+function withRemedy(path: string, write: () => void): void {
   try {
     write();
   } catch (error) {

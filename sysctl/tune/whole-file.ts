@@ -1,7 +1,7 @@
 /**
- * Replaces a file as a whole or not at all: the new one is written beside it, completely, brought to disk, and only then
- * put in its place. A write may take less than it was given without an error, as on a disk that is nearly full; what was
- * there before stays until every byte of the new one is known to be on disk. Runs in the command line.
+ * Replaces a file as a whole or not at all: the new file is written completely next to the old one, synced to disk, and only then
+ * renamed over it. A write may take fewer bytes than it was given without an error, as on a nearly full disk; the old file stays
+ * until every byte of the new one is known to be on disk. Runs in the command line.
  */
 import {
   chmodSync,
@@ -21,29 +21,29 @@ export interface NewFile {
   /** Permission bits. */
   readonly mode: number;
   readonly owner?: { readonly uid: number; readonly gid: number };
-  /** Where it is written first: beside `path`. What stands there, such as the rest of a killed run, is removed. */
-  readonly beside: string;
+  /** Where it is written first, in the folder of the old file. A file with that name, such as that of a killed run, is removed. */
+  readonly temporaryPath: string;
 }
 
-/** How many of the bytes were written; the file system's own, or a test's. */
+/** Returns how many of the bytes were written; tests replace the file system's own. */
 type Write = (descriptor: number, bytes: Uint8Array, at: number) => number;
 const write: Write = (descriptor, bytes, at) => writeSync(descriptor, bytes, at);
 
-/** Throws what the file system throws; then `path` is as it was and nothing is left beside it. */
+/** Throws the file system's error; then `path` is unchanged and the temporary file is gone. */
 export function replaceFile(path: string, file: NewFile, writeSome = write): void {
-  rmSync(file.beside, { force: true });
+  rmSync(file.temporaryPath, { force: true });
   try {
     writeWhole(file, writeSome);
-    renameSync(file.beside, path);
+    renameSync(file.temporaryPath, path);
   } catch (error) {
-    rmSync(file.beside, { force: true });
+    rmSync(file.temporaryPath, { force: true });
     throw error;
   }
   syncFolder(dirname(path));
 }
 
-function writeWhole({ beside, bytes, mode, owner }: NewFile, writeSome: Write): void {
-  const descriptor = openSync(beside, "wx", 0o600);
+function writeWhole({ temporaryPath, bytes, mode, owner }: NewFile, writeSome: Write): void {
+  const descriptor = openSync(temporaryPath, "wx", 0o600);
   try {
     for (let done = 0; done < bytes.length; ) {
       const taken = writeSome(descriptor, bytes, done);
@@ -56,11 +56,11 @@ function writeWhole({ beside, bytes, mode, owner }: NewFile, writeSome: Write): 
   } finally {
     closeSync(descriptor);
   }
-  if (owner) chownSync(beside, owner.uid, owner.gid);
-  chmodSync(beside, mode);
+  if (owner) chownSync(temporaryPath, owner.uid, owner.gid);
+  chmodSync(temporaryPath, mode);
 }
 
-/** So that the rename outlives a crash. */
+/** Makes the rename survive a crash. */
 function syncFolder(path: string): void {
   const folder = openSync(path, "r");
   try {

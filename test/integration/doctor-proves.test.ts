@@ -1,7 +1,7 @@
 /**
- * `doctor --prove` for real: the wall stands exactly at the table's size and both cures take it away; and whatever ends a
- * proof, the host's nf_conntrack_max comes back. Needs root on a machine where nobody's connections are tracked: as root
- * a lack is a failure with its reason, else the tests are skipped.
+ * `doctor --prove` for real: connections stop exactly at the table's size and both cures remove the limit; and whatever ends a
+ * proof, the host's nf_conntrack_max is restored. Needs root on a machine where no connections are tracked: as root a missing
+ * condition is a failure with its reason, otherwise the tests are skipped.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -20,7 +20,8 @@ const skip = needsRoot("to make network namespaces and to set nf_conntrack_max")
 
 /** Other tests may track connections in namespaces of their own for a moment: a proof waits for its turn. */
 async function proveWhenIdle(...args: string[]): Promise<Exit> {
-  const busy = ({ code, stderr }: Exit): boolean => code === 3 && /are tracked now|is at work/.test(stderr);
+  const busy = ({ code, stderr }: Exit): boolean =>
+    code === 3 && /are tracked now|is running on this host/.test(stderr);
   return await until(
     "a proof that was not refused",
     () => cli(["doctor", "--prove", ...args]).ended,
@@ -29,8 +30,8 @@ async function proveWhenIdle(...args: string[]): Promise<Exit> {
   );
 }
 
-/** A proof in its first act, with the table lowered; and every process of it. */
-async function begun(): Promise<{ run: Run; trace: Trace; pids: number[] }> {
+/** A proof in its first step, with the table lowered; and all of its processes. */
+async function startedProof(): Promise<{ run: Run; trace: Trace; pids: number[] }> {
   let run = cli(["doctor", "--prove"]);
   await until(
     "the table is lowered and connections are open",
@@ -43,7 +44,7 @@ async function begun(): Promise<{ run: Run; trace: Trace; pids: number[] }> {
         children: descendants(run.process.pid!),
       };
     },
-    // A keeper, a stage and its four holders.
+    // A keeper, a step process and its four holders.
     ({ maximum, children }) => maximum === "5000" && children.length === 6,
     90_000,
   );
@@ -53,7 +54,7 @@ async function begun(): Promise<{ run: Run; trace: Trace; pids: number[] }> {
 
 const allGone = (pids: readonly number[]): Promise<number[]> =>
   until(
-    "every process has left",
+    "every process has ended",
     () => living(pids),
     (left) => left.length === 0,
   );
@@ -61,11 +62,11 @@ const allGone = (pids: readonly number[]): Promise<number[]> =>
 describe("doctor --prove", { skip }, () => {
   const before = skip === false && existsSync(MAXIMUM) ? readMaximum() : "";
   after(() => {
-    // Whatever went wrong above must not stay on the machine.
+    // A failed test must not leave a lowered value on the machine.
     if (before !== "" && readMaximum() !== before) writeFileSync(MAXIMUM, before);
   });
 
-  it("shows the wall exactly at the table's size, and that it is gone without tracking and with a larger table", async () => {
+  it("shows the limit exactly at the table's size, and that it is gone without tracking and with a larger table", async () => {
     const { code, stdout, stderr } = await proveWhenIdle("--json");
     assert.equal(code, 0, stderr);
     const proof = JSON.parse(stdout) as ProofResult;
@@ -89,17 +90,17 @@ describe("doctor --prove", { skip }, () => {
     assert.equal(existsSync(TRACE_PATH), false);
   });
 
-  it("killed outright: its keeper puts the value back and leaves, and so does every other process", async () => {
-    const { run, pids } = await begun();
+  it("killed: its keeper restores the value and ends, and so does every other process", async () => {
+    const { run, pids } = await startedProof();
     run.process.kill("SIGKILL");
     await run.ended;
-    await until("the value is back", readMaximum, (maximum) => maximum === before);
+    await until("the value is restored", readMaximum, (maximum) => maximum === before);
     await allGone(pids);
     assert.equal(existsSync(TRACE_PATH), false);
   });
 
-  it("Ctrl-C in the terminal: every process of the group is told, the value is back before it exits with 130", async () => {
-    const { run, pids } = await begun();
+  it("Ctrl-C in the terminal: every process of the group gets the signal, and the value is restored before it exits with 130", async () => {
+    const { run, pids } = await startedProof();
     for (const pid of [...pids, run.process.pid!]) process.kill(pid, "SIGINT");
     const { code, stderr } = await run.ended;
     assert.equal(code, 130, stderr);
@@ -107,17 +108,17 @@ describe("doctor --prove", { skip }, () => {
     await allGone(pids);
   });
 
-  it("refuses to run beside another, which is not disturbed", async () => {
-    const { run } = await begun();
+  it("refuses to run next to another, which is not disturbed", async () => {
+    const { run } = await startedProof();
     const second = await cli(["doctor", "--prove"]).ended;
     assert.equal(second.code, 3);
-    assert.match(second.stderr, /another .* is at work/);
+    assert.match(second.stderr, /another .* is running/);
     assert.equal((await run.ended).code, 0);
     assert.equal(readMaximum(), before);
   });
 
-  it("killed with its keeper: doctor names the remedy, and the next proof makes it good", async () => {
-    const { run, trace, pids } = await begun();
+  it("killed with its keeper: doctor names the remedy, and the next proof restores the value", async () => {
+    const { run, trace, pids } = await startedProof();
     process.kill(trace.keeper, "SIGKILL");
     run.process.kill("SIGKILL");
     await run.ended;
@@ -132,8 +133,8 @@ describe("doctor --prove", { skip }, () => {
     assert.equal(existsSync(TRACE_PATH), false);
   });
 
-  it("keeper killed alone: the proof fails in words and puts the value back itself", async () => {
-    const { run, trace, pids } = await begun();
+  it("keeper killed alone: the proof fails with a sentence and restores the value itself", async () => {
+    const { run, trace, pids } = await startedProof();
     process.kill(trace.keeper, "SIGKILL");
     const { code, stderr } = await run.ended;
     assert.equal(code, 1, stderr);
@@ -142,7 +143,7 @@ describe("doctor --prove", { skip }, () => {
     await allGone(pids);
   });
 
-  it("in a container's network namespace, where the value is read-only, it says where to go", async () => {
+  it("in a container's network namespace, where the value is read-only, it names where to run", async () => {
     const namespace = new URL("../../sysctl/prove/namespace.js", import.meta.url).href;
     const script = `import { spawnSync } from "node:child_process";
       const { enterNewNamespace } = await import("${namespace}");
@@ -156,7 +157,7 @@ describe("doctor --prove", { skip }, () => {
     assert.equal(existsSync(TRACE_PATH), false);
   });
 
-  it("without root it says so, and touches nothing", async () => {
+  it("without root it says so, and changes nothing", async () => {
     const nobody = { uid: 65_534, gid: 65_534, stdio: ["ignore", "pipe", "pipe"] } as const;
     const { code, stderr } = await new Run(
       spawn(process.execPath, [CLI, "doctor", "--prove"], { ...nobody, stdio: [...nobody.stdio] }),

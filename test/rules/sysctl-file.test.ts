@@ -1,4 +1,5 @@
-/** sysctl/99-megagate.conf is what the table renders, to the byte. `UPDATE=1` writes it instead (make docs). */
+/** sysctl/99-megagate.conf equals what the settings table renders, byte for byte. `UPDATE=1` writes it instead (make docs). */
+
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { it } from "node:test";

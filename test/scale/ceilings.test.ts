@@ -9,7 +9,7 @@ import { availableParallelism } from "node:os";
 import { after, describe, it } from "node:test";
 import type { Evidence } from "../../load/evidence/evidence.js";
 import type { doctorJson } from "../../sysctl/doctor/json.js";
-import { Host } from "../../sysctl/kernel/machine.js";
+import { MachineReader } from "../../sysctl/kernel/machine.js";
 import { Keeper } from "../../sysctl/prove/keeping.js";
 import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { trackConnections } from "../../sysctl/prove/tracking.js";
@@ -119,9 +119,9 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
   it("open files of the system, for all but root", { skip: noUser || Lowered.whyNot(FILE_MAX) }, async (t) => {
     // They are everybody's: what others open or close meanwhile moves the ceiling, and the trial is repeated.
     for (let trial = 1; trial <= 3; trial++) {
-      const before = new Host().facts().filesOpen;
+      const before = new MachineReader().limits().filesOpen;
       const { evidence, predicted } = await openFilesTrial(before + 10_000);
-      const moved = Math.abs(new Host().facts().filesOpen - before);
+      const moved = Math.abs(new MachineReader().limits().filesOpen - before);
       if (moved <= 20) {
         assertStopped(evidence, predicted, "file-max");
         return;
@@ -164,7 +164,7 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     await using gateway = await Gateway.start("--workers", "2");
     let spare = 150e6;
     for (let trial = 1; trial <= 4; trial++) {
-      const floor = ["--memory-floor", String(new Host().memory().freeBytes - spare)];
+      const floor = ["--memory-floor", String(new MachineReader().memory().freeBytes - spare)];
       const { evidence } = await loadIn({}, gateway, "--connections", "39000", ...floor, ...HASTE, ...BOUND);
       const { open, plateau, verdict, reasons } = evidence;
       if (open > 0 && open < 39_000) {

@@ -316,7 +316,7 @@ it("many clients that asked for much share the loop: one turn of it takes no lon
     data: JSON.stringify("x".repeat(12_000)),
     key: "k2",
   });
-  await reader.arrive();
+  await reader.settle();
   const COUNT = 60;
   let served = 0;
   for (let i = 0; i < COUNT; i++) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { capOf, fullestWorker, spread, workerCap, workersFor } from "../../../src/config/capacity.js";
+import { fullestWorker, spread, tightestCap, workerCap, workersFor } from "../../../src/config/capacity.js";
 
 it("a million connections under 20,000 descriptors need 53 workers, as KERNEL.md fact 1 has it", () => {
   assert.equal(workersFor(1_000_000, 2, 20_000), 53);
@@ -44,10 +44,10 @@ it("spread loses no remainder", () => {
 const PLENTY = { epollWatches: Number.POSITIVE_INFINITY, filesLeft: Number.POSITIVE_INFINITY };
 
 it("a worker's cap is that of the tightest limit, and names it", () => {
-  assert.deepEqual(capOf(4, 20_000, PLENTY), { connections: 19_900, limit: "descriptors" });
-  assert.equal(capOf(4, 20_000, { ...PLENTY, epollWatches: 30_000 }).limit, "epoll-watches");
-  assert.equal(capOf(4, 20_000, { epollWatches: 30_000, filesLeft: 20_000 }).limit, "file-max");
-  assert.ok(capOf(4, 20_000, { ...PLENTY, epollWatches: 100 }).connections < 1);
+  assert.deepEqual(tightestCap(4, 20_000, PLENTY), { connections: 19_900, limit: "descriptors" });
+  assert.equal(tightestCap(4, 20_000, { ...PLENTY, epollWatches: 30_000 }).limit, "epoll-watches");
+  assert.equal(tightestCap(4, 20_000, { epollWatches: 30_000, filesLeft: 20_000 }).limit, "file-max");
+  assert.ok(tightestCap(4, 20_000, { ...PLENTY, epollWatches: 100 }).connections < 1);
 });
 
 it("all workers at their cap, the 503s beyond it and their own watches and files stay below what they share", () => {
@@ -61,7 +61,7 @@ it("all workers at their cap, the 503s beyond it and their own watches and files
       fc.integer({ min: 1024, max: 1_000_000 }),
       shared,
       (workers, nofile, s) => {
-        const { connections } = capOf(workers, nofile, s);
+        const { connections } = tightestCap(workers, nofile, s);
         if (connections < 1) return;
         const max = workers * (connections + 40);
         assert.ok(max + workers * 9 < s.epollWatches && max + workers * 24 < s.filesLeft);

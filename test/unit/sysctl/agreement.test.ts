@@ -5,8 +5,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Ceiling, ceilingsOf } from "../../../sysctl/doctor/ceilings.js";
 import { survey } from "../../../sysctl/doctor/survey.js";
-import { openHost } from "../../../sysctl/kernel/proc-sys.js";
-import { planOf } from "../../../sysctl/plan.js";
+import { openProcSys } from "../../../sysctl/kernel/proc-sys.js";
+import { kernelPlan } from "../../../sysctl/plan.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 import { contradictions } from "../../../sysctl/tune/contradictions.js";
 import { diff, type Tuned, tune } from "../../../sysctl/tune/tune.js";
@@ -25,7 +25,7 @@ const asked: fc.Arbitrary<Asked> = fc.record({
   coLocated: fc.boolean(),
 });
 
-const wishesAt = (root: string) => ({ statePath: join(root, "rollback.json"), allowLowering: true });
+const optionsAt = (root: string) => ({ statePath: join(root, "rollback.json"), allowLowering: true });
 
 /** What both say of the host below a root, asked the same. */
 function answers(root: string, { connections, tracked, coLocated }: Asked) {
@@ -33,7 +33,7 @@ function answers(root: string, { connections, tracked, coLocated }: Asked) {
   const listenPorts = [8080, 8081];
   const side = coLocated ? "both" : "server";
   const rows = ceilingsOf(facts, { connections, side, listenPorts, sources: 0, destinations: 1, open: 0 });
-  const plan = planOf(facts, { connections, listenPorts, coLocated });
+  const plan = kernelPlan(facts, { connections, listenPorts, coLocated });
   return { rows, plan, facts };
 }
 
@@ -53,7 +53,7 @@ describe("doctor and tune", () => {
         fc.assert(
           fc.property(asked, (question) => {
             const { rows, plan } = answers(root, question);
-            const tuned = diff(openHost(root), plan, wishesAt(root)).rows;
+            const tuned = diff(openProcSys(root), plan, optionsAt(root)).rows;
             for (const row of rows) {
               const key = keyOf(row);
               if (row.verdict !== "low" || key === undefined) continue;
@@ -78,9 +78,9 @@ describe("doctor and tune", () => {
         for (const tracked of [true, false]) {
           const question = { connections: 1_000_000, tracked, coLocated: false };
           const { plan } = answers(root, question);
-          const target = openHost(root);
+          const target = openProcSys(root);
           if (contradictions(plan, target, true).length > 0) continue;
-          tune(target, plan, wishesAt(root));
+          tune(target, plan, optionsAt(root));
           for (const row of answers(root, question).rows) {
             if (keyOf(row) !== undefined) assert.notEqual(row.verdict, "low", row.limit);
           }

@@ -1,13 +1,13 @@
 /**
  * A kernel in a temp folder: the files that sysctl/kernel/proc-sys.ts reads and writes, with the values of a stock Debian host.
- * `hostOf` opens it as a host, optionally with a kernel's ill will: settings that cannot be written, that are clamped,
- * or a process that is killed after so many writes. Used by the tests of this folder only.
+ * `procSysOf` opens it as a kernel, optionally with faults: settings that cannot be written, values that are clamped, or a process
+ * that is killed after so many writes. Used by the tests of this folder only.
  */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type Host, openHost } from "../../../sysctl/kernel/proc-sys.js";
+import { openProcSys, type ProcSys } from "../../../sysctl/kernel/proc-sys.js";
 
 export type Values = Readonly<Record<string, string>>;
 
@@ -37,7 +37,7 @@ export interface Fixture {
   set(key: string, value: string): void;
   remove(key: string): void;
   get(key: string): string;
-  /** Every value now, to be compared with another time's. */
+  /** Every present value, to compare with the values at another time. */
   all(): Values;
 }
 
@@ -47,7 +47,7 @@ const fileOf = (key: string): string =>
     ? `sys/module/${key.split(".")[1]}/parameters/${key.split(".")[2]}`
     : `proc/sys/${key.replaceAll(".", "/")}`;
 
-export function inFixture<T>(values: Values, act: (fixture: Fixture) => T): T {
+export function inFixture<T>(values: Values, action: (fixture: Fixture) => T): T {
   const root = mkdtempSync(join(tmpdir(), "megagate-kernel-"));
   const put = (path: string, text: string): void => {
     mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -73,7 +73,7 @@ export function inFixture<T>(values: Values, act: (fixture: Fixture) => T): T {
   };
   const clean = (): void => rmSync(root, { recursive: true, force: true });
   try {
-    const result = act(fixture);
+    const result = action(fixture);
     if (result instanceof Promise) return result.finally(clean) as T;
     clean();
     return result;
@@ -83,7 +83,7 @@ export function inFixture<T>(values: Values, act: (fixture: Fixture) => T): T {
   }
 }
 
-export interface IllWill {
+export interface KernelFaults {
   /** Key → errno of every write, known in advance as by access(2). */
   readonly denied?: Values;
   /** Key → errno that only the write itself gives. */
@@ -97,16 +97,16 @@ export interface IllWill {
 
 export class Killed extends Error {}
 
-export function hostOf(fixture: Fixture, illWill: IllWill = {}): Host {
-  const host = openHost(fixture.root);
+export function procSysOf(fixture: Fixture, faults: KernelFaults = {}): ProcSys {
+  const procSys = openProcSys(fixture.root);
   let writes = 0;
   return {
-    ...host,
-    isRoot: illWill.isRoot ?? true,
-    denied: (key) => illWill.denied?.[key] ?? host.denied(key),
+    ...procSys,
+    isRoot: faults.isRoot ?? true,
+    denied: (key) => faults.denied?.[key] ?? procSys.denied(key),
     write(key, text) {
-      if (writes++ === illWill.killedAfterWrites) throw new Killed();
-      return illWill.denied?.[key] ?? illWill.failing?.[key] ?? host.write(key, illWill.clamped?.[key] ?? text);
+      if (writes++ === faults.killedAfterWrites) throw new Killed();
+      return faults.denied?.[key] ?? faults.failing?.[key] ?? procSys.write(key, faults.clamped?.[key] ?? text);
     },
   };
 }

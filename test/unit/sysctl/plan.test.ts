@@ -4,8 +4,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import {
   endsWithSlack,
+  type KernelPlan,
   memoryNeededBytes,
-  type Plan,
   processNofile,
   serviceTasks,
   tcpQueuePages,
@@ -24,7 +24,7 @@ describe("the plan's sums", () => {
   });
 
   it("never let TCP queue more than the memory that idle sockets leave over", () => {
-    const plans: fc.Arbitrary<Plan> = fc
+    const plans: fc.Arbitrary<KernelPlan> = fc
       .record({
         connections: fc.integer({ min: 1, max: 5_000_000 }),
         memoryBytes: fc.integer({ min: 0, max: 64 * 2 ** 30 }),

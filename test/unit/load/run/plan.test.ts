@@ -4,9 +4,9 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { makePlan, type PlanRequest } from "../../../../load/run/plan.js";
 import { GatewayError } from "../../../../src/errors.js";
-import type { HostFacts } from "../../../../sysctl/kernel/machine.js";
+import type { MachineLimits } from "../../../../sysctl/kernel/machine.js";
 
-const HOST: HostFacts = {
+const HOST: MachineLimits = {
   kernel: "6.18",
   cores: 2,
   cpus: 2,
@@ -30,7 +30,7 @@ const HOST: HostFacts = {
   conntrackMax: 262_144,
 };
 
-function request(changes: Partial<PlanRequest> = {}, host: Partial<HostFacts> = {}): PlanRequest {
+function request(changes: Partial<PlanRequest> = {}, host: Partial<MachineLimits> = {}): PlanRequest {
   return {
     connections: 1_000_000,
     generators: 0,

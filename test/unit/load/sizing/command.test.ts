@@ -9,7 +9,7 @@ import type { SizingPlan } from "../../../../load/sizing/plan.js";
 import { shortageOf } from "../../../../load/sizing/report.js";
 import { resolve } from "../../../../src/config/resolve.js";
 import { encodeNew } from "../../../../src/hub/wire.js";
-import { Host } from "../../../../sysctl/kernel/machine.js";
+import { MachineReader } from "../../../../sysctl/kernel/machine.js";
 import { cli } from "../../../support/gateway.js";
 import { onHost } from "../../sysctl/doctor/variants.js";
 
@@ -53,7 +53,10 @@ describe("megagate plan", () => {
   it("takes for this machine what control groups leave of it, and for another none of that", () =>
     onHost("pod-with-cpu-quota", (root) => {
       const of = (flags: Record<string, unknown>): SizingPlan =>
-        planFor(resolve(PLAN_OPTIONS, { flags: { evidence: "shipped", ...flags }, env: {} }), new Host(`${root}/`));
+        planFor(
+          resolve(PLAN_OPTIONS, { flags: { evidence: "shipped", ...flags }, env: {} }),
+          new MachineReader(`${root}/`),
+        );
       const here = of({ connections: "900000" });
       assert.deepEqual([here.machine.cores, here.machine.memoryBytes, here.machine.tasks], [2, 4_294_967_296, 1001]);
       assert.ok(here.bounds.some(({ resource, fits }) => resource === "memory" && !fits));

@@ -1,13 +1,13 @@
 /** A running gateway asks this very machine at which counts its ceilings are. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { openMachine, withTracking } from "../../../../sysctl/attribution/machine.js";
+import { observeMachine, withTracking } from "../../../../sysctl/attribution/machine.js";
 import { survey } from "../../../../sysctl/doctor/survey.js";
 import { type AnyHost, onHost } from "../doctor/variants.js";
 
 describe("a machine that a gateway runs on", () => {
   it("has known ceilings on the count, the first of which is the one told at start", () => {
-    const machine = openMachine(1000, [8080, 8081]);
+    const machine = observeMachine(1000, [8080, 8081]);
     const ceilings = machine.ceilings(0);
     assert.ok(
       Object.values(ceilings).every((n) => Number.isInteger(n) && n > 0),
@@ -19,11 +19,11 @@ describe("a machine that a gateway runs on", () => {
   });
 
   it("has the processors and the memory that control groups leave it", () => {
-    const { cpus, memoryBytes } = openMachine(1000, []);
+    const { cpus, memoryBytes } = observeMachine(1000, []);
     assert.ok(cpus > 0 && cpus <= 4096 && memoryBytes > 1e8 && memoryBytes < 1e14);
     const bounds = (host: AnyHost) =>
       onHost(host, (root) => {
-        const machine = openMachine(1000, [], root);
+        const machine = observeMachine(1000, [], root);
         return [machine.cpus, machine.memoryBytes];
       });
     assert.deepEqual(bounds("pod-with-cpu-quota"), [2, 4_294_967_296]);
@@ -32,13 +32,13 @@ describe("a machine that a gateway runs on", () => {
   });
 
   it("does not count what our own connections use against them", () => {
-    const { memory = 0 } = openMachine(1000, []).ceilings(0);
-    const { memory: withOurs = 0 } = openMachine(1000, []).ceilings(100_000);
+    const { memory = 0 } = observeMachine(1000, []).ceilings(0);
+    const { memory: withOurs = 0 } = observeMachine(1000, []).ceilings(100_000);
     assert.ok(withOurs > memory + 90_000, `${memory} with none open, ${withOurs} with 100,000`);
   });
 
   it("is surveyed in little time", () => {
-    const machine = openMachine(1000, []);
+    const machine = observeMachine(1000, []);
     machine.ceilings(0);
     const startedMs = performance.now();
     machine.ceilings(0);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CAUSES } from "../../../../sysctl/attribution/causes.js";
 import { type Snapshot, takeSnapshot } from "../../../../sysctl/attribution/counters.js";
-import { type LoadSample, type Look, WATCHED, Watch } from "../../../../sysctl/attribution/watch.js";
+import { type LimitChanges, LimitWatch, type LoadSample, WATCHED } from "../../../../sysctl/attribution/watch.js";
 import { KernelFiles } from "../../../../sysctl/kernel/files.js";
 
 const NONE = takeSnapshot(new KernelFiles("/nowhere/"));
@@ -20,14 +20,14 @@ const PRESENT: LoadSample = {
 class Rehearsal {
   #kernel: Snapshot = NONE;
   #nowMs = 0;
-  readonly #watch: Watch;
+  readonly #watch: LimitWatch;
 
   constructor(kernel: Partial<Snapshot> = {}) {
     this.#kernel = { ...NONE, ...kernel };
-    this.#watch = new Watch(() => this.#kernel, 2);
+    this.#watch = new LimitWatch(() => this.#kernel, 2);
   }
 
-  look(kernel: Partial<Snapshot> = {}, present: Partial<LoadSample> = {}): Look {
+  look(kernel: Partial<Snapshot> = {}, present: Partial<LoadSample> = {}): LimitChanges {
     this.#kernel = { ...this.#kernel, ...kernel };
     this.#nowMs += 1000;
     return this.#watch.sample({ ...PRESENT, ...present }, this.#nowMs);
@@ -38,7 +38,7 @@ class Rehearsal {
   }
 }
 
-const ids = (look: Look): string[] => look.began.map(({ id }) => id);
+const ids = (look: LimitChanges): string[] => look.began.map(({ id }) => id);
 
 describe("a gateway's watch", () => {
   it("takes what was counted before it began for nobody's trouble, and is quiet where nothing moves", () => {

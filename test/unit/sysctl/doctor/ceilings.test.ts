@@ -2,24 +2,24 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fullestWorker, workersFor } from "../../../../src/config/capacity.js";
-import type { Facts } from "../../../../sysctl/kernel/facts.js";
+import type { MachineFacts } from "../../../../sysctl/kernel/facts.js";
 import { ceilingAt, factsOf, type PLAN } from "./hosts.js";
 
-const nofile = (hard: number): Partial<Facts> => ({ nofile: { soft: 1024, hard } });
+const nofile = (hard: number): Partial<MachineFacts> => ({ nofile: { soft: 1024, hard } });
 
 describe("descriptors", () => {
-  it("bound the gateway only together with its greatest number of workers", () => {
+  it("bound the gateway only together with its maximum number of workers", () => {
     const row = ceilingAt("descriptors", factsOf("debian-vm"));
     assert.equal(workersFor(row.connections!, 2, 20_000), 4096);
     assert.ok(fullestWorker(row.connections! + 1, 4096) > 19_900);
-    assert.match(row.there, /^20,000 a process: 53 workers for 1,000,000$/);
+    assert.match(row.current, /^20,000 a process: 53 workers for 1,000,000$/);
     assert.match(
       row.explanation,
       /A worker holds 19,900.*starts 53 workers by itself.*--workers 2\) would hold 39,800/,
     );
   });
 
-  it("are low where even the most workers are too few, and the remedy does not ask for more than fs.nr_open", () => {
+  it("are low where even the maximum of workers is too few, and the remedy does not ask for more than fs.nr_open", () => {
     const row = ceilingAt("descriptors", factsOf("debian-vm", nofile(256)), { connections: 5_000_000 });
     assert.equal(row.verdict, "low");
     assert.deepEqual(row.need, { kind: "nofile", value: 1_048_576 });
@@ -30,13 +30,13 @@ describe("descriptors", () => {
     assert.match(row.explanation, /may raise its limit and does so, to 503,6\d\d\).*starts 2 workers/);
   });
 
-  it("could not be told where they cannot be read", () => {
+  it("are unknown where they cannot be read", () => {
     assert.equal(ceilingAt("descriptors", factsOf("debian-vm", { nofile: null })).verdict, "unknown");
   });
 });
 
 describe("both ends on one machine", () => {
-  it("halve what counts sockets, and leave what counts flows", () => {
+  it("halve the limits that count sockets, not those that count connections", () => {
     const facts = factsOf("host-64-cores", { ...nofile(20_000) });
     assert.equal(ceilingAt("conntrack", facts, { side: "both" }).connections, 262_144 - 1873);
     assert.equal(ceilingAt("epoll-watches", facts, { side: "both" }).connections, 117_401_520 / 2);
@@ -65,7 +65,7 @@ describe("connection tracking", () => {
     assert.deepEqual([row.verdict, row.connections], ["ok", null]);
   });
 
-  it("could not be told in a container: the namespace beyond its bridge is hidden", () => {
+  it("is unknown in a container: the namespace beyond its bridge is hidden", () => {
     const row = ceilingAt("conntrack", factsOf("docker-container"));
     assert.equal(row.verdict, "unknown");
     assert.match(row.explanation, /container's bridge.*run this on the host itself/);
@@ -76,7 +76,7 @@ describe("connection tracking", () => {
     assert.equal(ceilingAt("conntrack", factsOf("docker-container"), { side: "both" }).verdict, "ok");
   });
 
-  it("could not be told where nobody tried, and does not exist where the module is not loaded", () => {
+  it("is unknown where nobody tried, and does not exist where the module is not loaded", () => {
     const untried = { entries: 0, live: null };
     assert.equal(ceilingAt("conntrack", factsOf("host-64-cores", { tracking: untried })).verdict, "unknown");
     assert.equal(ceilingAt("conntrack", factsOf("docker-container", { tracking: null })).verdict, "ok");
@@ -92,7 +92,7 @@ describe("tcp_mem", () => {
     assert.equal(ceilingAt("tcp-mem", factsOf("host-4gib")).counts, false);
   });
 
-  it("could not be told in a network namespace that hides it", () => {
+  it("is unknown in a network namespace that hides it", () => {
     assert.equal(ceilingAt("tcp-mem", factsOf("kubernetes-pod")).verdict, "unknown");
     assert.match(
       ceilingAt("tcp-mem", factsOf("docker-container")).explanation,
@@ -102,7 +102,7 @@ describe("tcp_mem", () => {
 });
 
 describe("files, tasks and memory", () => {
-  it("are what is left beside what others use", () => {
+  it("are what others leave", () => {
     const facts = factsOf("host-4gib", { filesOpen: 1289 });
     assert.equal(ceilingAt("file-max", facts).connections, 400_000);
   });
@@ -114,7 +114,7 @@ describe("files, tasks and memory", () => {
     assert.equal(ceilingAt("file-max", running).connections, 300_000);
   });
 
-  it("exempt whoever the kernel exempts", () => {
+  it("exempt the processes that the kernel exempts", () => {
     assert.equal(ceilingAt("file-max", factsOf("host-4gib", { opensBeyondFileMax: true })).connections, null);
     const tasks = { running: 97, ofUser: 200, group: null };
     assert.equal(ceilingAt("pids", factsOf("host-4gib", { tasks })).verdict, "low");
@@ -122,7 +122,7 @@ describe("files, tasks and memory", () => {
   });
 
   it("are about 5 KB a connection for the gateway alone and 10 KB for both ends, with live tracking 256 bytes more", () => {
-    const each = (plan: Partial<typeof PLAN>, changes: Partial<Facts> = {}): number =>
+    const each = (plan: Partial<typeof PLAN>, changes: Partial<MachineFacts> = {}): number =>
       Number(
         /model: ([\d,]+) bytes/
           .exec(ceilingAt("memory", factsOf("debian-vm", changes), plan).explanation)?.[1]
@@ -135,7 +135,7 @@ describe("files, tasks and memory", () => {
 
   it("leave the load generator its memory floor, which it would refuse to go below", () => {
     assert.match(
-      ceilingAt("memory", factsOf("debian-vm"), { side: "both" }).there,
+      ceilingAt("memory", factsOf("debian-vm"), { side: "both" }).current,
       /1\.0 GB of it kept by megagate load/,
     );
   });

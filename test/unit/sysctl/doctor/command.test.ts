@@ -63,14 +63,14 @@ describe("megagate doctor", () => {
     assert.equal((await run("host-4gib", { words: ["--connections", "300_000"] })).error, undefined);
   });
 
-  it("shows what could not be told, which fails with --strict only", async () => {
+  it("shows unknown ceilings, which fail with --strict only", async () => {
     const words = ["--connections", "100000"];
     const { text, error } = await run("docker-container", { words });
-    assert.match(text, /Could not be told: conntrack\.$/m);
-    assert.match(text, /^conntrack +COULD NOT TELL +\? +262,144, 0 of them used$/m);
+    assert.match(text, /Unknown: conntrack\.$/m);
+    assert.match(text, /^conntrack +UNKNOWN +\? +262,144, 0 of them used$/m);
     assert.equal(error, undefined);
     const strict = await run("docker-container", { words: [...words, "--strict"] });
-    assert.match(String(strict.error), /could not be told: conntrack; the reasons are above/);
+    assert.match(String(strict.error), /unknown ceilings: conntrack; the reasons are above/);
   });
 
   it("takes its options from flags and environment, and names every bad one", async () => {

@@ -6,47 +6,47 @@ import { ceilingAt, factsOf, HOSTS, PLAN } from "./hosts.js";
 
 /** Worked out by hand from the recorded files; where memory decides, to within the processes' share. */
 const FIRST = {
-  "debian-vm": { limit: "memory", near: 4_370_000, surrounding: "host", remedy: undefined },
+  "debian-vm": { limit: "memory", near: 4_370_000, runtime: "host", remedy: undefined },
   "systemd-service": {
     limit: "pids",
     // (512 − 11) threads are 43 workers of 3,696 under 4,096 descriptors, less five deviations, beside supervisor and hub.
     near: 158_800,
-    surrounding: "systemd",
+    runtime: "systemd",
     remedy:
       /^# \S+\.service\.d\/.*daemon-reload.*\n\[Service\]\nTasksMax=\d+\n# or raise the descriptor limit to 126868/,
   },
   "docker-container": {
     limit: "cgroup-memory",
     near: 382_300,
-    surrounding: "docker",
+    runtime: "docker",
     remedy: /^# docker run.*\n--memory \d+b$/,
   },
   "kubernetes-pod": {
     limit: "cgroup-memory",
     near: 794_800,
-    surrounding: "kubernetes",
+    runtime: "kubernetes",
     remedy: /resources:\n {2}limits:\n {4}memory: "\d+"$/,
   },
   "host-4gib": {
     limit: "file-max",
     near: 400_169,
-    surrounding: "host",
+    runtime: "host",
     remedy: /^# \/etc\/sysctl\.d\/.*sysctl --system\nfs\.file-max = 1101120$/,
   },
   "host-64-cores": {
     limit: "conntrack",
     near: 260_271,
-    surrounding: "host",
+    runtime: "host",
     remedy:
       /\nnet\.netfilter\.nf_conntrack_max = 1101873\n# and nf_conntrack as a line of \/etc\/modules-load\.d\S+\n# or exempt .* notrack/,
   },
 } as const;
 
 for (const host of HOSTS) {
-  const { limit, near, surrounding, remedy } = FIRST[host];
-  it(`${host}: ${limit} at about ${near}, in the words of: ${surrounding}`, () => {
+  const { limit, near, runtime, remedy } = FIRST[host];
+  it(`${host}: ${limit} at about ${near}, in the format of: ${runtime}`, () => {
     const facts = factsOf(host);
-    assert.equal(facts.surrounding, surrounding);
+    assert.equal(facts.runtime, runtime);
     const first = firstCeiling(ceilingsOf(facts, PLAN));
     assert.ok(first?.connections != null);
     assert.equal(first.limit, limit);

@@ -1,9 +1,11 @@
 /** The recorded hosts of test/fixtures/hosts, each asked as `megagate doctor` asks. Used by the tests of this folder only. */
+
 import { join } from "node:path";
+import type { DoctorPlan } from "../../../../sysctl/doctor/ceiling.js";
 
 import { type Ceiling, ceilingsOf, type LimitId } from "../../../../sysctl/doctor/ceilings.js";
 import { survey } from "../../../../sysctl/doctor/survey.js";
-import type { DoctorPlan, Facts } from "../../../../sysctl/kernel/facts.js";
+import type { MachineFacts } from "../../../../sysctl/kernel/facts.js";
 
 export const HOSTS = [
   "debian-vm",
@@ -20,7 +22,7 @@ export const rootOf = (host: HostName): string => join("test/fixtures/hosts", ho
 /** A firewall tracks connections on the big host alone; there the probe would see its count move. */
 export const tracksAt = (host: HostName): boolean => host === "host-64-cores";
 
-export const factsOf = (host: HostName, changes: Partial<Facts> = {}): Facts => ({
+export const factsOf = (host: HostName, changes: Partial<MachineFacts> = {}): MachineFacts => ({
   ...survey(rootOf(host), tracksAt(host)),
   ...changes,
 });
@@ -35,7 +37,7 @@ export const PLAN: DoctorPlan = {
 };
 
 /** One limit's row, for a host as recorded but for `changes`. */
-export function ceilingAt(limit: LimitId, facts: Facts, plan: Partial<DoctorPlan> = {}): Ceiling {
+export function ceilingAt(limit: LimitId, facts: MachineFacts, plan: Partial<DoctorPlan> = {}): Ceiling {
   const found = ceilingsOf(facts, { ...PLAN, ...plan }).find((row) => row.limit === limit);
   if (!found) throw new Error(`no row ${limit}`);
   return found;

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { surroundingOf } from "../../../../sysctl/doctor/runtime.js";
+import { runtimeOf } from "../../../../sysctl/doctor/runtime.js";
 import { groupMemory, groupTasks } from "../../../../sysctl/kernel/control-groups.js";
 import { Tree } from "../../../../sysctl/kernel/tree.js";
 
@@ -190,9 +190,9 @@ describe("what runs the gateway", () => {
       null,
     ],
   ];
-  for (const [name, files, surrounding, unit] of cases) {
-    it(`${name}: ${surrounding}`, () => {
-      assert.deepEqual(inTree(files, surroundingOf), { surrounding, unit });
+  for (const [name, files, runtime, unit] of cases) {
+    it(`${name}: ${runtime}`, () => {
+      assert.deepEqual(inTree(files, runtimeOf), { runtime, unit });
     });
   }
 });

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
-import { countReserved, Host } from "../../../../sysctl/kernel/machine.js";
+import { countReserved, MachineReader } from "../../../../sysctl/kernel/machine.js";
 
 const root = `${mkdtempSync(join(tmpdir(), "megagate-host-"))}/`;
 after(() => rmSync(root, { recursive: true }));
@@ -31,8 +31,8 @@ describe("host", () => {
     write("proc/sys/fs/file-nr", "1234\t0\t99\n");
     write("proc/sys/net/netfilter/nf_conntrack_count", "3\n");
     write("proc/loadavg", "0.1 0.2 0.3 1/345 6789\n");
-    const host = new Host(root);
-    const facts = host.facts();
+    const host = new MachineReader(root);
+    const facts = host.limits();
     assert.equal(facts.freeBytes, (500 + 100 + 5 - 20) * 1024);
     assert.equal(host.memory().slabBytes, 70 * 1024);
     assert.equal(facts.nofileHard, 20_000);
@@ -54,14 +54,14 @@ describe("host", () => {
     write("sys/fs/cgroup/pod/one/memory.current", "60000000\n");
     write("sys/fs/cgroup/pod/pids.max", "100\n");
     write("sys/fs/cgroup/pod/pids.current", "20\n");
-    const { cores, cpus, groupMemory, groupTasks } = new Host(root).facts();
+    const { cores, cpus, groupMemory, groupTasks } = new MachineReader(root).limits();
     assert.deepEqual([cores, cpus], [2, 1.5]);
     assert.deepEqual(groupMemory, { limit: 150e6, used: 60e6, at: "/pod/one", version: 2 });
     assert.deepEqual(groupTasks, { limit: 100, used: 20, at: "/pod" });
   });
 
   it("knows which processes are the gateway's, and which count against its own group", () => {
-    const host = new Host(root);
+    const host = new MachineReader(root);
     write("proc/20/cmdline", "/usr/bin/node\0/app/dist/src/process/worker.js\0");
     write("proc/20/cgroup", "0::/pod/one/gateway\n");
     write("proc/21/cmdline", "node\0dist/src/cli.js\0serve\0--port\x008080\0");
@@ -84,7 +84,7 @@ describe("host", () => {
   });
 
   it("takes what a kernel does not have for unlimited", () => {
-    const facts = new Host(`${root}nothing/`).facts();
+    const facts = new MachineReader(`${root}nothing/`).limits();
     assert.equal(facts.conntrackCount, 0);
     assert.equal(facts.epollWatches, Number.POSITIVE_INFINITY);
     assert.deepEqual([facts.portLow, facts.portHigh, facts.portsReserved], [32_768, 60_999, 0]);

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { openHost } from "../../../../sysctl/kernel/proc-sys.js";
+import { openProcSys } from "../../../../sysctl/kernel/proc-sys.js";
 import { inFixture, STOCK } from "../fixture.js";
 
 describe("the host", () => {
   it("gives a value without its line end and keeps the tabs inside", () =>
     inFixture(STOCK, ({ root }) => {
-      const host = openHost(root);
+      const host = openProcSys(root);
       assert.deepEqual(host.read("net.ipv4.tcp_wmem"), { text: "4096\t16384\t4194304" });
       assert.deepEqual(host.read("net.ipv4.ip_local_reserved_ports"), { text: "" });
       assert.deepEqual(host.read("module.nf_conntrack.hashsize"), { text: "262144" });
@@ -17,7 +17,7 @@ describe("the host", () => {
 
   it("replaces the whole value, also by a shorter or an empty one", () =>
     inFixture(STOCK, (fixture) => {
-      const host = openHost(fixture.root);
+      const host = openProcSys(fixture.root);
       assert.equal(host.write("fs.file-max", "7"), undefined);
       assert.equal(fixture.get("fs.file-max"), "7");
       assert.equal(host.write("fs.file-max", ""), undefined);
@@ -26,7 +26,7 @@ describe("the host", () => {
 
   it("answers with the errno's name and never creates a setting that the kernel does not have", () =>
     inFixture({}, ({ root }) => {
-      const host = openHost(root);
+      const host = openProcSys(root);
       assert.deepEqual(host.read("net.ipv4.tcp_migrate_req"), { code: "ENOENT" });
       assert.equal(host.denied("net.ipv4.tcp_migrate_req"), "ENOENT");
       assert.equal(host.write("net.ipv4.tcp_migrate_req", "1"), "ENOENT");
@@ -34,7 +34,7 @@ describe("the host", () => {
     }));
 
   it("takes nothing but setting names, so that a forged rollback file cannot name a file", () => {
-    const host = openHost("/nonexistent");
+    const host = openProcSys("/nonexistent");
     for (const key of ["../etc/passwd", "fs/../../etc", "fs..x", "/etc/passwd", "fs"]) {
       assert.throws(() => host.read(key), /not a kernel setting/, key);
     }
@@ -42,6 +42,6 @@ describe("the host", () => {
 
   it("knows the boot and the network namespace", () =>
     inFixture(STOCK, ({ root }) => {
-      assert.deepEqual(openHost(root).identity(), { bootId: "0f00-first-boot", network: "net:[4026531833]" });
+      assert.deepEqual(openProcSys(root).identity(), { bootId: "0f00-first-boot", network: "net:[4026531833]" });
     }));
 });

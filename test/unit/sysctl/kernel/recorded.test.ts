@@ -77,7 +77,7 @@ describe("a recorded host", () => {
       assert.match(String(within.error), /--record: \/proc\/no\/such cannot be made/);
       for (const command of ["doctor", "tune", "untune"]) {
         const { error } = await run([command, "--root", join(root, "etc")]);
-        assert.match(String(error), /--root: \S+ holds no proc\/sys\/kernel\/osrelease, so it is no host/);
+        assert.match(String(error), /--root: \S+ holds no proc\/sys\/kernel\/osrelease, so it is not a recorded host/);
       }
     }));
 });
@@ -145,7 +145,10 @@ describe("tune on a recorded host", () => {
         text,
         /nf_conntrack_max: connection tracking is not live here.*--persist then writes \/etc\/modules-load\.d/,
       );
-      assert.match(text, /^\/etc\/sysctl\.conf:1: sets net\.nf_conntrack_max = 262144, the "26w" wall/m);
+      assert.match(
+        text,
+        /^\/etc\/sysctl\.conf:1: sets net\.nf_conntrack_max = 262144, which limits connections \(26w\)/m,
+      );
     }));
 });
 

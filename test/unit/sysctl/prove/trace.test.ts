@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFil
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
-import { openHost } from "../../../../sysctl/kernel/proc-sys.js";
+import { openProcSys } from "../../../../sysctl/kernel/proc-sys.js";
 import {
   closeTrace,
   leftover,
@@ -71,21 +71,21 @@ describe("the trace", () => {
   it("that is something else is not touched", () => {
     const { root, path } = machine("5000", TRACE);
     writeFileSync(path, '{"before":"; reboot"}');
-    assert.throws(() => readTrace(openHost(root), path), /is not a trace/);
+    assert.throws(() => readTrace(openProcSys(root), path), /is not a trace/);
     assert.ok(existsSync(path));
   });
 
   it("goes away when the value is back", () => {
     const { root, path, maximum } = machine("5000", TRACE);
-    assert.equal(putBack(openHost(root), path, TRACE), undefined);
+    assert.equal(putBack(openProcSys(root), path, TRACE), undefined);
     assert.equal(maximum(), "262144");
     assert.equal(existsSync(path), false);
-    assert.equal(putBack(openHost(root), path, TRACE), undefined, "repeatable");
+    assert.equal(putBack(openProcSys(root), path, TRACE), undefined, "repeatable");
   });
 
   it("does not undo what somebody else has set meanwhile", () => {
     const { root, path, maximum } = machine("1000000", TRACE);
-    assert.equal(putBack(openHost(root), path, TRACE), undefined);
+    assert.equal(putBack(openProcSys(root), path, TRACE), undefined);
     assert.equal(maximum(), "1000000");
   });
 });

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { renderProfile } from "../../../../sysctl/remedies/remedies.js";
-import { headOf, MILLION, needsOf, type Place, renderSysctlFile } from "../../../../sysctl/remedies/render.js";
+import { headOf, MILLION, needsOf, type RenderTarget, renderSysctlFile } from "../../../../sysctl/remedies/render.js";
 import { SETTINGS } from "../../../../sysctl/settings.js";
 import { STOCK } from "../fixture.js";
 
 function forThisHost(values: Readonly<Record<string, string>>, plan = MILLION, allowLowering = true): string {
-  const place: Place = { kind: "thisHost", read: (key) => values[key], allowLowering };
+  const place: RenderTarget = { type: "thisHost", read: (key) => values[key], allowLowering };
   return renderProfile("sysctl", needsOf(plan, place), headOf(plan, place));
 }
 
@@ -50,7 +50,7 @@ describe("the sysctl.d file", () => {
 });
 
 describe("the needs of a container", () => {
-  const needs = needsOf(MILLION, { kind: "container" });
+  const needs = needsOf(MILLION, { type: "container" });
 
   it("include connection tracking, since a container's network is behind NAT", () => {
     const keys = needs.flatMap((need) => (need.kind === "sysctl" ? [need.key] : []));
@@ -61,7 +61,7 @@ describe("the needs of a container", () => {
 
   it("have descriptors for one worker a core, or as many as the operator says", () => {
     assert.equal(needs.find((need) => need.kind === "nofile")?.value, 524_288);
-    const told = needsOf({ ...MILLION, nofileWanted: 30_000 }, { kind: "container" });
-    assert.equal(told.find((need) => need.kind === "nofile")?.value, 30_000);
+    const chosen = needsOf({ ...MILLION, nofileWanted: 30_000 }, { type: "container" });
+    assert.equal(chosen.find((need) => need.kind === "nofile")?.value, 30_000);
   });
 });

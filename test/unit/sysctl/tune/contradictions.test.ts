@@ -1,14 +1,19 @@
-/** Wishes that cannot be had together: sysctl/tune/contradictions.ts. */
+/** What a host cannot give to a plan: sysctl/tune/contradictions.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Plan } from "../../../../sysctl/plan.js";
+import type { KernelPlan } from "../../../../sysctl/plan.js";
 import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { contradictions } from "../../../../sysctl/tune/contradictions.js";
-import { hostOf, type IllWill, inFixture, STOCK, type Values } from "../fixture.js";
+import { inFixture, type KernelFaults, procSysOf, STOCK, type Values } from "../fixture.js";
 
-function found(plan: Partial<Plan>, illWill: IllWill = {}, values: Values = STOCK, allowLowering = false): string[] {
+function found(
+  plan: Partial<KernelPlan>,
+  faults: KernelFaults = {},
+  values: Values = STOCK,
+  allowLowering = false,
+): string[] {
   return inFixture(values, (fixture) =>
-    contradictions({ ...MILLION, ...plan }, hostOf(fixture, illWill), allowLowering),
+    contradictions({ ...MILLION, ...plan }, procSysOf(fixture, faults), allowLowering),
   );
 }
 

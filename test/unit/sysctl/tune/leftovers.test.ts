@@ -6,14 +6,14 @@ import { describe, it } from "node:test";
 import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { leftovers, parseSysctlFile } from "../../../../sysctl/tune/leftovers.js";
-import { type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";
+import { type Fixture, inFixture, procSysOf, STOCK } from "../fixture.js";
 
 function put({ root }: Fixture, path: string, text: string): void {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), text);
 }
 const warningsOf = (fixture: Fixture, plan = MILLION): string[] =>
-  leftovers(openEtc(fixture.root), hostOf(fixture), plan);
+  leftovers(openEtc(fixture.root), procSysOf(fixture), plan);
 
 describe("leftovers", () => {
   it("names a setting that this kernel has removed with file, line, version and reason", () =>

@@ -5,28 +5,33 @@ import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { GatewayError } from "../../../../src/errors.js";
-import type { Plan } from "../../../../sysctl/plan.js";
+import type { KernelPlan } from "../../../../sysctl/plan.js";
 import { DROP_IN_PATH, LIMITS_PATH, SYSCTL_PATH } from "../../../../sysctl/remedies/files.js";
 import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { type Etc, openEtc } from "../../../../sysctl/tune/etc.js";
 import { type Outcome, tune, verify } from "../../../../sysctl/tune/tune.js";
 import { type Untuned, untune } from "../../../../sysctl/tune/untune.js";
+
 import { runs } from "../../../support/runs.js";
-import { type Fixture, hostOf, type IllWill, inFixture, Killed, STOCK } from "../fixture.js";
+import { type Fixture, inFixture, type KernelFaults, Killed, procSysOf, STOCK } from "../fixture.js";
 
 const PATHS = [SYSCTL_PATH, LIMITS_PATH, DROP_IN_PATH];
-const wishes = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({
+const options = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({
   statePath,
   allowLowering: true,
 });
-const persist = (fixture: Fixture, plan: Plan = MILLION, illWill: IllWill = {}, etc = openEtc(fixture.root)): Outcome =>
-  tune(hostOf(fixture, illWill), plan, wishes(fixture), etc);
-const goBack = (fixture: Fixture, etc = openEtc(fixture.root)): Untuned =>
-  untune(hostOf(fixture), etc, fixture.statePath);
+const persist = (
+  fixture: Fixture,
+  plan: KernelPlan = MILLION,
+  faults: KernelFaults = {},
+  etc = openEtc(fixture.root),
+): Outcome => tune(procSysOf(fixture, faults), plan, { ...options(fixture), persistTo: etc });
+const restore = (fixture: Fixture, etc = openEtc(fixture.root)): Untuned =>
+  untune(procSysOf(fixture), etc, fixture.statePath);
 const exists = ({ root }: Fixture, path: string): boolean => existsSync(join(root, path));
 const textOf = ({ root }: Fixture, path: string): string => readFileSync(join(root, path), "utf8");
 const refusedOf = (result: Untuned): string[] =>
-  result.kind === "restored" ? result.files.filter((row) => row.status === "refused").map((row) => row.path) : [];
+  result.type === "restored" ? result.files.filter((row) => row.status === "refused").map((row) => row.path) : [];
 
 function put({ root }: Fixture, path: string, text: string): void {
   mkdirSync(dirname(join(root, path)), { recursive: true });
@@ -36,9 +41,9 @@ function put({ root }: Fixture, path: string, text: string): void {
 /** Dies at the write after so many, like a fixture's host; every step of writing a file is one that may be the last. */
 function dying(etc: Etc, after: number): Etc {
   let writes = 0;
-  const orDie = <T>(act: () => T): T => {
+  const orDie = <T>(action: () => T): T => {
     if (writes++ === after) throw new Killed();
-    return act();
+    return action();
   };
   return {
     ...etc,
@@ -47,9 +52,9 @@ function dying(etc: Etc, after: number): Etc {
   };
 }
 
-function orKilled(act: () => unknown): void {
+function orKilled(action: () => unknown): void {
   try {
-    act();
+    action();
   } catch (error) {
     if (!(error instanceof Killed)) throw error;
   }
@@ -63,7 +68,7 @@ describe("tune --persist", () => {
       assert.match(textOf(fixture, SYSCTL_PATH), /^net\.core\.somaxconn = 65535$/m);
       assert.match(textOf(fixture, LIMITS_PATH), /^\* hard nofile 524288\nroot hard nofile 524288$/m);
       assert.match(textOf(fixture, DROP_IN_PATH), /^\[Service\]\nLimitNOFILE=524288\nTasksMax=4915$/m);
-      goBack(fixture);
+      restore(fixture);
       assert.ok(exists(fixture, "/etc/sysctl.d"));
       assert.equal(exists(fixture, "/etc/security"), false);
       assert.equal(exists(fixture, "/etc/systemd"), false);
@@ -90,8 +95,8 @@ describe("tune --persist", () => {
             const etc = dying(openEtc(fixture.root), files);
             orKilled(() => persist(fixture, { ...MILLION, connections }, { killedAfterWrites: dies }, etc));
           }
-          orKilled(() => goBack(fixture, dying(openEtc(fixture.root), backDies)));
-          goBack(fixture);
+          orKilled(() => restore(fixture, dying(openEtc(fixture.root), backDies)));
+          restore(fixture);
           for (const path of PATHS) {
             assert.equal(exists(fixture, path), there.includes(path), path);
             if (there.includes(path)) assert.equal(textOf(fixture, path), `# ${path} of somebody\n`);
@@ -121,7 +126,7 @@ describe("tune --persist", () => {
   it("is verified: a file that is gone or changed is named", () =>
     inFixture(STOCK, (fixture) => {
       const wanting = (): string[] =>
-        verify(hostOf(fixture), MILLION, wishes(fixture), openEtc(fixture.root))
+        verify(procSysOf(fixture), MILLION, { ...options(fixture), etc: openEtc(fixture.root) })
           .files.filter((row) => row.status === "refused")
           .map((row) => row.path);
       persist(fixture);
@@ -134,11 +139,11 @@ describe("tune --persist", () => {
     inFixture(STOCK, (fixture) => {
       persist(fixture);
       put(fixture, LIMITS_PATH, "# mine\n");
-      assert.deepEqual(refusedOf(goBack(fixture)), [LIMITS_PATH]);
+      assert.deepEqual(refusedOf(restore(fixture)), [LIMITS_PATH]);
       assert.equal(textOf(fixture, LIMITS_PATH), "# mine\n");
       assert.deepEqual(fixture.all(), STOCK);
       openEtc(fixture.root).remove(LIMITS_PATH, 0);
-      goBack(fixture);
+      restore(fixture);
       assert.equal(existsSync(fixture.statePath), false);
     }));
 
@@ -164,9 +169,9 @@ describe("tune --persist", () => {
         files.map((row) => row.status),
         ["written", "refused", "written"],
       );
-      assert.deepEqual(refusedOf(goBack(fixture, stubborn)), [LIMITS_PATH]);
+      assert.deepEqual(refusedOf(restore(fixture, stubborn)), [LIMITS_PATH]);
       assert.deepEqual(fixture.all(), STOCK);
-      goBack(fixture);
+      restore(fixture);
       assert.equal(exists(fixture, "/etc"), false);
     }));
 
@@ -175,7 +180,7 @@ describe("tune --persist", () => {
       persist(fixture);
       fixture.set("kernel.random.boot_id", "second-boot");
       fixture.set("net.core.netdev_max_backlog", "2000");
-      goBack(fixture);
+      restore(fixture);
       assert.deepEqual(fixture.all(), { ...STOCK, "net.core.netdev_max_backlog": "2000" });
       assert.equal(exists(fixture, SYSCTL_PATH), false);
     }));
@@ -185,7 +190,7 @@ describe("tune --persist", () => {
       persist(fixture);
       fixture.set("kernel.random.boot_id", "second-boot");
       persist(fixture, { ...MILLION, connections: 2_000_000 });
-      goBack(fixture);
+      restore(fixture);
       assert.deepEqual(fixture.all(), STOCK);
     }));
 });

@@ -1,4 +1,4 @@
-/** The file that remembers the values as they were: sysctl/tune/rollback.ts. */
+/** The file that holds the original values: sysctl/tune/rollback.ts. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,35 +19,38 @@ describe("the rollback file", () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it("is made with its folder, and leaves no temporary file", () => {
-    remember(path, HERE, before("fs.nr_open", "1"));
+    remember(path, { identity: HERE, before: before("fs.nr_open", "1") });
     assert.deepEqual(readdirSync(join(folder, "deep")), ["rollback.json"]);
     assert.deepEqual(readRollback(path), { version: 1, ...HERE, before: before("fs.nr_open", "1"), files: [] });
   });
 
   it("keeps the first value of a setting and adds new settings", () => {
-    remember(path, HERE, before("fs.nr_open", "1"));
-    remember(path, HERE, [...before("fs.nr_open", "2"), ...before("fs.file-max", "3")]);
+    remember(path, { identity: HERE, before: before("fs.nr_open", "1") });
+    remember(path, { identity: HERE, before: [...before("fs.nr_open", "2"), ...before("fs.file-max", "3")] });
     assert.deepEqual(readRollback(path)?.before, [...before("fs.nr_open", "1"), ...before("fs.file-max", "3")]);
   });
 
-  it("starts anew after a boot, because the kernel forgot what was tuned", () => {
-    remember(path, HERE, before("fs.nr_open", "1"));
-    remember(path, { ...HERE, bootId: "boot-2" }, before("fs.nr_open", "2"));
+  it("starts again after a boot, because the kernel forgot what was tuned", () => {
+    remember(path, { identity: HERE, before: before("fs.nr_open", "1") });
+    remember(path, { identity: { ...HERE, bootId: "boot-2" }, before: before("fs.nr_open", "2") });
     assert.deepEqual(readRollback(path)?.before, before("fs.nr_open", "2"));
   });
 
   it("refuses to mix two network namespaces, and stays as it was", () => {
-    remember(path, HERE, before("fs.nr_open", "1"));
+    remember(path, { identity: HERE, before: before("fs.nr_open", "1") });
     const text = readFileSync(path, "utf8");
-    assert.throws(() => remember(path, { ...HERE, network: "net:[2]" }, before("fs.nr_open", "2")), {
-      name: "GatewayError",
-      kind: "failed",
-      message: /another network namespace.*--state/,
-    });
+    assert.throws(
+      () => remember(path, { identity: { ...HERE, network: "net:[2]" }, before: before("fs.nr_open", "2") }),
+      {
+        name: "GatewayError",
+        kind: "failed",
+        message: /another network namespace.*--state/,
+      },
+    );
     assert.equal(readFileSync(path, "utf8"), text);
   });
 
-  it("is not guessed at when it is something else", () => {
+  it("is refused when it is something else", () => {
     path = join(folder, "notes.json");
     for (const text of [
       "",
@@ -60,11 +63,14 @@ describe("the rollback file", () => {
     }
   });
 
-  it("is absent without fuss, and says what to do where it cannot be written or read", () => {
+  it("may be absent; where it cannot be written or read, the error names the remedy", () => {
     assert.equal(readRollback(path), undefined);
     writeFileSync(join(folder, "file"), "");
     const impossible = join(folder, "file", "rollback.json");
-    assert.throws(() => remember(impossible, HERE, []), { kind: "failed", message: /rollback file.*ENOTDIR/ });
+    assert.throws(() => remember(impossible, { identity: HERE, before: [] }), {
+      kind: "failed",
+      message: /rollback file.*ENOTDIR/,
+    });
     assert.throws(() => readRollback(folder), { kind: "failed", message: /cannot read.*EISDIR/ });
   });
 });

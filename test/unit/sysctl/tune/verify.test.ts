@@ -5,12 +5,12 @@ import { describe, it } from "node:test";
 import { MILLION } from "../../../../sysctl/remedies/render.js";
 import { openEtc } from "../../../../sysctl/tune/etc.js";
 import { diff, type Tuned, tune, verify } from "../../../../sysctl/tune/tune.js";
-import { assertHas, type Fixture, hostOf, inFixture, STOCK } from "../fixture.js";
+import { assertHas, type Fixture, inFixture, procSysOf, STOCK } from "../fixture.js";
 
 const rowOf = (rows: readonly Tuned[], key: string): Tuned => rows.find((row) => row.setting.key === key)!;
 
 describe("a look without a touch", () => {
-  const wishes = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({
+  const options = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({
     statePath,
     allowLowering: true,
   });
@@ -18,8 +18,8 @@ describe("a look without a touch", () => {
   it("shows what tune would set, also to a person without root", () =>
     inFixture(STOCK, (fixture) => {
       const denied = Object.fromEntries(Object.keys(STOCK).map((key) => [key, "EACCES"]));
-      for (const illWill of [{}, { denied, isRoot: false }]) {
-        const { rows } = diff(hostOf(fixture, illWill), MILLION, wishes(fixture));
+      for (const faults of [{}, { denied, isRoot: false }]) {
+        const { rows } = diff(procSysOf(fixture, faults), MILLION, options(fixture));
         assertHas(rowOf(rows, "net.core.somaxconn"), {
           status: "raised",
           before: "4096",
@@ -35,11 +35,11 @@ describe("a look without a touch", () => {
   it("verifies: before tune it names what is wanting, after tune nothing, and again when one is changed", () =>
     inFixture(STOCK, (fixture) => {
       const wanting = (): string[] =>
-        verify(hostOf(fixture), MILLION, wishes(fixture), openEtc(fixture.root))
+        verify(procSysOf(fixture), MILLION, { ...options(fixture), etc: openEtc(fixture.root) })
           .rows.filter((row) => row.failed)
           .map((row) => row.setting.key);
       assert.ok(wanting().includes("net.core.somaxconn"));
-      tune(hostOf(fixture), MILLION, wishes(fixture));
+      tune(procSysOf(fixture), MILLION, options(fixture));
       assert.deepEqual(wanting(), []);
       fixture.set("net.core.somaxconn", "128");
       assert.deepEqual(wanting(), ["net.core.somaxconn"]);

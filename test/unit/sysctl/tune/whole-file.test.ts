@@ -38,19 +38,19 @@ const inNamespace = (script: string): { status: number | null; stdout: string; s
 describe("a file that is replaced", () => {
   let folder = "";
   let path = "";
-  let beside = "";
+  let temporaryPath = "";
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "megagate-whole-"));
     path = join(folder, "file");
-    beside = `${path}.new`;
+    temporaryPath = `${path}.new`;
     writeFileSync(path, "old");
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
   it("has every byte, though the disk takes them a few at a time, and its mode", () => {
     // The rest of a run that was killed.
-    writeFileSync(beside, "half");
-    replaceFile(path, { ...NEW, beside }, (descriptor, bytes, at) =>
+    writeFileSync(temporaryPath, "half");
+    replaceFile(path, { ...NEW, temporaryPath }, (descriptor, bytes, at) =>
       writeSync(descriptor, bytes, at, Math.min(3, bytes.length - at)),
     );
     assert.equal(readFileSync(path, "utf8"), "new and longer");
@@ -70,7 +70,7 @@ describe("a file that is replaced", () => {
       },
       () => NEW.bytes.length,
     ]) {
-      assert.throws(() => replaceFile(path, { ...NEW, beside }, write), /is the disk full|ENOSPC/);
+      assert.throws(() => replaceFile(path, { ...NEW, temporaryPath }, write), /is the disk full|ENOSPC/);
       assert.equal(readFileSync(path, "utf8"), "old");
       assert.deepEqual(readdirSync(folder), ["file"]);
     }
