@@ -1,7 +1,7 @@
 /**
- * The limits that bound what workers may hold, read from the kernel. The descriptor limit of this process, which its
- * children inherit, is raised by the supervisor where that is allowed; where it is not (containers, hardened hosts), more
- * workers make up for it (capacity.ts). What all processes of a user or of the system share, no worker makes up for.
+ * Reads the limits on how many connections workers may hold, and raises the descriptor limit. The supervisor raises its own,
+ * which its children inherit, where that is allowed; where it is not (containers, hardened hosts), more workers make up for it
+ * (config/capacity.ts). Limits that all processes of a user or of the system share cannot be made up for by more workers.
  */
 import { existsSync, readFileSync } from "node:fs";
 import type { SharedLimits } from "../config/capacity.js";
@@ -12,17 +12,17 @@ export interface NofileLimit {
   readonly hard: number;
 }
 
-/** Workers count their descriptors there. Throws `refused` where /proc is another PID namespace's, or none at all. */
+/** Workers count their descriptors there. Throws `refused` where /proc is missing or belongs to another PID namespace. */
 export function refuseForeignProc(path = "/proc/self/fd"): void {
   if (existsSync(path)) return;
   const remedy = "mount this one's (mount -t proc proc /proc), or enter both: nsenter --mount --pid";
   throw new GatewayError(
     "refused",
-    `${path} is not there: /proc does not know this process, as when it belongs to another PID namespace. Remedy: ${remedy}`,
+    `${path} does not exist: /proc does not show this process, probably because it belongs to another PID namespace. Remedy: ${remedy}`,
   );
 }
 
-/** Numbers; an unlimited one is Infinity. Where /proc is of another PID namespace it does not have this process: Node knows too. */
+/** The present limits; Infinity for unlimited. A /proc of another PID namespace does not show this process: then Node is asked. */
 export function nofileLimit(path = "/proc/self/limits"): NofileLimit {
   const number = (text: unknown): number => (text === "unlimited" ? Number.POSITIVE_INFINITY : Number(text));
   try {
@@ -39,7 +39,7 @@ export function nofileLimit(path = "/proc/self/limits"): NofileLimit {
 
 const RLIMIT_NOFILE = 7;
 
-/** Raises soft and hard limit to `wanted` if the kernel lets us; never lowers. Returns the limit that then holds. */
+/** Raises soft and hard limit to `wanted` if the kernel allows it; never lowers them. Resolves with the limit that then holds. */
 export async function raiseNofile(wanted: number): Promise<NofileLimit> {
   const before = nofileLimit();
   if (before.soft >= wanted) return before;
@@ -57,15 +57,15 @@ export async function raiseNofile(wanted: number): Promise<NofileLimit> {
       if (setrlimit(RLIMIT_NOFILE, rlimit) === 0) break;
     }
   } catch {
-    // Without foreign calls the limit stays as it is, and the sums below start from what is there.
+    // Without foreign calls the limit stays as it is, and the worker sizing starts from it.
   }
   return nofileLimit();
 }
 
-/** Who has it opens files beyond fs.file-max. */
+/** A process with this capability may open files beyond fs.file-max. */
 const CAP_SYS_ADMIN = 21n;
 
-/** As they are now; below a root folder, for tests. */
+/** The present shared limits, read below a root folder that tests replace. */
 export function sharedLimits(root = "/"): SharedLimits {
   const text = (path: string): string => {
     try {

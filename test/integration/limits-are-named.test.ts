@@ -1,7 +1,7 @@
 /**
- * A gateway says itself what stops it: a limit that is met is named in the log, with its numbers and the remedy, and counted;
- * known ceilings and the room under them are metrics. In a network namespace of its own where that is allowed, because the
- * kernel counts for all that is in one.
+ * A gateway names the limit that stops it: a limit that is hit is logged with its numbers and the remedy, and counted; known
+ * ceilings and the headroom below them are metrics. Runs in a network namespace of its own where that is allowed, because the
+ * kernel's counters are for a whole namespace.
  */
 import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
@@ -14,7 +14,7 @@ import { until } from "../support/wait.js";
 try {
   enterNewNamespace();
 } catch {
-  // Without root: other programs' drops are counted too, which proves no less that a drop is named.
+  // Without root, drops of other programs count too; the test still proves that a drop is named.
 }
 
 const EVENTS = 'megagate_limit_events_total{limit="accept-queue"}';
@@ -22,13 +22,13 @@ const EVENTS = 'megagate_limit_events_total{limit="accept-queue"}';
 describe("limits are named", () => {
   it("names the accept queue when it overflows, once, and counts it", async () => {
     await using gateway = await Gateway.start("--workers", "1", "--backlog", "1", "--log-format", "json");
-    const silent = (): string[] => gateway.run.stderr.split("\n").filter((line) => line.includes('"accept-queue"'));
+    const logged = (): string[] => gateway.run.stderr.split("\n").filter((line) => line.includes('"accept-queue"'));
     await until(
       "the limits are known",
       () => gateway.metric(EVENTS).catch(() => Number.NaN),
       (n) => n === 0,
     );
-    assert.deepEqual(silent(), []);
+    assert.deepEqual(logged(), []);
     const worker = (await gateway.processes()).find(({ role }) => role === "worker")!;
     const sockets: Socket[] = [];
     process.kill(worker.pid, "SIGSTOP");
@@ -43,11 +43,11 @@ describe("limits are named", () => {
       for (const socket of sockets) socket.destroy();
       process.kill(worker.pid, "SIGCONT");
     }
-    const [line = "", ...more] = silent();
-    const told = JSON.parse(line) as { level: string; msg: string; limit: string };
-    assert.deepEqual([told.level, told.limit, more.length], ["warn", "accept-queue", 0]);
+    const [line = "", ...more] = logged();
+    const entry = JSON.parse(line) as { level: string; msg: string; limit: string };
+    assert.deepEqual([entry.level, entry.limit, more.length], ["warn", "accept-queue", 0]);
     assert.match(
-      told.msg,
+      entry.msg,
       /^the accept queue overflowed: .*listen drops [1-9]\d*.*; remedy: raise net\.core\.somaxconn/,
     );
   });
@@ -68,7 +68,7 @@ describe("limits are named", () => {
     await Promise.all(clients.map((client) => client.end()));
   });
 
-  it("shows each known ceiling, and how many connections more fit under it at this moment", async () => {
+  it("shows each known ceiling, and how many more connections it allows at this moment", async () => {
     await using gateway = await Gateway.start("--workers", "2", "--worker-connections", "100");
     await gateway.shows('megagate_ceiling_connections{limit="worker-caps"}', 200);
     await until(
@@ -94,7 +94,7 @@ describe("limits are named", () => {
     await Promise.all(clients.map((client) => client.end()));
   });
 
-  it("tells a hub process that is new what the one before it knew", async () => {
+  it("gives a new hub process the ceilings that the former one knew", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const surveyed = () => gateway.metric('megagate_ceiling_connections{limit="memory"}').catch(() => 0);
     await until("surveyed", surveyed, (n) => n > 0);

@@ -1,7 +1,7 @@
 /**
- * Predicted ceilings against real ones: each limit is lowered in turn, `megagate doctor` says in the same environment how
- * many connections will fit, and a load that is forced to open more stops there, within one per cent, and names the limit.
- * The file has a network namespace of its own. What a machine does not allow is skipped, with the reason.
+ * Predicted ceilings against real ones: each limit is lowered in turn, `megagate doctor` predicts under the same limits how many
+ * connections fit, and a load that is forced to open more stops there, within one per cent, and names the limit.
+ * The file runs in a network namespace of its own. Tests that a machine does not allow are skipped with the reason.
  */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -25,12 +25,12 @@ const FILE_MAX = "/proc/sys/fs/file-max";
 const PORT_RANGE = "/proc/sys/net/ipv4/ip_local_port_range";
 const NOBODY: RunEnvironment = { user: 65_534 };
 const SOMEBODY: RunEnvironment = { user: 65_533 };
-const HASTE = ["--force", "--hold-seconds", "0", "--broadcasts", "0", "--connect-timeout-seconds", "2"];
-const BOUND = ["--time-limit-seconds", "60"];
+const QUICK = ["--force", "--hold-seconds", "0", "--broadcasts", "0", "--connect-timeout-seconds", "2"];
+const BOUNDED = ["--time-limit-seconds", "60"];
 
 const refusal = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-// Only the first network namespace may change nf_conntrack_max: its keeper must be there before this process leaves that.
+// Only the first network namespace may change nf_conntrack_max: the keeper must start before this process leaves it.
 let noTracking = needsRoot("to set nf_conntrack_max");
 const keeper = noTracking
   ? undefined
@@ -57,13 +57,13 @@ async function doctor(environment: RunEnvironment, ...args: string[]): Promise<(
   };
 }
 
-/** Connection tracking live in this namespace, for so many entries. Throws if the kernel refuses. */
+/** Makes connection tracking live in this namespace, with a table of this size. Throws where the kernel refuses. */
 async function track(maximum: number): Promise<undefined> {
   trackConnections();
   await keeper!.set(maximum);
 }
 
-/** The run stopped at the predicted count, and names the reason. */
+/** Asserts that the run stopped at the predicted count, and named the cause. */
 function assertStopped(evidence: Evidence, predicted: number | null, cause: string): void {
   const { open, plateau, verdict, reasons } = evidence;
   assert.ok(predicted !== null);
@@ -85,7 +85,7 @@ async function openFilesTrial(fileMax: number): Promise<{ evidence: Evidence; pr
   await using gateway = await Gateway.startIn(NOBODY, "--workers", "2");
   const report = await doctor(NOBODY, "--side", "both", "--connections", "6000");
   const few = ["--generators", "1", "--in-flight", "16"];
-  const { evidence } = await loadIn(NOBODY, gateway, "--connections", "6000", ...few, ...HASTE, ...BOUND);
+  const { evidence } = await loadIn(NOBODY, gateway, "--connections", "6000", ...few, ...QUICK, ...BOUNDED);
   return { evidence, predicted: report("file-max").connections };
 }
 
@@ -100,7 +100,7 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     const predicted = /would hold ([\d,]+) together/.exec(report("descriptors").explanation)?.[1]?.replaceAll(",", "");
     await using gateway = await Gateway.startIn(poor, "--workers", String(workers), "--connections", "1000");
     const target = String(Math.ceil(Number(predicted) * 1.05));
-    const { evidence } = await loadIn({}, gateway, "--connections", target, ...HASTE, ...BOUND);
+    const { evidence } = await loadIn({}, gateway, "--connections", target, ...QUICK, ...BOUNDED);
     assertStopped(evidence, Number(predicted), "descriptors");
     await gateway.shows('megagate_connections_cap{limit="descriptors"}', Number(predicted));
   });
@@ -112,12 +112,12 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     await using gateway = await Gateway.start("--port", "8080", "--admin-port", "8081", "--workers", "2");
     const report = await doctor({}, "--side", "both", "--sources", "1", "--connections", "4200");
     const from = ["--source-addresses", "127.0.0.1"];
-    const { evidence } = await loadIn({}, gateway, "--connections", "4200", ...from, ...HASTE, ...BOUND);
+    const { evidence } = await loadIn({}, gateway, "--connections", "4200", ...from, ...QUICK, ...BOUNDED);
     assertStopped(evidence, report("ports").connections, "ports");
   });
 
   it("open files of the system, for all but root", { skip: noUser || Lowered.whyNot(FILE_MAX) }, async (t) => {
-    // They are everybody's: what others open or close meanwhile moves the ceiling, and the trial is repeated.
+    // Other programs open and close files meanwhile, which moves the ceiling: then the trial is repeated.
     for (let trial = 1; trial <= 3; trial++) {
       const before = new MachineReader().limits().filesOpen;
       const { evidence, predicted } = await openFilesTrial(before + 10_000);
@@ -126,9 +126,9 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
         assertStopped(evidence, predicted, "file-max");
         return;
       }
-      t.diagnostic(`trial ${trial}: others opened or closed ${moved} files meanwhile`);
+      t.diagnostic(`trial ${trial}: other programs opened or closed ${moved} files meanwhile`);
     }
-    t.skip("this machine is not quiet enough: open files of others come and go");
+    t.skip("this machine is not quiet enough: other programs open and close files");
   });
 
   it("epoll watches of the gateway's user", { skip: noUser || Lowered.whyNot(EPOLL_WATCHES) }, async () => {
@@ -136,7 +136,7 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     await lowered.set(30_000);
     await using gateway = await Gateway.startIn(NOBODY, "--workers", "2");
     const report = await doctor(NOBODY, "--connections", "30400");
-    // The client ends have watches of their own, and so little in flight that they do not run out of them first.
+    // The client ends run as another user with watches of their own, and with few connects in flight, so that theirs last longer.
     const { evidence } = await loadIn(
       SOMEBODY,
       gateway,
@@ -144,8 +144,8 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
       "30400",
       "--in-flight",
       "40",
-      ...HASTE,
-      ...BOUND,
+      ...QUICK,
+      ...BOUNDED,
     );
     assertStopped(evidence, report("epoll-watches").connections, "epoll-watches");
     await gateway.shows("megagate_worker_restarts_total", 0);
@@ -154,33 +154,42 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
   it("descriptors of a generator", async () => {
     await using gateway = await Gateway.start("--workers", "2");
     const poor = { nofile: 2000 };
-    const { evidence } = await loadIn(poor, gateway, "--connections", "2100", "--generators", "1", ...HASTE, ...BOUND);
+    const { evidence } = await loadIn(
+      poor,
+      gateway,
+      "--connections",
+      "2100",
+      "--generators",
+      "1",
+      ...QUICK,
+      ...BOUNDED,
+    );
     assertStopped(evidence, poor.nofile - 25, "client-descriptors");
   });
 
-  // Of so little memory the kernel has much in hand already, and starting the processes takes the greater part: the spare
-  // is sought, and the count is not predicted.
+  // With so little memory, the kernel's caches and the start of the processes take the larger part: the test searches for the
+  // headroom, and the count is not predicted.
   it("the memory floor is named", async (t) => {
     await using gateway = await Gateway.start("--workers", "2");
-    let spare = 150e6;
+    let headroom = 150e6;
     for (let trial = 1; trial <= 4; trial++) {
-      const floor = ["--memory-floor", String(new MachineReader().memory().freeBytes - spare)];
-      const { evidence } = await loadIn({}, gateway, "--connections", "39000", ...floor, ...HASTE, ...BOUND);
+      const floor = ["--memory-floor", String(new MachineReader().memory().freeBytes - headroom)];
+      const { evidence } = await loadIn({}, gateway, "--connections", "39000", ...floor, ...QUICK, ...BOUNDED);
       const { open, plateau, verdict, reasons } = evidence;
       if (open > 0 && open < 39_000) {
         assert.equal(verdict, "not held");
         assert.equal(plateau?.causes[0]?.id, "memory", reasons.join("; "));
         return;
       }
-      spare = Math.round(spare * (open === 0 ? 1.4 : 0.8));
+      headroom = Math.round(headroom * (open === 0 ? 1.4 : 0.8));
     }
     t.skip("this machine's free memory moves too much");
   });
 
-  // The last one: from here on every connection of this namespace is tracked.
+  // Must be the last test: from here on every connection of this namespace is tracked.
   it("connection tracking", { skip: noNamespace || noTracking }, async (t) => {
-    // So many that the 64 entries each of doctor's and load's own probes, which the kernel may forget before or after, are
-    // within a per cent.
+    // Large enough that the 64 entries each of doctor's and load's probes, which may or may not have expired, are less than
+    // one per cent.
     const denied = await track(18_000).catch(refusal);
     if (denied !== undefined) {
       t.skip(`needs connection tracking: ${denied}`);
@@ -188,7 +197,7 @@ describe("predicted and real ceilings", { concurrency: 1 }, () => {
     }
     await using gateway = await Gateway.start("--port", "8080", "--admin-port", "8081", "--workers", "2");
     const report = await doctor({}, "--side", "both", "--connections", "18600");
-    const { evidence } = await loadIn({}, gateway, "--connections", "18600", ...HASTE, ...BOUND);
+    const { evidence } = await loadIn({}, gateway, "--connections", "18600", ...QUICK, ...BOUNDED);
     assertStopped(evidence, report("conntrack").connections, "conntrack");
     assert.match(
       gateway.run.stderr,
