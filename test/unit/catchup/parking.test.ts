@@ -123,6 +123,19 @@ describe("parking", () => {
     assert.ok(socket.topics.has("a"));
   });
 
+  it("sends no more than the buffer can take, and the rest each time that the client has read", async () => {
+    for (let i = 0; i < 5; i++) deliver(topic("a"), "x".repeat(9000));
+    socket.slow = true;
+    parking.follow(socket, { topic: "a", from: start });
+    await settle();
+    assert.deepEqual(got(), ["push a 1", "push a 2"]);
+    await drain();
+    assert.deepEqual(got(), ["push a 3", "push a 4"]);
+    await drain();
+    assert.deepEqual(got(), ["push a 5"]);
+    assert.ok(socket.max <= MAX_BUFFERED_BYTES, `${socket.max} bytes`);
+  });
+
   it("after an overflow continues at the first message that the socket did not get, and counts it as slow until then", async () => {
     socket.subscribe("a");
     deliver(topic("a"), "1");
@@ -264,5 +277,12 @@ describe("parking", () => {
     assert.deepEqual(stalled(), [], "it waits for the worker");
     await settle();
     assert.deepEqual(stalled(), [], "it is live");
+    for (let i = 0; i < 5; i++) deliver(topic("a"), "x".repeat(9000));
+    socket.buffered = 0;
+    parking.follow(socket, { topic: "a", from: start });
+    await settle();
+    assert.deepEqual([stalled(), stalled()].flat(), [1000, false, 2000, false]);
+    await drain();
+    assert.deepEqual(stalled(), [1000, false], "it took a chunk");
   });
 });

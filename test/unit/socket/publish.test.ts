@@ -12,7 +12,7 @@ it("publishes the same bytes once as text, and counts them for each native subsc
     numSubscribers: (topic) => subscribers.get(topic as string) ?? 0,
     publish: (topic, message, isBinary) => {
       published.push([topic, message, isBinary]);
-      return subscribers.has(topic as string);
+      return topic === "a";
     },
   });
   const before = Float64Array.from(counters);
@@ -25,5 +25,8 @@ it("publishes the same bytes once as text, and counts them for each native subsc
   assert.deepEqual(counted(), [3, 3, 3 * message.length]);
   native.publish("nobody", message);
   assert.deepEqual(counted(), [3, 3, 3 * message.length]);
+  subscribers.set("unsent", 5);
+  native.publish("unsent", message);
+  assert.deepEqual(counted(), [3, 3, 3 * message.length], "uWebSockets did not take it");
   assert.deepEqual([native.subscribers("a"), native.subscribers("nobody")], [3, 0]);
 });
