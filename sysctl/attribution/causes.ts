@@ -3,7 +3,7 @@
  * The names are those of `megagate doctor`'s ceilings, so that a prediction can be compared with what happened.
  * It must not read the machine: everything that a row needs is in the View (proofs.ts).
  */
-import { atCap, byError, type CauseRow, isFull } from "./proofs.js";
+import { atCap, byError, type CauseRow, isAtLimit } from "./proofs.js";
 
 /** Descriptors that a worker needs besides its connections. */
 const WORKER_OWN_DESCRIPTORS = 60;
@@ -55,7 +55,7 @@ export const CAUSES: readonly CauseRow[] = [
     title: "the connection-tracking table is full: new connections are dropped without an error",
     prove({ grown, peak: { conntrackCount: count, conntrackMax: max } }) {
       const drops = grown.conntrackDrops;
-      const atLimit = count > 0 && isFull(count, max);
+      const atLimit = count > 0 && isAtLimit(count, max);
       // A count of 0 means that nothing is tracked here; where a namespace hides the count, drops speak for themselves.
       if (!atLimit && !(drops > 0 && count !== 0)) return undefined;
       const lost = { dropped: drops, "insertions failed": grown.conntrackInsertFailures };
@@ -110,7 +110,7 @@ export const CAUSES: readonly CauseRow[] = [
     side: "server",
     title: "this system's open files are at fs.file-max: the gateway cannot accept",
     prove({ peak, failed, run, gateway }) {
-      const reached = run.colocated && isFull(peak.filesOpen, peak.filesMax) && gateway?.capLimit !== "file-max";
+      const reached = run.colocated && isAtLimit(peak.filesOpen, peak.filesMax) && gateway?.capLimit !== "file-max";
       if (!reached) return undefined;
       const numbers = { "files open": peak.filesOpen, limit: peak.filesMax };
       return { certainty: "likely", numbers, weight: failed.timeout ?? 0, signs: ["timeout"] };
@@ -130,7 +130,7 @@ export const CAUSES: readonly CauseRow[] = [
     title: "the gateway answers that it is full",
     prove({ failed, gateway }) {
       const refused = failed.http_503 ?? 0;
-      if (refused === 0 || (gateway && gateway.capLimit !== "" && isFull(gateway.connections, gateway.cap))) {
+      if (refused === 0 || (gateway && gateway.capLimit !== "" && isAtLimit(gateway.connections, gateway.cap))) {
         return undefined;
       }
       return { certainty: "likely", numbers: { http_503: refused }, weight: refused, signs: ["http_503"] };
@@ -166,7 +166,7 @@ export const CAUSES: readonly CauseRow[] = [
     title: "the queues of all TCP sockets together are at the limit: data is dropped and sockets are aborted",
     prove({ grown, peak }) {
       const aborted = grown.abortsOnMemory > 0 && !(peak.orphans * 2 >= peak.orphansMax);
-      const atLimit = isFull(peak.tcpPages, peak.tcpPagesMax);
+      const atLimit = isAtLimit(peak.tcpPages, peak.tcpPagesMax);
       if (!aborted && !atLimit && !(grown.memoryPressures > 0)) return undefined;
       const { memoryPressures: pressures, abortsOnMemory } = grown;
       const numbers = { pages: peak.tcpPages, limit: peak.tcpPagesMax, aborted: abortsOnMemory, pressures };

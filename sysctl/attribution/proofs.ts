@@ -84,7 +84,7 @@ const failedBy = (...names: readonly string[]): ((view: View) => number) => {
 
 /** A table or queue counts as full this close to its limit: entries come and go while it is read. */
 const FULL = 0.995;
-export const isFull = (level: number, limit: number): boolean => limit > 0 && level >= limit * FULL;
+export const isAtLimit = (level: number, limit: number): boolean => limit > 0 && level >= limit * FULL;
 
 /** Proves a limit by errors that only this limit returns. */
 export function byError(names: readonly string[], numbers: (view: View) => Record<string, number>): CauseRow["prove"] {
@@ -105,7 +105,7 @@ export function atCap(limit: string): CauseRow["prove"] {
     const { gateway } = view;
     if (!gateway || gateway.capLimit !== limit) return undefined;
     const { cap, connections, refusedFull, workersListening } = gateway;
-    if (!(refusedFull > 0 || workersListening === 0) || !isFull(connections, cap)) return undefined;
+    if (!(refusedFull > 0 || workersListening === 0) || !isAtLimit(connections, cap)) return undefined;
     const numbers = { cap, "gateway's connections": connections, "refused as full": refusedFull };
     return { certainty: "proven", numbers, weight: refused(view), signs: ["http_503"] };
   };

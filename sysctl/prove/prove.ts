@@ -65,7 +65,7 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
   const startedMs = performance.now();
   const holders = holdersFor(size.connections, limits.nofileHard);
   stdout.write(describeStart(size, full));
-  const { acts, before } = await borrowing(async (keeper, interrupt) => {
+  const { steps, before } = await borrowing(async (keeper, interrupt) => {
     const log = KernelLog.open();
     try {
       return await runAll({ size, holders, screen: new Screen(stdout), keeper, log, interrupt });
@@ -73,8 +73,8 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
       log.close();
     }
   });
-  stdout.write(`\n${describeTable(acts, size.connections)}`);
-  judgeAll(acts, size);
+  stdout.write(`\n${describeTable(steps, size.connections)}`);
+  judgeAll(steps, size);
   const seconds = Number(((performance.now() - startedMs) / 1000).toFixed(1));
   stdout.write(`\nShown in ${seconds} s; nf_conntrack_max is ${before} again.\n`);
   return {
@@ -85,7 +85,7 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
     connections: size.connections,
     holders,
     nofile: limits.nofileHard,
-    acts,
+    acts: steps,
     maximumBefore: Number(before),
     seconds,
   };
@@ -94,7 +94,7 @@ export async function prove({ full, stdout }: ProveOptions): Promise<ProofResult
 /** Runs `work` with a keeper and with Ctrl-C as an orderly way to end; afterwards the keeper has restored the value. */
 async function borrowing(
   work: (keeper: Keeper, interrupt: AbortSignal) => Promise<StepResult[]>,
-): Promise<{ acts: StepResult[]; before: string }> {
+): Promise<{ steps: StepResult[]; before: string }> {
   const interrupt = new AbortController();
   const onSignal = (): void => interrupt.abort(new GatewayError("interrupted"));
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -102,7 +102,7 @@ async function borrowing(
   try {
     const keeper = await Keeper.start();
     try {
-      return { acts: await work(keeper, interrupt.signal), before: keeper.before };
+      return { steps: await work(keeper, interrupt.signal), before: keeper.before };
     } finally {
       await keeper.end();
     }

@@ -44,14 +44,14 @@ export function describeStep({ finding, tracked, maximum, kernelLine }: StepResu
   return lines.map((line) => `   ${line}\n`).join("");
 }
 
-export function describeTable(acts: readonly StepResult[], connections: number): string {
+export function describeTable(steps: readonly StepResult[], connections: number): string {
   const table = new Table({
     head: ["", "asked", "open", "timed out", "entries", "nf_conntrack_max"],
     chars: BARE,
     colAligns: ["left", "right", "right", "right", "right", "right"],
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
   });
-  for (const [i, { title, maximum, finding }] of acts.entries()) {
+  for (const [i, { title, maximum, finding }] of steps.entries()) {
     const counts = [connections, finding.open, finding.timedOut, finding.tracked, maximum];
     table.push([`${i + 1}. ${title}`, ...counts.map(grouped)]);
   }

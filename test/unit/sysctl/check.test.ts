@@ -1,4 +1,4 @@
-/** Findings and their remedies in words: sysctl/check.ts. */
+/** Findings and the sentences of their remedies: sysctl/check.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { assess, type Finding, refusedReason } from "../../../sysctl/check.js";
@@ -52,7 +52,7 @@ describe("a finding", () => {
 });
 
 describe("a refused write", () => {
-  it("is explained by who is asking and whose setting it is", () => {
+  it("is explained by the user's rights and the scope of the setting", () => {
     assert.match(refusedReason({ scope: "host" }, "EACCES", false), /needs root.*sudo/);
     assert.match(refusedReason({ scope: "host" }, "EACCES", true), /host-wide, and read-only in this namespace/);
     assert.match(refusedReason({ scope: "namespace" }, "EPERM", true), /read-only even for root/);

@@ -61,7 +61,7 @@ describe("the plan's sums", () => {
     assert.equal(processNofile({ ...MILLION, nofileWanted: 30_000 }), 30_000);
   });
 
-  it("leave room for a dozen tasks of each worker", () => {
+  it("allow a dozen tasks for each worker", () => {
     assert.equal(serviceTasks(MILLION), 4915);
     assert.equal(serviceTasks({ ...MILLION, cores: 1000 }), 12_024);
   });

@@ -5,7 +5,7 @@ import { MILLION } from "../../../sysctl/remedies/render.js";
 import { plainValue } from "../../../sysctl/rules.js";
 import { SETTINGS } from "../../../sysctl/settings.js";
 
-const place = (key: string): number => {
+const indexOf = (key: string): number => {
   const index = SETTINGS.findIndex((setting) => setting.key === key);
   assert.ok(index >= 0, `${key} is not in the table`);
   return index;
@@ -29,9 +29,9 @@ describe("the settings table", () => {
   });
 
   it("is in an order that is safe to stop in", () => {
-    assert.equal(place("fs.nr_open"), 0);
-    assert.ok(place("net.ipv4.ip_local_reserved_ports") < place("net.ipv4.ip_local_port_range"));
-    assert.ok(place("module.nf_conntrack.hashsize") < place("net.netfilter.nf_conntrack_max"));
+    assert.equal(indexOf("fs.nr_open"), 0);
+    assert.ok(indexOf("net.ipv4.ip_local_reserved_ports") < indexOf("net.ipv4.ip_local_port_range"));
+    assert.ok(indexOf("module.nf_conntrack.hashsize") < indexOf("net.netfilter.nf_conntrack_max"));
   });
 
   it("wants the values that a million connections on one host were measured with", () => {

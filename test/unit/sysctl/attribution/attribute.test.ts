@@ -72,7 +72,7 @@ describe("attribution", () => {
     assert.deepEqual(ids({ memory: { freeBytes: 9e8, floorBytes: 1e9 } }), ["memory both"]);
   });
 
-  it("tells connection tracking that is full from one that is not, or that tracks nothing", () => {
+  it("distinguishes a full connection-tracking table from one that is not full or unused", () => {
     const peak = { conntrackCount: 5000, conntrackMax: 5000 };
     assert.deepEqual(ids({ peak, grown: { conntrackDrops: 40 } }), ["conntrack both"]);
     assert.deepEqual(ids({ peak: { conntrackCount: 0, conntrackMax: 5000 }, grown: { conntrackDrops: 40 } }), []);
@@ -113,7 +113,7 @@ describe("attribution", () => {
     assert.deepEqual(ids({ busy: 0.97 }), ["cpu both"]);
   });
 
-  it("puts the proven first, and of those the one that cost most; and tells when each began to bite", () => {
+  it("lists proven causes first, the most costly of them first, and when each began to bite", () => {
     const changes = {
       busy: 1,
       failed: { EMFILE: 2, EADDRNOTAVAIL: 50, timeout: 4 },
@@ -137,7 +137,7 @@ describe("attribution", () => {
     );
   });
 
-  it("says it in words, without the numbers that nobody knows", () => {
+  it("describes a cause in one line, without unknown numbers", () => {
     const [cause] = attribute(
       view({ failed: { ENFILE: 3 }, peak: { filesOpen: 9000, filesMax: Number.NaN } }),
       new Map(),

@@ -43,7 +43,7 @@ describe("counters", () => {
     assert.deepEqual([seen.cpuTicks, seen.cpuBusyTicks], [145, 40]);
   });
 
-  it("reads anew each time, though no more files can be opened", () => {
+  it("reads again each time, though no more files can be opened", () => {
     write({ "proc/sys/fs/file-nr": "1\t0\t9\n" });
     const files = new KernelFiles(root);
     assert.equal(takeSnapshot(files).filesOpen, 1);

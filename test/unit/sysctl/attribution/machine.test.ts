@@ -6,7 +6,7 @@ import { survey } from "../../../../sysctl/doctor/survey.js";
 import { type AnyHost, onHost } from "../doctor/variants.js";
 
 describe("a machine that a gateway runs on", () => {
-  it("has known ceilings on the count, the first of which is the one told at start", () => {
+  it("has known ceilings on the count, the first of which is the one named at start", () => {
     const machine = observeMachine(1000, [8080, 8081]);
     const ceilings = machine.ceilings(0);
     assert.ok(
@@ -15,7 +15,7 @@ describe("a machine that a gateway runs on", () => {
     );
     const min = Math.min(...Object.values(ceilings));
     assert.ok(machine.first && Math.abs(machine.first.connections / min - 1) < 0.1, JSON.stringify(machine.first));
-    for (const pace of ["accept-queue", "orphans", "ports"]) assert.ok(!(pace in ceilings), pace);
+    for (const rateLimit of ["accept-queue", "orphans", "ports"]) assert.ok(!(rateLimit in ceilings), rateLimit);
   });
 
   it("has the processors and the memory that control groups leave it", () => {

@@ -1,4 +1,4 @@
-/** Each limit's arithmetic, on recorded hosts with one thing changed: sysctl/doctor/count-limits.ts, room.ts and demand.ts. */
+/** Each limit's arithmetic, on recorded hosts with one thing changed: sysctl/doctor/count-limits.ts, headroom.ts and demand.ts. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fullestWorker, workersFor } from "../../../../src/config/capacity.js";

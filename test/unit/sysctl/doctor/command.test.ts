@@ -9,7 +9,7 @@ import { renderSchema } from "../../../../sysctl/doctor/json.js";
 import { HOSTS, type HostName, rootOf, tracksAt } from "./hosts.js";
 
 interface Trial {
-  readonly words?: readonly string[];
+  readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
   readonly isTTY?: boolean;
 }
@@ -17,7 +17,7 @@ interface Trial {
 /** Runs one command line over a recorded host; the printed text and the error that ended it. */
 async function run(
   host: HostName,
-  { words = [], env = {}, isTTY }: Trial = {},
+  { args = [], env = {}, isTTY }: Trial = {},
 ): Promise<{ text: string; error: unknown }> {
   const printed: string[] = [];
   const program = new Command("megagate").exitOverride();
@@ -25,7 +25,7 @@ async function run(
   const tracks = (): Promise<boolean> => Promise.resolve(tracksAt(host));
   addDoctorCommand(program, { env, stdout, root: rootOf(host), tracks });
   let error: unknown;
-  await program.parseAsync(["node", "megagate", "doctor", ...words]).catch((caught: unknown) => (error = caught));
+  await program.parseAsync(["node", "megagate", "doctor", ...args]).catch((caught: unknown) => (error = caught));
   return { text: printed.join(""), error };
 }
 
@@ -60,28 +60,28 @@ describe("megagate doctor", () => {
   });
 
   it("holds for a smaller plan on the same machine", async () => {
-    assert.equal((await run("host-4gib", { words: ["--connections", "300_000"] })).error, undefined);
+    assert.equal((await run("host-4gib", { args: ["--connections", "300_000"] })).error, undefined);
   });
 
   it("shows unknown ceilings, which fail with --strict only", async () => {
-    const words = ["--connections", "100000"];
-    const { text, error } = await run("docker-container", { words });
+    const args = ["--connections", "100000"];
+    const { text, error } = await run("docker-container", { args });
     assert.match(text, /Unknown: conntrack\.$/m);
     assert.match(text, /^conntrack +UNKNOWN +\? +262,144, 0 of them used$/m);
     assert.equal(error, undefined);
-    const strict = await run("docker-container", { words: [...words, "--strict"] });
+    const strict = await run("docker-container", { args: [...args, "--strict"] });
     assert.match(String(strict.error), /unknown ceilings: conntrack; the reasons are above/);
   });
 
   it("takes its options from flags and environment, and names every bad one", async () => {
     const { text } = await run("debian-vm", {
       env: { MEGAGATE_DOCTOR_SIDE: "both" },
-      words: ["--connections", "5000"],
+      args: ["--connections", "5000"],
     });
     assert.match(text, /^Ceilings for 5,000 connections, both ends on this machine/);
-    const { error } = await run("debian-vm", { words: ["--side", "left", "--ports", "0"] });
+    const { error } = await run("debian-vm", { args: ["--side", "left", "--ports", "0"] });
     assert.match(String(error), /--side: must be one of server \| client \| both.*\n--ports: must be port numbers/);
-    assert.match(String((await run("debian-vm", { words: ["--full"] })).error), /--full goes with --prove/);
+    assert.match(String((await run("debian-vm", { args: ["--full"] })).error), /--full goes with --prove/);
   });
 
   it("is coloured for a terminal only, and not where NO_COLOR is set", async () => {
@@ -109,7 +109,7 @@ describe("megagate doctor --json", () => {
   for (const host of HOSTS) {
     it(`validates against the published schema: ${host}`, async () => {
       for (const side of ["server", "client", "both"]) {
-        const { text } = await run(host, { words: ["--json", "--side", side] });
+        const { text } = await run(host, { args: ["--json", "--side", side] });
         const report: unknown = JSON.parse(text);
         const parsed = validator.safeParse(report);
         assert.ok(parsed.success, parsed.error?.message);
@@ -118,15 +118,15 @@ describe("megagate doctor --json", () => {
   }
 
   it("is refused by the schema where a field is missing, has another type, or is unknown", async () => {
-    const report = JSON.parse((await run("host-4gib", { words: ["--json"] })).text) as Record<string, unknown>;
+    const report = JSON.parse((await run("host-4gib", { args: ["--json"] })).text) as Record<string, unknown>;
     for (const broken of [{ first: undefined }, { verdict: "fine" }, { extra: 1 }, { ceilings: [{}] }]) {
       const document: unknown = JSON.parse(JSON.stringify({ ...report, ...broken }));
       assert.equal(validator.safeParse(document).success, false, JSON.stringify(broken));
     }
   });
 
-  it("tells a program the first ceiling, the verdict, and what is needed apart from any dialect", async () => {
-    const { text, error } = await run("systemd-service", { words: ["--json"] });
+  it("gives programs the first ceiling, the verdict, and the need apart from any format", async () => {
+    const { text, error } = await run("systemd-service", { args: ["--json"] });
     const report = JSON.parse(text) as {
       verdict: string;
       dialect: string;

@@ -1,4 +1,4 @@
-/** Recorded hosts: each has the right first ceiling, and the remedy in the words of what runs the gateway there. */
+/** Recorded hosts: each has the right first ceiling, and the remedy in the format of what runs the gateway there. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ceilingsOf, firstCeiling } from "../../../../sysctl/doctor/ceilings.js";
@@ -9,7 +9,7 @@ const FIRST = {
   "debian-vm": { limit: "memory", near: 4_370_000, runtime: "host", remedy: undefined },
   "systemd-service": {
     limit: "pids",
-    // (512 − 11) threads are 43 workers of 3,696 under 4,096 descriptors, less five deviations, beside supervisor and hub.
+    // (512 − 11) threads are 43 workers of 3,696 under 4,096 descriptors, less five deviations, besides supervisor and hub.
     near: 158_800,
     runtime: "systemd",
     remedy:
@@ -65,7 +65,7 @@ for (const host of HOSTS) {
     }
   });
 
-  it(`${host}: rows are sorted by where they bite; what only bounds the pace comes last and never has a count`, () => {
+  it(`${host}: rows are sorted by where they bite; what limits only the rate comes last and never has a count`, () => {
     for (const side of ["server", "client", "both"] as const) {
       const rows = ceilingsOf(factsOf(host), { ...PLAN, side });
       const counts = rows.map(({ connections }) => connections ?? Number.POSITIVE_INFINITY);
@@ -73,8 +73,8 @@ for (const host of HOSTS) {
         counts,
         counts.toSorted((a, b) => a - b),
       );
-      const pace = rows.findIndex(({ counts: counting }) => !counting);
-      assert.ok(rows.slice(pace).every((row) => !row.counts && row.connections === null));
+      const firstRate = rows.findIndex(({ counts }) => !counts);
+      assert.ok(rows.slice(firstRate).every((row) => !row.counts && row.connections === null));
     }
   });
 }

@@ -8,8 +8,8 @@ import { runtimeOf } from "../../../../sysctl/doctor/runtime.js";
 import { groupMemory, groupTasks } from "../../../../sysctl/kernel/control-groups.js";
 import { Tree } from "../../../../sysctl/kernel/tree.js";
 
-/** Acts on a host of these files; a text that begins with "-> " is a symbolic link. */
-function inTree<T>(files: Readonly<Record<string, string>>, act: (tree: Tree) => T): T {
+/** Runs `action` on a host of these files; a text that begins with "-> " is a symbolic link. */
+function inTree<T>(files: Readonly<Record<string, string>>, action: (tree: Tree) => T): T {
   const root = mkdtempSync(join(tmpdir(), "megagate-doctor-"));
   try {
     for (const [path, text] of Object.entries(files)) {
@@ -17,7 +17,7 @@ function inTree<T>(files: Readonly<Record<string, string>>, act: (tree: Tree) =>
       if (text.startsWith("-> ")) symlinkSync(text.slice(3), join(root, path));
       else writeFileSync(join(root, path), text);
     }
-    return act(new Tree(root));
+    return action(new Tree(root));
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
@@ -231,7 +231,7 @@ describe("limits of control groups", () => {
     assert.deepEqual(inTree(files, groupTasks), { limit: 100, used: 7, at: "/pids" });
   });
 
-  it("are none where version 1 writes its greatest number, and where nothing can be read", () => {
+  it("are none where version 1 writes its maximum, and where nothing can be read", () => {
     const unlimited = {
       "proc/self/cgroup": "4:memory:/\n",
       "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",

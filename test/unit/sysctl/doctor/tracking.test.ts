@@ -41,8 +41,8 @@ describe("the tracking probe", () => {
       trackConnections();
       answers.push(await isTracking(), await isTracking());
       console.log(answers.join(" "));`;
-    const words = ["--input-type=module", "--eval", program];
-    const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: 30_000 });
+    const args = ["--input-type=module", "--eval", program];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 });
     assert.equal(stdout.trim(), "false true true");
   });
 });

@@ -97,8 +97,8 @@ export const VARIANTS = {
 export const ALL_HOSTS = [...HOSTS, ...(Object.keys(VARIANTS) as (keyof typeof VARIANTS)[])];
 export type AnyHost = (typeof ALL_HOSTS)[number];
 
-/** Acts on a copy of the host. */
-export function onHost<T>(host: AnyHost, act: (root: string) => T): T {
+/** Runs `action` on a copy of the host. */
+export function onHost<T>(host: AnyHost, action: (root: string) => T): T {
   const root = mkdtempSync(join(tmpdir(), "megagate-host-"));
   const clean = (): void => rmSync(root, { recursive: true, force: true });
   const { from, files }: Variant =
@@ -112,7 +112,7 @@ export function onHost<T>(host: AnyHost, act: (root: string) => T): T {
     else writeFileSync(at, text);
   }
   try {
-    const result = act(root);
+    const result = action(root);
     if (result instanceof Promise) return result.finally(clean) as T;
     clean();
     return result;

@@ -9,7 +9,7 @@ import { addDoctorCommand } from "../../../../sysctl/doctor/command.js";
 import { addTuneCommands } from "../../../../sysctl/tune/command.js";
 import { ALL_HOSTS, type AnyHost, onHost } from "../doctor/variants.js";
 
-interface Lent {
+interface Deps {
   /** Where "this" host is. */
   readonly root?: string;
   readonly tracks?: () => Promise<boolean | null>;
@@ -18,23 +18,23 @@ interface Lent {
 const noProbe = (): Promise<never> => Promise.reject(new Error("the probe must not run"));
 
 /** A command line as a person types it; the text, and the error that ended it. */
-async function run(words: readonly string[], lent: Lent = {}): Promise<{ text: string; error: unknown }> {
+async function run(args: readonly string[], deps: Deps = {}): Promise<{ text: string; error: unknown }> {
   const printed: string[] = [];
   const program = new Command("megagate").exitOverride();
-  const all = { env: {}, stdout: { write: (text: string) => printed.push(text) }, tracks: noProbe, ...lent };
+  const all = { env: {}, stdout: { write: (text: string) => printed.push(text) }, tracks: noProbe, ...deps };
   addDoctorCommand(program, all);
   addTuneCommands(program, all);
   let error: unknown;
-  await program.parseAsync(["node", "megagate", ...words]).catch((caught: unknown) => (error = caught));
+  await program.parseAsync(["node", "megagate", ...args]).catch((caught: unknown) => (error = caught));
   return { text: printed.join(""), error };
 }
 
-/** Acts on the host and on a new folder for its recording. */
-const recordedOf = <T>(host: AnyHost, act: (root: string, folder: string) => Promise<T>): Promise<T> =>
+/** Runs `action` with the host and a new folder for its recording. */
+const recordedOf = <T>(host: AnyHost, action: (root: string, folder: string) => Promise<T>): Promise<T> =>
   onHost(host, async (root) => {
     const above = mkdtempSync(join(tmpdir(), "megagate-record-"));
     try {
-      return await act(root, join(above, "new"));
+      return await action(root, join(above, "new"));
     } finally {
       rmSync(above, { recursive: true });
     }
@@ -48,9 +48,9 @@ describe("a recorded host", () => {
         const { text, error } = await run(["doctor", "--record", folder], { root, tracks });
         assert.equal(error, undefined);
         assert.match(text, /^\d+ files of this host are recorded in \S+: `megagate doctor --root /);
-        for (const words of [["doctor"], ["doctor", "--json", "--side", "both"], ["tune", "--diff"]]) {
-          const itself = await run(words, { root, tracks });
-          const recorded = await run([...words, "--root", folder]);
+        for (const args of [["doctor"], ["doctor", "--json", "--side", "both"], ["tune", "--diff"]]) {
+          const itself = await run(args, { root, tracks });
+          const recorded = await run([...args, "--root", folder]);
           assert.deepEqual(recorded.text, itself.text);
           assert.notEqual(recorded.text, "");
         }
@@ -69,11 +69,11 @@ describe("a recorded host", () => {
 
   it("needs a new folder; what is no host is said to be none", () =>
     recordedOf("debian-vm", async (root, folder) => {
-      const lent = { root, tracks: () => Promise.resolve(false) };
-      await run(["doctor", "--record", folder], lent);
-      const again = await run(["doctor", "--record", folder], lent);
+      const deps = { root, tracks: () => Promise.resolve(false) };
+      await run(["doctor", "--record", folder], deps);
+      const again = await run(["doctor", "--record", folder], deps);
       assert.match(String(again.error), /--record: \S+ is not empty: name a new folder/);
-      const within = await run(["doctor", "--record", "/proc/no/such"], lent);
+      const within = await run(["doctor", "--record", "/proc/no/such"], deps);
       assert.match(String(within.error), /--record: \/proc\/no\/such cannot be made/);
       for (const command of ["doctor", "tune", "untune"]) {
         const { error } = await run([command, "--root", join(root, "etc")]);
@@ -83,11 +83,11 @@ describe("a recorded host", () => {
 });
 
 describe("--tracked", () => {
-  it("takes the probe's place: a rule that is live with an empty table is low for both", () =>
+  it("replaces the probe: a rule that is live with an empty table is low for both", () =>
     onHost("fresh-firewall", async (root) => {
       const of = async (tracked: string): Promise<string[]> => {
-        const words = ["--root", root, "--tracked", tracked];
-        const [doctor, tune] = [await run(["doctor", ...words]), await run(["tune", "--diff", ...words])];
+        const args = ["--root", root, "--tracked", tracked];
+        const [doctor, tune] = [await run(["doctor", ...args]), await run(["tune", "--diff", ...args])];
         const row = (text: string, name: string): string =>
           text.split("\n").find((line) => line.startsWith(name)) ?? "";
         return [row(doctor.text, "conntrack "), row(tune.text, "net.netfilter.nf_conntrack_max")];
@@ -102,13 +102,13 @@ describe("--tracked", () => {
 
   it("and no limit at all are both fine: a maximum of 0", () =>
     onHost("conntrack-without-limit", async (root) => {
-      const words = ["--root", root, "--tracked", "yes"];
+      const args = ["--root", root, "--tracked", "yes"];
       assert.match(
-        (await run(["doctor", ...words])).text,
+        (await run(["doctor", ...args])).text,
         /^conntrack +ok +no bound +0 \(no limit\), 1,873 of them used$/m,
       );
       assert.match(
-        (await run(["tune", "--diff", ...words])).text,
+        (await run(["tune", "--diff", ...args])).text,
         /^net\.netfilter\.nf_conntrack_max +0 += +already enough$/m,
       );
     }));
@@ -162,7 +162,7 @@ describe("a CPU quota", () => {
       assert.match(tuned, /1,000,000 connections need 2 workers, one for each core/);
     }));
 
-  it("is told with what else control groups leave, by tune as by the doctor", () =>
+  it("is reported with what control groups leave, by tune as by the doctor", () =>
     onHost("pod-with-cpu-quota", async (root) => {
       const { text } = await run(["tune", "--diff", "--root", root, "--tracked", "no"]);
       assert.match(

@@ -1,4 +1,4 @@
-/** The trace of a borrowed maximum: who finds it, what it says, how the value goes back. A made-up host in a folder. */
+/** The trace file of a proof: when it counts, its sentence, and how the value is restored. The host is a fixture folder. */
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

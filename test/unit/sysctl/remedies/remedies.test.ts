@@ -1,4 +1,4 @@
-/** Needs in four dialects: sysctl/remedies/remedies.ts and sysctl/dialect/. The readers of each format are asked, not our eyes only. */
+/** Needs in each format: sysctl/remedies/. A reader of each format parses them. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
@@ -41,7 +41,7 @@ describe("the remedy for one need", () => {
     assert.match(text(remedyLines("docker", FILE_MAX)), /on the host.*\nsysctl -w fs\.file-max=2200000$/);
   });
 
-  it("tells what Kubernetes takes for safe, what its kubelet must allow and what belongs to the node", () => {
+  it("says what Kubernetes counts as safe, what its kubelet must allow and what belongs to the node", () => {
     assert.match(text(remedyLines("kubernetes", WMEM)), /safe since Kubernetes 1\.32/);
     assert.match(text(remedyLines("kubernetes", SOMAXCONN)), /allowedUnsafeSysctls: \["net\.core\.somaxconn"\]/);
     assert.match(text(remedyLines("kubernetes", FILE_MAX)), /on every node.*\nsysctl -w/);
@@ -73,8 +73,8 @@ describe("a whole profile", () => {
 
   it("for docker is a command that a shell takes for one word after another", () => {
     const profile = renderProfile("docker", ALL, "x");
-    const words = execFileSync("sh", ["-c", `docker() { printf '%s\\n' "$@"; }\n${profile}`], { encoding: "utf8" });
-    assert.deepEqual(words.trim().split("\n"), [
+    const args = execFileSync("sh", ["-c", `docker() { printf '%s\\n' "$@"; }\n${profile}`], { encoding: "utf8" });
+    assert.deepEqual(args.trim().split("\n"), [
       "run",
       "--sysctl",
       "net.core.somaxconn=65535",

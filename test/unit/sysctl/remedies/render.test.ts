@@ -7,8 +7,8 @@ import { SETTINGS } from "../../../../sysctl/settings.js";
 import { STOCK } from "../fixture.js";
 
 function forThisHost(values: Readonly<Record<string, string>>, plan = MILLION, allowLowering = true): string {
-  const place: RenderTarget = { type: "thisHost", read: (key) => values[key], allowLowering };
-  return renderProfile("sysctl", needsOf(plan, place), headOf(plan, place));
+  const target: RenderTarget = { type: "thisHost", read: (key) => values[key], allowLowering };
+  return renderProfile("sysctl", needsOf(plan, target), headOf(plan, target));
 }
 
 describe("the sysctl.d file", () => {

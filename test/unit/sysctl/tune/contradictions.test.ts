@@ -63,7 +63,7 @@ describe("contradictions", () => {
     assert.equal(found({ listenPorts: [20_000] }, { denied }).length, 1);
   });
 
-  it("are told together", () => {
+  it("are reported together", () => {
     const denied = { "fs.nr_open": "EACCES", "net.ipv4.ip_local_reserved_ports": "EROFS" };
     assert.equal(
       found({ connections: 40_000_000, nofileWanted: 3_000_000, listenPorts: [50_000] }, { denied }).length,

@@ -66,7 +66,7 @@ describe("a configuration file", () => {
     assert.equal(existsSync(join(root, "etc")), false);
   });
 
-  it("is not touched where a link stands in its place", () => {
+  it("is not changed where it is a link", () => {
     mkdirSync(join(root, "etc"));
     symlinkSync("elsewhere", join(root, "etc/x.conf"));
     assert.throws(() => etc.state("/etc/x.conf"), { kind: "failed", message: /link.*move it away/ });

@@ -9,7 +9,7 @@ import { assertHas, type Fixture, inFixture, procSysOf, STOCK } from "../fixture
 
 const rowOf = (rows: readonly Tuned[], key: string): Tuned => rows.find((row) => row.setting.key === key)!;
 
-describe("a look without a touch", () => {
+describe("diff and verify change nothing", () => {
   const options = ({ statePath }: Fixture): { statePath: string; allowLowering: boolean } => ({
     statePath,
     allowLowering: true,
