@@ -1,6 +1,6 @@
 /**
- * Who reads README.zh-CN.md is told what README.md tells: the same sections, commands and rows of figures in the same
- * order, and a link wherever README.md has a part that is generated.
+ * README.zh-CN.md says what README.md says: the same sections, commands, rows of figures and links in the same order, in
+ * Chinese with full-width punctuation.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -9,12 +9,12 @@ import { describe, it } from "node:test";
 const ENGLISH = "README.md";
 const CHINESE = "README.zh-CN.md";
 
-/** What there is to do where a place of the Chinese text differs. */
+/** The remedy where a place of the Chinese text differs. */
 const REMEDY = {
   "line of code": "copy it; only a comment behind # may be translated",
   "row of a table":
     "give the Chinese row the same cells, and the same figures in the same order; translate a row that is new",
-  "generated part": "link to that section instead of repeating the part",
+  "list entry": "translate it, in its place",
 } as const;
 
 /** A place that both files must have; `same` is what translation leaves as it is. */
@@ -31,14 +31,6 @@ interface Section {
   readonly places: Place[];
 }
 
-/** The fragment by which GitHub links to a heading. */
-const fragmentOf = (heading: string): string =>
-  heading
-    .replace(/^#+ /, "")
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N} _-]/gu, "")
-    .replaceAll(" ", "-");
-
 const levelOf = (heading: string): string => heading.replace(/ .*/, "");
 const kindsOf = ({ places }: Section): string => places.map(({ kind }) => kind).join();
 
@@ -50,23 +42,18 @@ function shapeOf(row: string): string {
 
 function sectionsOf(text: string): Section[] {
   const sections: Section[] = [{ line: 1, heading: "", places: [] }];
-  let within: "prose" | "code" | "generated" = "prose";
+  let isCode = false;
   for (const [index, words] of text.split("\n").entries()) {
     const line = index + 1;
-    const section = sections.at(-1)!;
-    const add = (kind: Place["kind"], same: string): number => section.places.push({ kind, line, text: words, same });
-    if (within === "generated") {
-      if (words === "<!-- end -->") within = "prose";
-    } else if (words.startsWith("```")) {
-      within = within === "code" ? "prose" : "code";
+    const add = (kind: Place["kind"], same: string): number =>
+      sections.at(-1)!.places.push({ kind, line, text: words, same });
+    if (words.startsWith("```")) {
+      isCode = !isCode;
       add("line of code", words);
-    } else if (within === "code") add("line of code", words.replace(/(?<!\S)# .*/, "").trimEnd());
+    } else if (isCode) add("line of code", words.replace(/(?<!\S)# .*/, "").trimEnd());
     else if (/^#+ /.test(words)) sections.push({ line, heading: words, places: [] });
     else if (words.startsWith("|")) add("row of a table", shapeOf(words));
-    else if (words.startsWith("<!-- generated: ")) {
-      within = "generated";
-      add("generated part", `${ENGLISH}#${fragmentOf(section.heading)}`);
-    } else for (const [, link = ""] of words.matchAll(/\]\((README\.md#[^)]+)\)/g)) add("generated part", link);
+    else if (words.startsWith("- ")) add("list entry", "");
   }
   return sections.slice(1);
 }
@@ -134,31 +121,40 @@ describe("the comparison of this test", () => {
     assert.match(faults(`${base}## C\n`, other)[0]!, /^README.md:9 has a heading "## C" that README.zh-CN.md lacks/);
     assert.match(faults(base, `${other}## 丙\n`)[0]!, /^README.zh-CN.md:9 has "## 丙", .* take it out$/);
     assert.match(faults(base, other.replace(/^\| 4.*\n/m, ""))[0]!, /^README.md:7 has a row of a table that /);
-    const part = `${base}<!-- generated: options -->\n| 7 |\n<!-- end -->\n`;
     assert.match(
-      faults(part, other.replace(/^\| 4.*$/m, "| 1,000 4.2 | |")).join(),
-      /^README.md:9 .*\n.*\n {2}README.md#b$/,
+      faults(`${base}- x\n`, other.replace("4.2 s 内 1,000", "1,000 4.2"))[0]!,
+      /^README.md:9 has a list entry that README.zh-CN.md lacks/,
     );
   });
 });
 
 describe("README.zh-CN.md", () => {
-  it("has the sections, commands, rows of figures and links to generated parts that README.md has", () => {
+  it("has the sections, commands, rows of figures and list entries that README.md has", () => {
     const faults = faultsBetween(english, chinese);
     assert.ok(faults.length === 0, faults.join("\n\n"));
   });
 
-  it("is linked with README.md in both directions, and links within both lead to headings", () => {
-    assert.match(
-      texts[ENGLISH],
-      /\]\(README\.zh-CN\.md\)/,
-      `${ENGLISH} does not link to ${CHINESE}: do so at its head`,
+  it("links where README.md links, in the same order", () => {
+    const linksOf = (text: string): string[] => [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => link!);
+    const [wanted, found] = [linksOf(texts[ENGLISH]), linksOf(texts[CHINESE])];
+    const other = new Map([["README.zh-CN.md", "README.md"]]);
+    assert.deepEqual(
+      found,
+      wanted.map((link) => other.get(link) ?? link),
     );
-    assert.match(texts[CHINESE], /\]\(README\.md\)/, `${CHINESE} does not link back to ${ENGLISH}: do so at its head`);
-    for (const [path, sections] of [[ENGLISH, english] as const, [CHINESE, chinese] as const]) {
-      const fragments = new Set(sections.map(({ heading }) => fragmentOf(heading)));
-      for (const [, link = ""] of texts[path].matchAll(/\]\(#([^)]+)\)/g))
-        assert.ok(fragments.has(link), `${path} links to #${link}, which is no heading of it: correct the link`);
-    }
+  });
+
+  it("has full-width punctuation after Chinese characters, and the words of the field", () => {
+    const prose = texts[CHINESE]
+      .replace(/^```[\s\S]*?^```/gm, "")
+      .replace(/`[^`]*`/g, "x")
+      .replace(/\]\([^)]*\)/g, "]");
+    const lines = prose.split("\n");
+    assert.deepEqual(
+      lines.filter((line) => /[\p{Script=Han}」”）》][*]*[,:;()!?]|[,;(][*]*\p{Script=Han}/u.test(line)),
+      [],
+      "write ，：；（）！？ next to Chinese",
+    );
+    assert.doesNotMatch(prose, /慢读者/, "a slow reader is 慢消费者");
   });
 });
