@@ -22,8 +22,8 @@ import { countUndelivered, isBehind, stepsFrom, type Undelivered, undeliveredAft
 /** Maximum bytes to one socket in one turn of the loop, so that thousands of answers share the loop. */
 const MAX_TURN_BYTES = 65_536;
 /**
- * Maximum time for all sockets in one turn, so that those who keep up do not wait: 5,100 clients that asked for 2 MB each in
- * one moment held up the pushes of 9,900 others for a second.
+ * Maximum time for all sockets in one turn, so that pushes to live sockets are not delayed: 5,100 clients that asked for 2 MB
+ * each in one moment delayed the pushes to 9,900 others by a second.
  */
 const MAX_TURN_MS = 10;
 
@@ -253,7 +253,7 @@ export class Parking {
     setImmediate(() => this.#turn());
   }
 
-  /** Those that become ready meanwhile, and those for whom there was no time, come in the next turn. */
+  /** Sockets that become ready meanwhile, or for which no time is left, are served in the next turn. */
   #turn(): void {
     const endMs = monotonicMs() + MAX_TURN_MS;
     let left = this.#ready.size;

@@ -304,7 +304,7 @@ it("a reset is published only where uWebSockets batches it: for 16,384 bytes and
   }
 });
 
-it("many clients that asked for much share the loop: one turn of it takes no longer than a few of them", async () => {
+it("many clients that asked for much share the loop: one turn of it serves only a few of them", async () => {
   const reader = await new Reader(GRACE_MS).connected();
   reader.hub.publish({
     topic: "a",
@@ -328,13 +328,13 @@ it("many clients that asked for much share the loop: one turn of it takes no lon
     };
     reader.worker.sessions.opened(socket, [{ topic: "a", since: undefined }]);
   }
-  let longestMs = 0;
-  let turns = 0;
-  for (; served < COUNT; turns++) {
-    assert.ok(turns < COUNT, `${served} of ${COUNT} served`);
-    const startMs = performance.now();
+  // Counted and not timed: on a busy machine a turn takes longer, and serves fewer.
+  let max = 0;
+  for (let turns = 0; served < COUNT; turns++) {
+    assert.ok(turns < 2 * COUNT, `${served} of ${COUNT} served`);
+    const before = served;
     await turn();
-    longestMs = Math.max(longestMs, performance.now() - startMs);
+    max = Math.max(max, served - before);
   }
-  assert.ok(turns >= 5 && longestMs < 60, `${turns} turns, the longest ${longestMs} ms; together they take 120 ms`);
+  assert.ok(max <= 6, `${max} in one turn of 10 ms, at 2 ms each`);
 });
