@@ -25,14 +25,14 @@ const UNSUBSCRIBED = 4019;
 
 export class Requester {
   readonly followed = new Map<string, Followed>();
-  /** Not answered yet, in the order of asking. */
+  /** Unanswered requests, in the order of sending. */
   readonly open = new Map<number, Request>();
   /** Topics of which a request was refused because of an Unsubscribe that is not answered yet. */
   readonly #overtaken = new Set<string>();
   #lastId = 0;
   #read = 0;
 
-  /** `topics` are those of the address: asked without an id, here under negative ones. */
+  /** `topics` are those of the URL: they have no ids, and get negative ones here. */
   constructor(
     readonly socket: FakeSocket,
     topics: readonly string[] = [],
@@ -81,10 +81,10 @@ export class Requester {
     else this.#began(request, message, story);
   }
 
-  /** Only by an Unsubscribe that was asked after it. */
+  /** Only an Unsubscribe that was sent after the request may refuse it. */
   #overtook(topic: string, story: string): void {
     const isEnding = [...this.open.values()].some((other) => other.topic === topic && other.reqtype === "Unsubscribe");
-    assert.ok(isEnding, `nobody unsubscribed: ${story}`);
+    assert.ok(isEnding, `no Unsubscribe explains it: ${story}`);
     this.#overtaken.add(topic);
   }
 
