@@ -7,8 +7,8 @@ import type { Socket } from "../../src/protocol/socket.js";
 
 export interface FakeEvents {
   readonly dropped: (socket: FakeSocket, message: Uint8Array) => void;
-  /** A whole message was taken. */
-  readonly sent?: (socket: FakeSocket) => void;
+  /** The first byte of a message was taken. */
+  readonly began?: (socket: FakeSocket) => void;
   readonly closed: (socket: FakeSocket) => void;
 }
 
@@ -70,12 +70,14 @@ export class FakeSocket implements Socket {
 
   #put(message: Uint8Array): number {
     if (this.#fragments) throw new Error("a message between fragments");
+    this.#events.began?.(this);
     this.#whole(Buffer.from(message));
     return this.#take(message);
   }
 
   sendFirstFragment(message: Uint8Array): number {
     if (this.#fragments) throw new Error("a first fragment between fragments");
+    this.#events.began?.(this);
     this.#fragments = [Buffer.from(message)];
     return this.#isFull(message) ? 2 : this.#take(message);
   }
@@ -93,7 +95,6 @@ export class FakeSocket implements Socket {
 
   #whole(message: Buffer): void {
     this.messages.push(message.toString());
-    this.#events.sent?.(this);
   }
 
   getBufferedAmount(): number {

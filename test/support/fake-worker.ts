@@ -35,8 +35,8 @@ export const LINGER_MS = 1000;
 /** Called before the worker handles the event. */
 interface Observer {
   publication?(publication: Publication): void;
-  /** A whole message was taken for the socket. */
-  sent?(socket: FakeSocket): void;
+  /** The socket takes the first byte of a message. */
+  began?(socket: FakeSocket): void;
   closing?(socket: FakeSocket): void;
 }
 
@@ -113,7 +113,7 @@ export class FakeWorker {
   accept(slow: boolean): FakeSocket {
     const socket = new FakeSocket(config.maxBackpressureBytes, {
       dropped: (dropped, message) => this.sessions.dropped(dropped, message),
-      sent: (sent) => this.#observer.sent?.(sent),
+      began: (sender) => this.#observer.began?.(sender),
       closed: (closed) => {
         this.#observer.closing?.(closed);
         this.sockets.delete(closed);

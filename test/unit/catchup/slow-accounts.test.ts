@@ -71,7 +71,7 @@ class Readers {
   readonly missed: Sum = { messages: 0, bytes: 0 };
   readonly #pushBytes = new Map<string, number>();
   readonly #keyless = new Set<string>();
-  /** For each message of a socket: whether the socket counted as slow when it was sent. */
+  /** For each message of a socket, the one under way included: whether the socket counted as slow when it began. */
   readonly #slow = new WeakMap<FakeSocket, boolean[]>();
   #leaving = false;
   #later = false;
@@ -83,7 +83,7 @@ class Readers {
         this.#pushBytes.set(`${topic}@${offset}`, push.length);
         if (key === undefined) this.#keyless.add(`${topic}@${offset}`);
       },
-      sent: (socket) => this.#slow.get(socket)?.push(this.#isSlow(socket)),
+      began: (socket) => this.#slow.get(socket)?.push(this.#isSlow(socket)),
       closing: (socket) => this.#closing(socket),
     });
   }
@@ -118,17 +118,21 @@ class Readers {
 
   #closing(socket: FakeSocket): void {
     this.read();
-    const places = this.worker.sessions.parking.topicsOf(socket);
+    const { parking } = this.worker.sessions;
+    const places = parking.topicsOf(socket);
     const model = this.models.find((each) => each.socket === socket)!;
     if (!places || !this.#isSlow(socket)) {
       assert.ok(this.#leaving || !places, "no reader is disconnected that is parked only because it asked for much");
       return;
     }
+    const isUncounted = parking.isMidMessage(socket) && this.#slow.get(socket)![socket.messages.length] === false;
     let isOver = false;
     for (const [name, { offset: from, epoch }] of places) {
       const topic = this.worker.topics.find(name)!;
-      // Without an answer the count begins where the answer would have put its cursor.
-      this.#countMissed(name, model.positions.get(name)?.offset ?? from, topic.offset);
+      // Without an answer the count begins where the answer would have put its cursor. So it does where a reset is under way
+      // that took the place of pushes before the reader counted as slow: that reset is counted, as an answer.
+      const received = isUncounted ? undefined : model.positions.get(name)?.offset;
+      this.#countMissed(name, received ?? from, topic.offset);
       const has = from === topic.offset || topic.memory.reaches(from, topic.offset, monotonicMs());
       isOver ||= name === "a" && epoch === topic.epoch && !has;
     }
