@@ -1,6 +1,7 @@
 /**
- * What READMEs say by hand is true of the tree: links to headings and paths lead somewhere (links to files: repository.test.ts), make targets, commands and flags exist, and each README
- * keeps to its length, so that a reader finds the end of it. Their generated parts are drift.test.ts.
+ * What READMEs say by hand is true of the tree: paths, headings that are linked to, make targets, commands and flags exist (links
+ * to files: repository.test.ts), and each README keeps to its length, so that a reader finds the end of it. Their generated
+ * parts are drift.test.ts.
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
