@@ -90,7 +90,7 @@ export function workersFor(connections: number, cores: number, nofile: number): 
  */
 export const KERNEL_BYTES_PER_SERVER_SOCKET = 4040;
 export const KERNEL_BYTES_PER_CLIENT_SOCKET = 4290;
-/** User memory of one gateway connection with one shared subscription, bytes (measured at a million, README). */
+/** User memory of one gateway connection with one shared subscription, bytes (measured at a million, load/results). */
 export const USER_BYTES_PER_CONNECTION = 1000;
 /** Private memory of one idle worker, bytes. */
 export const BYTES_PER_WORKER = 12e6;

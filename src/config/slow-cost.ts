@@ -1,7 +1,7 @@
 /**
- * What a slow reader may cost, by the options: the arithmetic behind README's sentence, the load tool's bar and the test
- * that stops 5,000 of 15,000 readers (test/scale). Pure. It is for readers that stop reading: one that goes on asking is
- * cut when the answers that wait for it pass the same limit (session/parking.ts).
+ * What a slow reader may cost, by the options: the arithmetic behind the sentence in src/topics/README.md, the load tool's bar
+ * and the test that stops 5,000 of 15,000 readers (test/scale). Pure. It is for readers that stop reading: one that goes on
+ * asking is cut when the answers that wait for it pass the same limit (catchup/parking.ts).
  */
 import { STALLED_QUEUE_BYTES } from "./capacity.js";
 import { SERVE_OPTIONS, type ServeConfig } from "./options.js";
