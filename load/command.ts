@@ -1,6 +1,6 @@
 /**
- * `megagate load`: its options, its report and its exit status. The run itself is loaded when the command is given, since
- * every command line passes here. Runs in the coordinator process.
+ * `megagate load`: its options, its report and its exit status. The code of the run is imported only when the command runs,
+ * because every command line registers this command. Runs in the coordinator process.
  */
 import type { Command } from "commander";
 import { addOptions } from "../src/config/help.js";
@@ -10,14 +10,14 @@ import { type Evidence, exitStatus } from "./evidence/evidence.js";
 import { EvidenceFile } from "./evidence/file.js";
 import { renderReport } from "./evidence/report.js";
 import type { LoadConfig } from "./options.js";
-import { LOAD_AND_SCENARIO_OPTIONS, SCENARIOS, type ScenarioConfig } from "./scenarios/options.js";
+import { LOAD_AND_SCENARIO_OPTIONS, SCENARIO_NAMES, type ScenarioConfig } from "./scenarios/options.js";
 
 /** Adds the command to the program; the action sets the process's exit status. */
 export function registerLoad(program: Command): void {
   const command = program
     .command("load")
     .description("Open many WebSockets to a gateway, hold them, push to all, and write the evidence.")
-    .argument("[scenario]", `what happens to them: ${SCENARIOS.join(", ")} (the same as --scenario)`)
+    .argument("[scenario]", `what happens to them: ${SCENARIO_NAMES.join(", ")} (the same as --scenario)`)
     .option("--config <path>", "YAML file of these options");
   addOptions(command, LOAD_AND_SCENARIO_OPTIONS).action(
     async (scenario: string | undefined, flags: Record<string, unknown>) => {
@@ -26,28 +26,29 @@ export function registerLoad(program: Command): void {
   );
 }
 
-/** The word and the flag are one option; two different ones are a mistake. */
-function withScenario(flags: Record<string, unknown>, word: string | undefined): Record<string, unknown> {
-  if (word === undefined) return flags;
-  if (flags.scenario !== undefined && flags.scenario !== word) {
-    throw new GatewayError("usage", `two scenarios: ${word}, and --scenario says another; give one`);
+/** The argument and --scenario are one option; two different values are a mistake. */
+function withScenario(flags: Record<string, unknown>, argument: string | undefined): Record<string, unknown> {
+  if (argument === undefined) return flags;
+  const { scenario = argument } = flags;
+  if (scenario !== argument) {
+    throw new GatewayError("usage", `two scenarios: ${argument}, and --scenario ${String(scenario)}; give one`);
   }
-  return { ...flags, scenario: word };
+  return { ...flags, scenario };
 }
 
 async function loadCommand({ config: path, ...flags }: Readonly<Record<string, unknown>>): Promise<number> {
   const file = typeof path === "string" ? { file: readConfigFile(path) } : {};
   const given = { command: "load", flags, env: process.env, ...file };
   const { config } = resolve(LOAD_AND_SCENARIO_OPTIONS, given);
-  const place = new EvidenceFile(config.report);
-  return conclude(await (config.scenario === "steady" ? runLoad(config) : runScenario(config)), place);
+  const report = new EvidenceFile(config.report);
+  return conclude(await (config.scenario === "steady" ? runLoad(config) : runScenario(config)), report);
 }
 
-/** Shows the result and keeps the evidence; what comes first cannot keep the other away. Returns the exit status. */
-export function conclude(evidence: Evidence, place: EvidenceFile): number {
+/** Prints the report and writes the evidence, of which neither may prevent the other. Returns the exit status. */
+export function conclude(evidence: Evidence, report: EvidenceFile): number {
   process.stdout.write(`${renderReport(evidence)}\n`);
   const status = exitStatus(evidence.verdict);
-  const kept = place.keep(evidence);
+  const kept = report.keep(evidence);
   if (kept.why === undefined) {
     process.stdout.write(`evidence: ${kept.path}\n`);
     return status;
@@ -59,8 +60,8 @@ export function conclude(evidence: Evidence, place: EvidenceFile): number {
 }
 
 /**
- * One run; its evidence is there whatever becomes of it. Throws GatewayError, before anything is forked, for a target that
- * is not reachable (exit 1) or a plan that cannot succeed (3).
+ * One run; returns its evidence however the run ends. Throws GatewayError, before anything is forked, for a target that is
+ * not reachable (exit 1) or a plan that cannot succeed (exit 3).
  */
 export async function runLoad(config: LoadConfig): Promise<Evidence> {
   const { runTrial } = await import("./run/trial.js");
@@ -69,7 +70,7 @@ export async function runLoad(config: LoadConfig): Promise<Evidence> {
 
 async function runScenario(config: ScenarioConfig): Promise<Evidence> {
   const [{ runTrial }, { scenarioOf }] = await Promise.all([import("./run/trial.js"), import("./scenarios/run.js")]);
-  // What happens instead of them.
+  // The scenario takes the place of hold and broadcasts.
   const bare = { ...config, holdSeconds: 0, heartbeatsPerConnection: 0, broadcasts: 0 };
   return runTrial(bare, scenarioOf(config));
 }

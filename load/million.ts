@@ -1,7 +1,7 @@
 /**
- * `megagate million`: the proof in one command. Starts a gateway of its own for the wanted connections, runs the whole
- * load against it, and stops it in an orderly way. Held means: the run held and the gateway ended with status 0.
- * Knows the gateway only as a program that it starts, like everybody else.
+ * `megagate million`: the proof in one command. Starts its own gateway for --connections, runs the whole load against it,
+ * and stops it in an orderly way. Exit status 0 means: the run held, and the gateway ended with status 0.
+ * Runs in the coordinator process. It uses the gateway only as a program, through the command line, signals and addresses.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -34,7 +34,7 @@ export const MILLION_OPTIONS = {
   },
 } as const;
 
-/** Of the gateway that this command starts, whatever the environment says to others. */
+/** The address of this command's gateway, whatever the environment sets for other commands. */
 const LOOPBACK = "127.0.0.1";
 
 /** Workers start two at a time on two cores: a hundred of them take about ten seconds. */
@@ -55,7 +55,7 @@ async function million(flags: Readonly<Record<string, unknown>>): Promise<number
   const faults = faultsOf({ host: LOOPBACK, port, adminHost: LOOPBACK, adminPort });
   if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
   refuseWhereGroupsBound(rest);
-  const place = new EvidenceFile(rest.report);
+  const report = new EvidenceFile(rest.report);
   const config = { ...rest, target: `ws://${LOOPBACK}:${port}/ws`, adminUrl: `http://${LOOPBACK}:${adminPort}` };
   const gateway = startGateway(
     [
@@ -67,10 +67,10 @@ async function million(flags: Readonly<Record<string, unknown>>): Promise<number
   let status: number;
   let ended: number | null;
   try {
-    await Promise.race([ready(gateway), interrupt.asked]);
-    // From here on the run has its own answer to Ctrl-C: it closes everything in order and writes its evidence.
+    await Promise.race([ready(gateway), interrupt.requested]);
+    // From here on the run itself handles Ctrl-C: it closes everything in order and writes its evidence.
     interrupt.armed = false;
-    status = conclude(await runLoad(config), place);
+    status = conclude(await runLoad(config), report);
   } finally {
     interrupt.armed = true;
     ended = await stop(gateway);
@@ -80,12 +80,12 @@ async function million(flags: Readonly<Record<string, unknown>>): Promise<number
   return status === 0 ? 1 : status;
 }
 
-/** Control groups end a process without a word, the gateway's before the load could refuse: so they are asked first. */
+/** At a control group's limit the kernel kills without an error, perhaps the gateway before the load refuses: so it is checked first. */
 function refuseWhereGroupsBound({ connections, force }: { connections: number; force: boolean }): void {
   if (force) return;
   const plan = { connections, side: "both", listenPorts: [], sources: 0, destinations: 1, open: 0 } as const;
   const facts = survey();
-  // The machine's own tasks and memory are the load's to judge: it knows its --generators and --memory-floor.
+  // The machine's own tasks and memory are checked by the load's plan, which knows --generators and --memory-floor.
   const ofGroups = ["cgroup-memory", ...(tightestTasks(facts)?.source === "pids.max" ? ["pids"] : [])];
   const short = ceilingsOf(facts, plan).filter((row) => row.verdict === "low" && ofGroups.includes(row.limit));
   if (short.length === 0) return;
@@ -97,14 +97,14 @@ function refuseWhereGroupsBound({ connections, force }: { connections: number; f
   throw new GatewayError("refused", lines.join("\n"));
 }
 
-/** Ctrl-C before and after the run: the gateway is told to go, if asked again at once; it never outlives the command. */
+/** Ctrl-C before and after the run: the first one stops the gateway in order, the second at once; it never outlives the command. */
 class Interrupt {
   armed = true;
   #times = 0;
-  readonly asked: Promise<never>;
+  readonly requested: Promise<never>;
 
   constructor(gateway: ChildProcess) {
-    this.asked = new Promise((_resolve, reject) => {
+    this.requested = new Promise((_resolve, reject) => {
       const onSignal = (): void => {
         if (!this.armed) return;
         this.#times += 1;
@@ -114,14 +114,14 @@ class Interrupt {
       process.on("SIGINT", onSignal);
       process.on("SIGTERM", onSignal);
     });
-    // It may come when nobody waits any more.
-    this.asked.catch(() => undefined);
+    // It may be rejected when nothing awaits it any more.
+    this.requested.catch(() => undefined);
   }
 }
 
 /**
- * In a process group of its own, so that Ctrl-C reaches the load alone, which then closes everything in order. Where
- * this command is killed instead, the gateway ends by itself.
+ * In its own process group, so that Ctrl-C reaches only the load, which then closes everything in order. If this command is
+ * killed, the gateway ends by itself.
  */
 function startGateway(args: readonly string[]): ChildProcess {
   const gateway = spawn(process.execPath, [process.argv[1]!, "serve", ...args], {
@@ -132,7 +132,7 @@ function startGateway(args: readonly string[]): ChildProcess {
   return gateway;
 }
 
-/** Resolves when the gateway has said so: one line of JSON, since its stdout is no terminal. */
+/** Resolves when the gateway has printed its `ready` event: one line of JSON, because its stdout is not a terminal. */
 function ready(gateway: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => reject(new GatewayError("failed", `the gateway did not start: ${why}`));

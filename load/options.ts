@@ -1,6 +1,6 @@
 /**
  * The option table of `megagate load`. Flags, environment names, help and README rows derive from it (src/config/help.ts).
- * Runs in the command line only: generators get the finished, plain configuration from the coordinator.
+ * Runs in the command line only: generators get a plain configuration from the coordinator (generator/messages.ts).
  */
 import { ADMIN_URL, CLIENT_URL } from "../src/config/gateway-address.js";
 import { bytes, type ConfigOf, flag, text, url, whole } from "../src/config/table.js";
@@ -40,7 +40,7 @@ export const LOAD_OPTIONS = {
     max: 1_000_000,
     unit: "connections",
     explanation:
-      "Connections begun and not yet open, over all generators; 0 derives it from the gateway's listen queues",
+      "Connections begun and not open yet, over all generators; 0 derives it from the gateway's listen queues",
   }),
   connectTimeoutSeconds: whole({
     default: 20,
@@ -55,7 +55,7 @@ export const LOAD_OPTIONS = {
     range: "one topic name; {n} in it is the connection's number",
     pattern: /^(?!.*\{n\}.*\{n\})(?:[A-Za-z0-9_-]|\{n\})+(?:[.:/](?:[A-Za-z0-9_-]|\{n\})+)*$/,
     explanation:
-      "The topic that every connection follows and broadcasts are published to; user:{n} gives each its own, and a broadcast is then one publication to each, which nobody else may get",
+      "The topic that every connection follows and broadcasts are published to; user:{n} gives each its own, and a broadcast is then one publication to each, which no other connection may receive",
   }),
   holdSeconds: whole({
     default: 30,
@@ -97,14 +97,14 @@ export const LOAD_OPTIONS = {
     default: 1e9,
     min: 3e8,
     max: 1e12,
-    explanation: "The run is refused, or stopped, before free memory and page cache together fall below this",
+    explanation: "The run is refused, or stopped, before free memory and page cache together fall below this value",
   }),
   timeLimitSeconds: whole({
     default: 900,
     min: 5,
     max: 604_800,
     unit: "seconds",
-    explanation: "Bound of the whole run; past it the run stops in an orderly way and has not held",
+    explanation: "Time limit of the whole run; beyond it the run stops in an orderly way and has not held",
   }),
   report: text({
     default: "load/results/latest.json",
@@ -126,7 +126,7 @@ export const LOAD_OPTIONS = {
     range: "auto, or IPv4 addresses separated by commas",
     pattern: /^\d+\.\d+\.\d+\.\d+(?:,\d+\.\d+\.\d+\.\d+)*$/,
     explanation:
-      "Local addresses to connect from, each good for one range of ports; auto takes as many of 127.0.0.0/8 as are needed when the target is loopback",
+      "Local addresses to connect from, each of which has one range of ports; auto takes as many of 127.0.0.0/8 as the run needs when the target is loopback",
   }),
   strict: flag({
     default: false,
@@ -136,7 +136,7 @@ export const LOAD_OPTIONS = {
   force: flag({
     default: false,
     explanation:
-      "Open as many as can be had, instead of refusing what the plan says cannot succeed: to see which limit stops it, and where",
+      "Open as many as possible, instead of refusing a run that the plan says cannot succeed: shows which limit stops it, and where",
   }),
 } as const;
 

@@ -1,13 +1,13 @@
 /**
- * What the gateway says of itself, as far as it bears on why a curve went flat: read from its admin address, quickly or
- * not at all. Runs in the coordinator. Any gateway may leave out any of it; what it does not say is NaN.
+ * The gateway's own numbers that may explain why a curve went flat, read from its admin address within a short time limit.
+ * Runs in the coordinator. A gateway may leave out any of them: a missing number is NaN.
  */
 import type { GatewayNumbers } from "../../sysctl/attribution/proofs.js";
 
 const WITHIN_MS = 3000;
 
-/** Null when the admin address does not answer. `nofile` tells a process's descriptor limit, where it runs here. */
-export async function readGateway(
+/** Null when the admin address does not answer. `nofile` returns a process's descriptor limit where it runs on this host. */
+export async function readGatewayNumbers(
   adminUrl: string,
   nofile: (pid: number) => number | undefined,
 ): Promise<GatewayNumbers | null> {

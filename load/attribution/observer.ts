@@ -1,9 +1,8 @@
 /**
- * Watches one ramp for the mechanism that may end it: a look at the kernel's counters before it and once a second, at the
- * gateway's own numbers before it and while the curve is flat. Says live what it sees, and concludes. Runs in the
- * coordinator; what the numbers mean is decided in sysctl/attribution/causes.ts.
+ * Watches one ramp for the mechanism that may end it. It samples the kernel's counters before the ramp and once a second, and
+ * the gateway's own numbers before the ramp and while the curve is flat. Gives a hint meanwhile and the plateau at the end.
+ * Runs in the coordinator; sysctl/attribution/causes.ts decides what the numbers mean.
  */
-
 import { attribute, causeInWords } from "../../sysctl/attribution/attribute.js";
 import type { Snapshot, SnapshotName } from "../../sysctl/attribution/counters.js";
 import type { Circumstances, GatewayNumbers, View } from "../../sysctl/attribution/proofs.js";
@@ -13,7 +12,7 @@ import type { Plateau } from "./plateau.js";
 
 const POLL_EVERY_MS = 1000;
 
-/** What the run itself counts, at one moment. */
+/** What the run itself has counted at one moment. */
 export interface Moment {
   readonly open: number;
   readonly failed: Tally;
@@ -23,11 +22,12 @@ export interface Moment {
 
 export interface Sources {
   readonly kernel: () => Snapshot;
-  /** Null when the gateway says nothing. */
+  /** Null when the gateway does not answer. */
   readonly gateway: () => Promise<GatewayNumbers | null>;
 }
 
 export class Observer {
+  readonly #run: Circumstances;
   readonly #kernel: () => Snapshot;
   readonly #gateway: () => Promise<GatewayNumbers | null>;
   /** Error name or counter → open connections when it first moved. */
@@ -38,15 +38,13 @@ export class Observer {
   #gatewayBefore: GatewayNumbers | null = null;
   #gatewayLast: GatewayNumbers | null = null;
   #asking = false;
-  #lookedMs = Number.NEGATIVE_INFINITY;
+  #sampledMs = Number.NEGATIVE_INFINITY;
   #flatTicks = { all: 0, busy: 0 };
-  /** What it looks like while the curve is flat, in a few words; "" otherwise. */
+  /** The likely cause while the curve is flat, for the progress line; "" otherwise. */
   hint = "";
 
-  constructor(
-    private readonly run: Circumstances,
-    sources: Sources,
-  ) {
+  constructor(run: Circumstances, sources: Sources) {
+    this.#run = run;
     this.#kernel = sources.kernel;
     this.#gateway = sources.gateway;
     this.#before = this.#kernel();
@@ -63,52 +61,52 @@ export class Observer {
     this.#peak = this.#before;
   }
 
-  /** To be called as often as one likes while connections are being opened. */
+  /** May be called at any rate while connections are being opened: it samples once a second. */
   sample(moment: Moment, curve: Curve): void {
-    if (performance.now() - this.#lookedMs < POLL_EVERY_MS) return;
+    if (performance.now() - this.#sampledMs < POLL_EVERY_MS) return;
     this.#sample(moment, curve.flat);
     this.hint = "";
-    if (!curve.flat || moment.open >= this.run.target) return;
-    if (!this.#asking) void this.#ask();
+    if (!curve.flat || moment.open >= this.#run.target) return;
+    if (!this.#asking) void this.#askGateway();
     const [first] = attribute(this.#view(moment, curve), this.#firstSeen);
     this.hint = first ? `flat: ${causeInWords(first)}` : "flat";
   }
 
-  /** At the end of the ramp: where it went flat and why; null where it neither paused nor fell short. */
+  /** At the end of the ramp: where it went flat and why; null where it reached its target without a pause. */
   async conclude(moment: Moment, curve: Curve): Promise<Plateau | null> {
-    // The curve is thinned out: its last point need not be the end.
-    const flat = findFlat([...curve.points, [curve.seconds, moment.open]], this.run.target);
+    // The curve is thinned out: its last point may be before the end.
+    const flat = findFlat([...curve.points, [curve.seconds, moment.open]], this.#run.target);
     if (!flat) return null;
     this.#sample(moment, curve.flat);
-    await this.#ask();
+    await this.#askGateway();
     return { ...flat, causes: attribute(this.#view(moment, curve), this.#firstSeen) };
   }
 
   #sample({ open, failed }: Moment, flat: boolean): void {
     const now = this.#kernel();
-    this.#lookedMs = performance.now();
+    this.#sampledMs = performance.now();
     if (flat) {
       this.#flatTicks.all += now.cpuTicks - this.#last.cpuTicks;
       this.#flatTicks.busy += now.cpuBusyTicks - this.#last.cpuBusyTicks;
     }
-    for (const [name, n] of entries(now)) if (n > this.#before[name]) this.#see(name, open);
-    for (const reason of Object.keys(failed)) this.#see(reason, open);
+    for (const [name, n] of entries(now)) if (n > this.#before[name]) this.#noteFirst(name, open);
+    for (const reason of Object.keys(failed)) this.#noteFirst(reason, open);
     this.#peak = combine(now, this.#peak, Math.max);
     this.#last = now;
   }
 
-  #see(sign: string, open: number): void {
+  #noteFirst(sign: string, open: number): void {
     if (!this.#firstSeen.has(sign)) this.#firstSeen.set(sign, open);
   }
 
-  async #ask(): Promise<void> {
+  async #askGateway(): Promise<void> {
     this.#asking = true;
     this.#gatewayLast = (await this.#gateway()) ?? this.#gatewayLast;
     this.#asking = false;
   }
 
   #view({ open, failed, freeBytes, floorBytes }: Moment, curve: Curve): View {
-    const { run } = this;
+    const run = this.#run;
     const { all, busy } = this.#flatTicks;
     return {
       run,
@@ -130,7 +128,7 @@ function combine(a: Snapshot, b: Snapshot, how: (a: number, b: number) => number
   return Object.fromEntries(entries(a).map(([name, n]) => [name, how(n, b[name])])) as unknown as Snapshot;
 }
 
-/** Its counters since `before`; its levels as they are. */
+/** The growth of its counters since `before`, and its present levels. */
 function since(now: GatewayNumbers | null, before: GatewayNumbers | null): GatewayNumbers | null {
   if (!now || !before) return now;
   return { ...now, refusedFull: now.refusedFull - before.refusedFull, restarts: now.restarts - before.restarts };

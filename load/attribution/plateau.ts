@@ -1,15 +1,18 @@
-/** A curve that went flat, with what made it do so: a part of the evidence, and its one sentence. Pure. */
+/**
+ * A plateau: where the ramp's curve went flat, with its causes, as a part of the evidence and as the one sentence that a
+ * verdict and a report show. Pure; runs in the coordinator.
+ */
 import { type Cause, causeInWords, grouped } from "../../sysctl/attribution/attribute.js";
 import type { Flat } from "./curve.js";
 
 export interface Plateau extends Flat {
-  /** The surest first; empty when nothing that is counted explains it. */
+  /** The most certain first; empty when no counter explains the plateau. */
   readonly causes: readonly Cause[];
 }
 
-/** The reason that a verdict gives for a run which did not come to its target. */
+/** The reason that a verdict gives for a run that fell short of its target. */
 export function plateauInWords({ connections, causes: [first] }: Plateau): string {
   const where = `the curve went flat at ${grouped(connections)}`;
-  if (!first) return `${where}, and nothing that is counted here explains it`;
+  if (!first) return `${where}, and no counter here explains it`;
   return `${where}: ${causeInWords(first)}; remedy: ${first.remedy}`;
 }

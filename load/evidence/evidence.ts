@@ -1,22 +1,22 @@
 /**
- * The evidence of a run: what was asked for, what was counted, and the verdict. Pure; runs in the coordinator.
- * "held" needs everything that was asked for, to the last socket; whatever did not hold is a reason in plain words.
+ * The evidence of a run: what was asked for, what was counted, and the verdict. Pure; runs in the coordinator. Its field names
+ * are public (megagate.evidence.v1). "held" needs all that was asked for, to the last socket; each failure is one reason.
  */
 import { type Plateau, plateauInWords } from "../attribution/plateau.js";
-import { type Counts, type Tally, tallied } from "../generator/messages.js";
+import { type GeneratorCounts, type Tally, tallied } from "../generator/messages.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";
 
 export interface BroadcastEvidence {
   readonly bytes: number;
   /** Topics that it was published to: 1, or one for each connection. */
   readonly topics: number;
-  /** Publications of it, in one request. */
+  /** Publications to each topic, in one request. */
   readonly messages: number;
   /** Receipts: connections open when it was published, times its publications. */
   readonly expected: number;
   readonly delivered: number;
   readonly duplicates: number;
-  /** From just before the publish request to the receipt by the last connection; null when nobody received it. */
+  /** From just before the publish request to the receipt by the last connection; null when none received it. */
   readonly lastSubscriberMs: number | null;
   /** Receipts over that time. */
   readonly deliveriesPerSecond: number | null;
@@ -25,7 +25,7 @@ export interface BroadcastEvidence {
 }
 
 export interface GatewayCount {
-  /** What the gateway said of itself, less what it held before the run. */
+  /** The gateway's own count, less the connections that it held before the run. */
   readonly processes: number;
   readonly metrics: number;
   readonly scrapeMs: number;
@@ -75,7 +75,7 @@ export interface Evidence {
     readonly userBytesPerConnection: number | null;
     /** The hub process's part of it. */
     readonly hubBytesPerConnection: number | null;
-    /** The same when the broadcasts are over, and topics remember them. */
+    /** The same after the broadcasts, which topics then remember. */
     readonly afterBroadcasts: {
       readonly userBytesPerConnection: number | null;
       readonly hubBytesPerConnection: number | null;
@@ -88,36 +88,36 @@ export interface Evidence {
   };
   /** [seconds since the ramp began, open connections]. */
   readonly ramp: readonly (readonly [number, number])[];
-  /** Where the ramp went flat, and which mechanisms did it; null when it did not. */
+  /** Where the ramp went flat, and the mechanisms that caused it; null when it did not. */
   readonly plateau: Plateau | null;
-  /** What happened to the open connections; absent in a steady run. */
+  /** The findings of a scenario; absent in a steady run. */
   readonly scenario?: ScenarioEvidence;
   readonly verdict: "held" | "not held" | "stopped";
   readonly reasons: readonly string[];
-  /** Times that were longer than they should be, where the verdict does not depend on them. */
+  /** Times that were too long, where the verdict does not depend on them. */
   readonly remarks: readonly string[];
 }
 
-/** What the coordinator has seen by the end, for the verdict. */
+/** What the coordinator found, for the verdict. */
 export interface Findings {
   readonly target: number;
   readonly open: number;
-  /** Counted up to the moment that the orderly close began. */
-  readonly counts: Counts;
+  /** Counted until the orderly close began. */
+  readonly counts: GeneratorCounts;
   readonly heartbeatsAsked: number;
   readonly broadcastsAsked: number;
   readonly broadcasts: readonly BroadcastEvidence[];
   readonly gatewayCount: GatewayCount | null;
   readonly plateau: Plateau | null;
-  readonly stop: { readonly kind: string; readonly text: string } | undefined;
-  /** Reasons found on the way: a stalled ramp, a dead generator, a refused publication. */
+  readonly stop: { readonly type: string; readonly text: string } | undefined;
+  /** Reasons found during the run: a stalled ramp, a dead generator, a refused publication. */
   readonly complaints: readonly string[];
 }
 
-/** A scrape of a million connections should be cheap; that it is exact is a matter of the verdict. */
+/** A scrape that takes longer is a remark, or with --strict a reason; whether its count is exact always counts. */
 const SCRAPE_LIMIT_MS = 1000;
 
-/** By counts and losses. Times depend on what else the machine does: they are reported, and count where `strict` asks. */
+/** Judges counts and losses. Times depend on what else the machine does: they are remarks, or with `strict` reasons. */
 export function judge(findings: Findings, strict: boolean): Pick<Evidence, "verdict" | "reasons" | "remarks"> {
   const { stop } = findings;
   const late = timeFaults(findings);
@@ -131,7 +131,7 @@ export function judge(findings: Findings, strict: boolean): Pick<Evidence, "verd
     ...countFaults(findings),
   ];
   const remarks = strict ? [] : late;
-  if (stop?.kind === "signal") return { verdict: "stopped", reasons, remarks };
+  if (stop?.type === "signal") return { verdict: "stopped", reasons, remarks };
   return { verdict: reasons.length === 0 ? "held" : "not held", reasons, remarks };
 }
 
@@ -154,10 +154,10 @@ function openingFaults({ target, open, counts, plateau }: Findings): string[] {
   }
   const closed = tallied(counts.unexpectedCloses);
   if (closed > 0) {
-    faults.push(`${grouped(closed)} open connections ended unasked: ${describeTally(counts.unexpectedCloses)}`);
+    faults.push(`${grouped(closed)} open connections ended unexpectedly: ${describeTally(counts.unexpectedCloses)}`);
   }
   const odd = tallied(counts.odd);
-  if (odd > 0) faults.push(`${grouped(odd)} messages that no subscriber should get: ${describeTally(counts.odd)}`);
+  if (odd > 0) faults.push(`${grouped(odd)} messages that no subscriber should receive: ${describeTally(counts.odd)}`);
   return faults;
 }
 
@@ -199,7 +199,7 @@ function timeFaults({ gatewayCount }: Findings): string[] {
   return [`a scrape of its metrics took ${Math.round(gatewayCount.scrapeMs)} ms`];
 }
 
-/** Exit status of the command: 0 held, 1 not, 130 interrupted by a person. */
+/** Exit status of the command: 0 held, 1 not held, 130 interrupted by a signal. */
 export function exitStatus(verdict: Evidence["verdict"]): number {
   return { held: 0, "not held": 1, stopped: 130 }[verdict];
 }

@@ -1,7 +1,8 @@
 /**
- * The file that a run's evidence is for. A run takes minutes and its evidence is all that is left of it: so the place is
- * tried before the run, and the text written aside and renamed, so that an older file is replaced whole or not at all.
- * Where that fails in the end (a full disk) it goes to the folder for temporary files. Runs in the coordinator.
+ * The file for a run's evidence. A run takes minutes, and only the evidence is left of it: so the path is tested before the
+ * run, and the text is written to a temporary file and renamed, which replaces an older file whole or not at all.
+ * Where that fails at the end (a full disk), the evidence goes to the system's folder for temporary files. Runs in the
+ * coordinator.
  */
 import {
   accessSync,
@@ -21,20 +22,22 @@ import { GatewayError } from "../../src/errors.js";
 import { makeFolders } from "../../src/folders.js";
 import type { Evidence } from "./evidence.js";
 
-/** Where the evidence is: `path` is undefined where it could be kept nowhere, `why` says that it is not where it should be. */
+/** Where the evidence was written: `path` is undefined where it could not be written at all; `why` explains any other place than --report. */
 export interface Kept {
   readonly path: string | undefined;
   readonly why?: string;
 }
 
 export class EvidenceFile {
-  /** What is written to: behind a symbolic link, the file itself. */
+  readonly #path: string;
+  /** The file to write: where the path is a symbolic link, its target. */
   readonly #file: string;
-  /** No file can be put in its place: a pipe, a device, or a file in a folder that is not ours. */
+  /** It cannot be replaced by a rename: a pipe, a device, or a file in a folder where this user may not write. */
   readonly #isInPlace: boolean;
 
   /** Throws `config` where no file can be written. */
-  constructor(private readonly path: string) {
+  constructor(path: string) {
+    this.#path = path;
     try {
       const stat = statSync(path, { throwIfNoEntry: false });
       if (stat?.isDirectory()) throw new Error("it is a folder");
@@ -60,44 +63,44 @@ export class EvidenceFile {
 
   #tryPlace(): void {
     makeFolders(dirname(this.#file));
-    writeText(this.#aside, "");
-    rmSync(this.#aside);
+    writeText(this.#temporary, "");
+    rmSync(this.#temporary);
   }
 
-  get #aside(): string {
+  get #temporary(): string {
     return `${this.#file}.${process.pid}.tmp`;
   }
 
-  /** Never throws: what went wrong is said in the answer. */
+  /** Writes the evidence. Never throws: a failure is in the result. */
   keep(evidence: Evidence): Kept {
     const text = `${JSON.stringify(evidence, null, 2)}\n`;
     try {
       this.#write(text);
-      return { path: this.path };
+      return { path: this.#path };
     } catch (error) {
-      const why = `the evidence could not be written to ${this.path}: ${(error as Error).message}`;
+      const why = `the evidence could not be written to ${this.#path}: ${(error as Error).message}`;
       return keepElsewhere(text, why);
     }
   }
 
   #write(text: string): void {
     if (this.#isInPlace) {
-      writeText(this.path, text);
+      writeText(this.#path, text);
       return;
     }
     try {
-      // It may have been taken away meanwhile.
+      // The folder may have been removed since the test.
       makeFolders(dirname(this.#file));
-      writeText(this.#aside, text);
-      renameSync(this.#aside, this.#file);
+      writeText(this.#temporary, text);
+      renameSync(this.#temporary, this.#file);
     } catch (error) {
-      rmSync(this.#aside, { force: true });
+      rmSync(this.#temporary, { force: true });
       throw error;
     }
   }
 }
 
-/** `/dev/stdout` may lead to a pipe, which has no path of its own. */
+/** `/dev/stdout` may point to a pipe, which has no path of its own. */
 function realpathOf(path: string): string {
   try {
     return realpathSync(path);
@@ -109,7 +112,7 @@ function realpathOf(path: string): string {
 function keepElsewhere(text: string, why: string): Kept {
   const path = join(tmpdir(), `megagate-evidence-${process.pid}.json`);
   try {
-    // Nobody may have laid a link there.
+    // "wx": another user of the shared folder may have put a link there.
     writeText(path, text, "wx");
     return { path, why: `${why}; it is in ${path}` };
   } catch {
@@ -117,7 +120,7 @@ function keepElsewhere(text: string, why: string): Kept {
   }
 }
 
-/** Whole and on disk, or an error. */
+/** Writes the whole text and syncs it to disk, or throws. */
 function writeText(path: string, text: string, flags: "w" | "wx" = "w"): void {
   const bytes = Buffer.from(text);
   const file = openSync(path, flags, 0o644);
@@ -126,7 +129,7 @@ function writeText(path: string, text: string, flags: "w" | "wx" = "w"): void {
     try {
       fsyncSync(file);
     } catch (error) {
-      // Pipes and devices have no disk.
+      // Pipes and devices cannot be synced.
       if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
     }
   } finally {

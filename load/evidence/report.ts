@@ -1,10 +1,10 @@
 /**
- * Evidence in words, for a person: one screen, the verdict last. Pure; runs in the coordinator.
+ * The report of a run for a person: one screen, the verdict last. It only formats the evidence. Pure; runs in the coordinator.
  */
 import { plateauInWords } from "../attribution/plateau.js";
 import { scenarioRows } from "../scenarios/report.js";
 import { describeTally, type Evidence } from "./evidence.js";
-import { grouped, size, time } from "./words.js";
+import { grouped, size, time } from "./format.js";
 
 export function renderReport(evidence: Evidence): string {
   const rows: [string, string][] = [
@@ -13,7 +13,7 @@ export function renderReport(evidence: Evidence): string {
     ["open", opening(evidence)],
     ...plateau(evidence),
     ["handshake", `p50 ${time(evidence.handshakes.p50Ms)}, p99 ${time(evidence.handshakes.p99Ms)}`],
-    ["closed unasked", closes(evidence)],
+    ["unexpected closes", closes(evidence)],
     ...heartbeats(evidence),
     ...broadcasts(evidence),
     ...gateway(evidence),
@@ -80,13 +80,13 @@ function gateway({ gatewayCount: own }: Evidence): [string, string][] {
 }
 
 function memory({ memory: m }: Evidence): string {
-  const known = (bytes: number | null): string => (bytes === null ? "unknown" : size(bytes));
+  const shown = (bytes: number | null): string => (bytes === null ? "unknown" : size(bytes));
   const { afterBroadcasts: after } = m;
-  const later = `at the end ${known(after.userBytesPerConnection)}, ${known(after.hubBytesPerConnection)}`;
+  const later = `at the end ${shown(after.userBytesPerConnection)}, ${shown(after.hubBytesPerConnection)}`;
   return [
-    `a connection: ${known(m.userBytesPerConnection)} in the gateway, ${known(m.hubBytesPerConnection)} of it in the hub (${later})`,
-    `${known(m.generatorBytesPerConnection)} in generators`,
-    `${known(m.kernelBytesPerConnection)} in the kernel`,
+    `a connection: ${shown(m.userBytesPerConnection)} in the gateway, ${shown(m.hubBytesPerConnection)} of it in the hub (${later})`,
+    `${shown(m.generatorBytesPerConnection)} in generators`,
+    `${shown(m.kernelBytesPerConnection)} in the kernel`,
     `least free ${size(m.minFreeBytes)}`,
   ].join(", ");
 }

@@ -1,29 +1,27 @@
 /**
- * The account of one generator: what its connections did, counted and timed, and what of it the coordinator is told.
- * Runs in generators. It touches no socket.
+ * The account of one generator: counts and times what its connections did, and answers the coordinator's questions about
+ * it. Runs in generators. It touches no socket.
  */
 import { Broadcasts } from "./broadcasts.js";
 import { Histogram } from "./histogram.js";
-import { type Counts, count, noCounts, type Report, type Subject } from "./messages.js";
+import { count, type GeneratorCounts, type GeneratorReport, noCounts, type Subject } from "./messages.js";
 import type { Message, Subscribed } from "./protocol.js";
 
 export class Account {
-  readonly counts: Counts = noCounts();
+  readonly #broadcastMessages: number;
+  readonly counts: GeneratorCounts = noCounts();
   readonly broadcasts: Broadcasts;
-  private readonly handshakeTimes = new Histogram();
-  private readonly heartbeatTimes = new Histogram();
+  readonly #handshakeTimes = new Histogram();
+  readonly #heartbeatTimes = new Histogram();
 
-  constructor(
-    slots: number,
-    run: string,
-    private readonly broadcastMessages: number,
-  ) {
+  constructor(slots: number, run: string, broadcastMessages: number) {
+    this.#broadcastMessages = broadcastMessages;
     this.broadcasts = new Broadcasts(slots, run);
   }
 
   opened(fd: number, tookMs: number, answer: Subscribed): void {
     this.counts.open++;
-    this.handshakeTimes.recordMs(tookMs);
+    this.#handshakeTimes.recordMs(tookMs);
     this.broadcasts.subscribed(fd, answer.offset);
   }
 
@@ -38,12 +36,12 @@ export class Account {
 
   heartbeatAnswered(tookMs: number): void {
     this.counts.heartbeatsAnswered++;
-    this.heartbeatTimes.recordMs(tookMs);
+    this.#heartbeatTimes.recordMs(tookMs);
   }
 
   /** A message to an open connection that answers no heartbeat of its own. */
   message(fd: number, message: Message): void {
-    switch (message.kind) {
+    switch (message.type) {
       case "push":
         this.broadcasts.received(fd, message);
         break;
@@ -51,7 +49,7 @@ export class Account {
         this.odd("unexpected heartbeat answer");
         break;
       case "event":
-        // Advice, for those who come back.
+        // `retry` is advice for clients that reconnect.
         if (message.name !== "retry") this.odd(`event ${message.name}`);
         break;
       case "subscribed":
@@ -69,25 +67,25 @@ export class Account {
 
   /** True when all publications of the newest broadcast have reached every open connection. */
   get broadcastComplete(): boolean {
-    return this.broadcasts.complete(this.counts.open * this.broadcastMessages);
+    return this.broadcasts.complete(this.counts.open * this.#broadcastMessages);
   }
 
-  report(): Counts {
+  report(): GeneratorCounts {
     this.counts.delivered = this.broadcasts.delivered;
     this.counts.duplicates = this.broadcasts.duplicates;
     this.counts.gaps = this.broadcasts.gaps;
     return this.counts;
   }
 
-  collect(subject: Exclude<Subject, { window: number }>): Report {
+  collect(subject: Exclude<Subject, { window: number }>): GeneratorReport {
     const none = { delivered: 0, duplicates: 0, lastAtMs: 0 };
     if (subject === "handshakes") {
-      return { kind: "collected", subject, histogram: this.handshakeTimes.encode(), ...none };
+      return { type: "collected", subject, histogram: this.#handshakeTimes.encode(), ...none };
     }
     if (subject === "heartbeats") {
-      return { kind: "collected", subject, histogram: this.heartbeatTimes.encode(), ...none };
+      return { type: "collected", subject, histogram: this.#heartbeatTimes.encode(), ...none };
     }
     const { broadcast: n } = subject;
-    return { kind: "collected", subject, histogram: this.broadcasts.encoded(n), ...this.broadcasts.tally(n) };
+    return { type: "collected", subject, histogram: this.broadcasts.encoded(n), ...this.broadcasts.tally(n) };
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The account of broadcasts in one generator: who received which, how late, twice or not at all. By offset for each
- * socket, 8 bytes each; only pushes of this run count as delivered. Runs in generators.
+ * The account of broadcasts in one generator: which socket received which, how late, twice or not at all. It keeps the last
+ * offset of each socket, 8 bytes each; only pushes of this run count as delivered. Runs in generators.
  */
 import { monotonicMs } from "./clock.js";
 import { type EncodedHistogram, Histogram } from "./histogram.js";
@@ -17,78 +17,80 @@ export interface BroadcastTally {
 }
 
 export class Broadcasts {
-  private readonly lastOffsets: Float64Array;
-  private readonly tallies = new Map<number, BroadcastTally>();
+  readonly #run: string;
+  readonly #lastOffsets: Float64Array;
+  readonly #tallies = new Map<number, BroadcastTally>();
   /** Latencies of the newest broadcast. */
-  private readonly latencies = new Histogram();
-  private newest = 0;
-  /** When the broadcast that was received last was published; 0 when none came since it was asked for. */
-  private underWaySinceMs = 0;
+  readonly #latencies = new Histogram();
+  #newest = 0;
+  /** When the push that was received last was published; 0 when none has come since patienceMs() was called. */
+  #underWaySinceMs = 0;
   /** Over all broadcasts of this run. */
   delivered = 0;
   duplicates = 0;
   gaps = 0;
 
-  constructor(
-    slots: number,
-    private readonly run: string,
-  ) {
-    this.lastOffsets = new Float64Array(slots);
+  constructor(slots: number, run: string) {
+    this.#run = run;
+    this.#lastOffsets = new Float64Array(slots);
   }
 
-  /** How late receipts may be noticed: by a hundredth of what is being measured, no more than the histogram's own step. */
+  /**
+   * How long the poller may wait before it reads more pushes: a hundredth of the latency that is being measured, which is about
+   * the histogram's own step (0.8 %), and at most MAX_PATIENCE_MS.
+   */
   patienceMs(): number {
-    if (this.underWaySinceMs === 0) return 0;
-    const ageMs = monotonicMs() - this.underWaySinceMs;
-    this.underWaySinceMs = 0;
+    if (this.#underWaySinceMs === 0) return 0;
+    const ageMs = monotonicMs() - this.#underWaySinceMs;
+    this.#underWaySinceMs = 0;
     return Math.min(MAX_PATIENCE_MS, ageMs * PATIENCE);
   }
 
-  /** True when the newest broadcast has been received so often. */
+  /** True when the newest broadcast has been received `receipts` times. */
   complete(receipts: number): boolean {
-    return this.tallies.get(this.newest)?.delivered === receipts;
+    return this.#tallies.get(this.#newest)?.delivered === receipts;
   }
 
-  /** A socket's subscription was answered with the topic's offset then. */
+  /** A socket's subscription was answered with this offset of the topic. */
   subscribed(fd: number, offset: number): void {
-    this.lastOffsets[fd] = offset;
+    this.#lastOffsets[fd] = offset;
   }
 
   received(fd: number, push: Push): void {
-    const ours = push.run === this.run;
-    const last = this.lastOffsets[fd]!;
+    const ours = push.run === this.#run;
+    const last = this.#lastOffsets[fd]!;
     if (push.offset <= last) {
       this.duplicates++;
       if (ours) this.tally(push.n).duplicates++;
       return;
     }
     if (push.previous !== last) this.gaps++;
-    this.lastOffsets[fd] = push.offset;
+    this.#lastOffsets[fd] = push.offset;
     if (!ours) return;
     const tally = this.tally(push.n);
     const nowMs = monotonicMs();
-    this.underWaySinceMs = push.publishedAtMs;
+    this.#underWaySinceMs = push.publishedAtMs;
     this.delivered++;
     tally.delivered++;
     tally.lastAtMs = nowMs;
-    if (push.n === this.newest) this.latencies.recordMs(nowMs - push.publishedAtMs);
+    if (push.n === this.#newest) this.#latencies.recordMs(nowMs - push.publishedAtMs);
   }
 
   tally(n: number): BroadcastTally {
-    let tally = this.tallies.get(n);
+    let tally = this.#tallies.get(n);
     if (!tally) {
       tally = { delivered: 0, duplicates: 0, lastAtMs: 0 };
-      this.tallies.set(n, tally);
+      this.#tallies.set(n, tally);
     }
-    if (n > this.newest) {
-      this.newest = n;
-      this.latencies.reset();
+    if (n > this.#newest) {
+      this.#newest = n;
+      this.#latencies.reset();
     }
     return tally;
   }
 
-  /** The latencies of broadcast `n`, encoded; nothing when a newer one has begun. */
+  /** The latencies of broadcast `n`, encoded; empty when a newer one has begun. */
   encoded(n: number): EncodedHistogram {
-    return n === this.newest ? this.latencies.encode() : [];
+    return n === this.#newest ? this.#latencies.encode() : [];
   }
 }

@@ -3,9 +3,9 @@
  * one host (wall clocks jump). Runs in the coordinator and in generators.
  */
 
-/** A process that loses its core between the two readings of one comes out too early: the latest of some is right. */
+/** If the process loses its core between the two clock readings, the result is too early: the latest of several is right. */
 const READINGS = 20;
-/** `performance.now()` counts from the process's own start, on the same clock; it is the cheaper one to read (36 ns). */
+/** `performance.now()` counts from the process's own start, on the same clock, and is cheaper to read (36 ns). */
 const PROCESS_START_MS = Math.max(...Array.from({ length: READINGS }, readStart));
 
 function readStart(): number {

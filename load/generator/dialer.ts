@@ -1,36 +1,39 @@
 /**
- * Makes sockets that are connecting to the target, each from the next of the source addresses. Runs in generators.
+ * Makes sockets that connect to the target, each from the next source address. Runs in generators. It keeps no socket: the
+ * descriptor belongs to connections.ts from then on.
  */
 import * as libc from "../../sysctl/kernel/libc.js";
 import type { GeneratorConfig } from "./messages.js";
 
 export class Dialer {
-  private readonly target: Buffer;
-  private readonly sources: readonly Buffer[];
-  private begun = 0;
+  readonly #config: GeneratorConfig;
+  readonly #target: Buffer;
+  readonly #sources: readonly Buffer[];
+  #begun = 0;
 
-  constructor(private readonly config: GeneratorConfig) {
-    this.target = libc.socketAddress(config.address, config.port);
-    this.sources = config.sources.map((address) => libc.socketAddress(address, 0));
+  constructor(config: GeneratorConfig) {
+    this.#config = config;
+    this.#target = libc.socketAddress(config.address, config.port);
+    this.#sources = config.sources.map((address) => libc.socketAddress(address, 0));
   }
 
-  /** A descriptor below `slots`, its connection under way; or a negated error number. */
+  /** Returns a descriptor below `slots` that is connecting, or a negated error number. */
   dial(slots: number): number {
-    const fd = libc.tcpSocket(this.target);
+    const fd = libc.tcpSocket(this.#target);
     if (fd < 0) return fd;
-    const result = fd < slots ? this.connect(fd) : -libc.EMFILE;
+    const result = fd < slots ? this.#connect(fd) : -libc.EMFILE;
     if (result >= 0 || result === -libc.EINPROGRESS) return fd;
     libc.closeDescriptor(fd);
     return result;
   }
 
-  private connect(fd: number): number {
-    const { portRange } = this.config;
+  #connect(fd: number): number {
+    const { portRange } = this.#config;
     if (portRange) libc.setPortRange(fd, portRange[0], portRange[1]);
-    if (this.sources.length > 0) {
-      const bound = libc.bindSource(fd, this.sources[this.begun++ % this.sources.length]!);
+    if (this.#sources.length > 0) {
+      const bound = libc.bindSource(fd, this.#sources[this.#begun++ % this.#sources.length]!);
       if (bound < 0) return bound;
     }
-    return libc.connect(fd, this.target);
+    return libc.connect(fd, this.#target);
   }
 }

@@ -1,13 +1,13 @@
 /**
  * WebSocket frames as a client sees them (RFC 6455 §5): decodes the server's unmasked ones, encodes masked ones.
- * Pure; runs in generators. It is written anew on purpose: a fault of the gateway's own code must not be shared with
- * its judge. Bytes of a frame that has not come completely are kept per socket, and only while it has not.
+ * Pure; runs in generators. It shares no code with the gateway on purpose: a fault of the gateway must not be hidden by the
+ * same fault here. Bytes of an incomplete frame are kept per socket until the frame is complete.
  */
 import { randomBytes } from "node:crypto";
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** What a decoded stream is handed to. Bytes are valid during the call only. */
+/** Receives what was decoded. Bytes are valid during the call only. */
 export interface FrameSink {
   /** A whole text message. False ends the decoding: the socket was closed and forgotten. */
   text(fd: number, bytes: Buffer, from: number, to: number): boolean;
@@ -26,57 +26,60 @@ interface Fragments {
 const MAX_PAYLOAD_BYTES = 16 * 2 ** 20;
 
 export class FrameDecoder {
-  /** Bytes of an incomplete frame, by socket; empty nearly always. */
-  private readonly rests = new Map<number, Buffer>();
-  private readonly fragments = new Map<number, Fragments>();
-  /** The frame under the hand: its first byte and the bounds of its payload. */
-  private first = 0;
-  private payloadFrom = 0;
-  private payloadTo = 0;
+  readonly #sink: FrameSink;
+  /** Bytes of an incomplete frame, by socket; nearly always empty. */
+  readonly #rests = new Map<number, Buffer>();
+  readonly #fragments = new Map<number, Fragments>();
+  /** The present frame: its first byte and the bounds of its payload. */
+  #first = 0;
+  #payloadFrom = 0;
+  #payloadTo = 0;
 
-  constructor(private readonly sink: FrameSink) {}
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
 
   /** Decodes what arrived in `bytes[from, to)`. */
   feed(fd: number, bytes: Buffer, from: number, to: number): void {
     let at = from;
     let end = to;
     let source = bytes;
-    const rest = this.rests.size > 0 ? this.rests.get(fd) : undefined;
+    const rest = this.#rests.size > 0 ? this.#rests.get(fd) : undefined;
     if (rest) {
-      this.rests.delete(fd);
+      this.#rests.delete(fd);
       source = Buffer.concat([rest, bytes.subarray(from, to)]);
       at = 0;
       end = source.length;
     }
     while (at < end) {
-      const fault = this.readHead(source, at, end);
+      const fault = this.#readHead(source, at, end);
       if (fault !== "") {
         this.forget(fd);
-        this.violation(fd, fault);
+        this.#violation(fd, fault);
         return;
       }
-      if (this.payloadTo > end) {
-        this.rests.set(fd, Buffer.from(source.subarray(at, end)));
+      if (this.#payloadTo > end) {
+        this.#rests.set(fd, Buffer.from(source.subarray(at, end)));
         return;
       }
-      at = this.payloadTo;
-      if (!this.frame(fd, source)) return;
+      at = this.#payloadTo;
+      if (!this.#frame(fd, source)) return;
     }
   }
 
-  /** Drops what was kept for a socket that is gone. */
+  /** Drops what was kept for a socket that has ended. */
   forget(fd: number): void {
-    if (this.rests.size > 0) this.rests.delete(fd);
-    if (this.fragments.size > 0) this.fragments.delete(fd);
+    if (this.#rests.size > 0) this.#rests.delete(fd);
+    if (this.#fragments.size > 0) this.#fragments.delete(fd);
   }
 
   /** Sets the payload's bounds, beyond `end` when more bytes are needed. Returns the fault, or "". */
-  private readHead(bytes: Buffer, at: number, end: number): string {
-    this.payloadTo = end + 1;
+  #readHead(bytes: Buffer, at: number, end: number): string {
+    this.#payloadTo = end + 1;
     if (end - at < 2) return "";
     const first = bytes[at]!;
     const second = bytes[at + 1]!;
-    this.first = first;
+    this.#first = first;
     const opcode = first & 0x0f;
     if ((first & 0x70) !== 0) return "reserved bits set";
     if (second >= 0x80) return "masked frame from the server";
@@ -94,33 +97,35 @@ export class FrameDecoder {
       head = 10;
     }
     if (length > MAX_PAYLOAD_BYTES) return `frame of ${length} bytes`;
-    this.payloadFrom = at + head;
-    this.payloadTo = at + head + length;
+    this.#payloadFrom = at + head;
+    this.#payloadTo = at + head + length;
     return "";
   }
 
-  private frame(fd: number, bytes: Buffer): boolean {
-    const { payloadFrom: from, payloadTo: to } = this;
-    const opcode = this.first & 0x0f;
-    if (opcode >= OPCODE.close) return this.sink.control(fd, opcode, bytes, from, to);
-    const begun = this.fragments.size > 0 ? this.fragments.get(fd) : undefined;
-    if ((opcode === OPCODE.continuation) !== (begun !== undefined)) return this.violation(fd, "fragments out of order");
-    if ((begun?.opcode ?? opcode) === OPCODE.binary) return this.violation(fd, "binary message");
-    const final = this.first >= 0x80;
-    if (final && !begun) return this.sink.text(fd, bytes, from, to);
+  #frame(fd: number, bytes: Buffer): boolean {
+    const from = this.#payloadFrom;
+    const to = this.#payloadTo;
+    const opcode = this.#first & 0x0f;
+    if (opcode >= OPCODE.close) return this.#sink.control(fd, opcode, bytes, from, to);
+    const begun = this.#fragments.size > 0 ? this.#fragments.get(fd) : undefined;
+    if ((opcode === OPCODE.continuation) !== (begun !== undefined))
+      return this.#violation(fd, "fragments out of order");
+    if ((begun?.opcode ?? opcode) === OPCODE.binary) return this.#violation(fd, "binary message");
+    const final = this.#first >= 0x80;
+    if (final && !begun) return this.#sink.text(fd, bytes, from, to);
     const parts = begun?.parts ?? [];
     parts.push(Buffer.from(bytes.subarray(from, to)));
     if (!final) {
-      if (!begun) this.fragments.set(fd, { opcode, parts });
+      if (!begun) this.#fragments.set(fd, { opcode, parts });
       return true;
     }
-    this.fragments.delete(fd);
+    this.#fragments.delete(fd);
     const whole = Buffer.concat(parts);
-    return this.sink.text(fd, whole, 0, whole.length);
+    return this.#sink.text(fd, whole, 0, whole.length);
   }
 
-  private violation(fd: number, why: string): false {
-    this.sink.violation(fd, why);
+  #violation(fd: number, why: string): false {
+    this.#sink.violation(fd, why);
     return false;
   }
 }
@@ -131,7 +136,7 @@ const CLOSE_REASON_AT = 2;
 export const closeCode = (bytes: Buffer, from: number, to: number): number =>
   to - from >= CLOSE_REASON_AT ? bytes.readUInt16BE(from) : 1005;
 
-/** A masked client frame: one that is sent over and over has one mask, which no server can tell from fresh ones. */
+/** A masked client frame. A frame that is sent many times keeps its mask, which no server can tell from a fresh one. */
 export function clientFrame(opcode: number, payload: Uint8Array, mask: Uint8Array = randomBytes(4)): Buffer {
   const extended = payload.length < 126 ? 0 : payload.length < 65_536 ? 2 : 8;
   const frame = Buffer.alloc(2 + extended + 4 + payload.length);
@@ -145,7 +150,7 @@ export function clientFrame(opcode: number, payload: Uint8Array, mask: Uint8Arra
   return frame;
 }
 
-/** A close frame with a status and no words. */
+/** A close frame with a status and no reason. */
 export function closeFrame(status: number): Buffer {
   const payload = Buffer.alloc(CLOSE_REASON_AT);
   payload.writeUInt16BE(status, 0);

@@ -1,12 +1,12 @@
 /**
- * Who each connection is: what it asks for in its handshake. All ask the same, or each for a topic of its own, but for
- * scenarios. Runs in generators.
+ * The identity of each connection: its topic, and the handshake that subscribes to it. In a steady run all have one topic, or
+ * each has its own; scenarios bring their own identities (reconnects/identities.ts). Runs in generators.
  */
 import { type KeyPool, UpgradeRequest } from "./handshake.js";
 import type { GeneratorConfig } from "./messages.js";
 import { TopicPattern } from "./topics.js";
 
-/** Who a connection is, where one differs from the next: its request and its topic. */
+/** The request and the topic of each connection. */
 export interface Identities {
   /** The upgrade request of connection `number`, with the pool's key `key`; valid until the next call. */
   request(pool: KeyPool, key: number, number: number): Buffer;
@@ -26,14 +26,17 @@ export function identitiesOf(config: GeneratorConfig): Identities {
   };
 }
 
-/** The numbers of one generator's connections; that of a failed attempt is used again, so that each is open once. */
+/** The numbers of one generator's connections; the number of a failed attempt is used again, so that each is open once. */
 export class Numbers {
+  #next: number;
   readonly #unused: number[] = [];
 
-  constructor(private next: number) {}
+  constructor(next: number) {
+    this.#next = next;
+  }
 
   take(): number {
-    return this.#unused.pop() ?? this.next++;
+    return this.#unused.pop() ?? this.#next++;
   }
 
   giveBack(number: number): void {

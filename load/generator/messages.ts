@@ -1,24 +1,23 @@
 /**
- * What coordinator and generators say to each other over the fork's channel: orders down, reports up. Plain data only,
- * in discriminated unions, and the sums over what several generators counted. Runs in both.
+ * The messages between coordinator and generators over the fork's channel: commands down, reports up. Plain data only, in
+ * unions that `type` discriminates, and the sums over what several generators counted. Runs in both.
  */
-
-import type { Part, ReturnDuty, Step } from "../reconnects/steps.js";
+import type { ReconnectConfig, ScenarioPart, Step } from "../reconnects/steps.js";
 import type { EncodedHistogram } from "./histogram.js";
 
-/** All that a generator needs to know; given once, before anything else. */
+/** The whole configuration of a generator; sent once, before anything else. */
 export interface GeneratorConfig {
   readonly connections: number;
   /** Local addresses to connect from; empty leaves the choice to the kernel. */
   readonly sources: readonly string[];
-  /** The port range each socket asks for by itself; null leaves the system's way. */
+  /** The port range that each socket asks for (IP_LOCAL_PORT_RANGE); null leaves the choice to the system. */
   readonly portRange: readonly [number, number] | null;
   readonly address: string;
   readonly port: number;
   /** The Host header, and the path with its query. */
   readonly host: string;
   readonly path: string;
-  /** Where the connection's number stands in the path; −1 where there is none. */
+  /** Position of the connection's number in the path; −1 where there is none. */
   readonly numberAt: number;
   /** One topic name, or with `{n}` one for each connection. */
   readonly topic: string;
@@ -29,48 +28,48 @@ export interface GeneratorConfig {
   /** Publications of each broadcast. */
   readonly broadcastMessages: number;
   readonly connectTimeoutMs: number;
-  /** Scenarios only: connections come back, and remember where they stood. */
-  readonly reconnects?: ReturnDuty;
+  /** Scenarios only: connections reconnect, and remember their positions. */
+  readonly reconnects?: ReconnectConfig;
 }
 
-export type Command =
-  | { readonly kind: "duty"; readonly config: GeneratorConfig }
-  /** Begin to connect; `ratePerSecond` 0 is unbounded. */
-  | { readonly kind: "ramp"; readonly ratePerSecond: number; readonly inFlight: number }
-  /** Begin no more connections, and give up those that are not open. */
-  | { readonly kind: "halt" }
-  | { readonly kind: "heartbeats"; readonly perConnection: number; readonly overMs: number }
+export type GeneratorCommand =
+  | { readonly type: "configure"; readonly config: GeneratorConfig }
+  /** Begin to connect; `ratePerSecond` 0 is without limit. */
+  | { readonly type: "ramp"; readonly ratePerSecond: number; readonly inFlight: number }
+  /** Begin no more connections, and abandon those that are not open. */
+  | { readonly type: "halt" }
+  | { readonly type: "heartbeats"; readonly perConnection: number; readonly overMs: number }
   /** Scenarios only. */
-  | { readonly kind: "step"; readonly step: Step }
+  | { readonly type: "step"; readonly step: Step }
   /** Report on all handshakes or heartbeats so far, on broadcast `n`, or on a scenario's window. */
-  | { readonly kind: "collect"; readonly subject: Subject }
-  /** Close every connection in an orderly way; what is not closed after `withinMs` is cut. */
-  | { readonly kind: "close"; readonly withinMs: number };
+  | { readonly type: "collect"; readonly subject: Subject }
+  /** Close every connection in an orderly way; what is not closed after `withinMs` is reset. */
+  | { readonly type: "close"; readonly withinMs: number };
 
 export type Subject = "handshakes" | "heartbeats" | { readonly broadcast: number } | { readonly window: number };
 
 /** How often something happened, by its reason. */
 export type Tally = Record<string, number>;
 
-export interface Counts {
+export interface GeneratorCounts {
   /** Open now: handshake verified, subscription answered. */
   open: number;
   /** Begun and not open yet. */
   inFlight: number;
-  /** Not open and not given up: in flight, to be begun, or to be retried. */
+  /** Not open and not abandoned: in flight, to be begun, or to be retried. */
   pending: number;
   /** Descriptors held, open or not. */
   held: number;
-  /** Scenarios: connections that are to come back, and open ones that have not got yet what they missed. */
+  /** Scenarios: connections that will reconnect, and open ones that have not received yet what they missed. */
   away: number;
   owing: number;
   /** Failed attempts. */
   failed: Tally;
   /** Attempts begun again after a failed one. */
   retries: number;
-  /** Connections given up after the last retry. */
+  /** Connections abandoned after the last retry. */
   abandoned: number;
-  /** Open connections that ended without being asked to, by close code or error. */
+  /** Open connections that ended and had not been asked to, by close code or error. */
   unexpectedCloses: Tally;
   heartbeatsSent: number;
   heartbeatsAnswered: number;
@@ -79,25 +78,25 @@ export interface Counts {
   /** Pushes received twice, and pushes missed, over all broadcasts. */
   duplicates: number;
   gaps: number;
-  /** Messages that no subscriber should get: error answers, unknown texts. */
+  /** Messages that no subscriber should receive: error answers, unknown texts. */
   odd: Tally;
 }
 
-export type Report =
-  | { readonly kind: "ready" }
-  | { readonly kind: "counts"; readonly counts: Counts }
+export type GeneratorReport =
+  | { readonly type: "ready" }
+  | { readonly type: "counts"; readonly counts: GeneratorCounts }
   | {
-      readonly kind: "collected";
+      readonly type: "collected";
       readonly subject: Subject;
       readonly histogram: EncodedHistogram;
       readonly delivered: number;
       readonly duplicates: number;
       readonly lastAtMs: number;
       /** Of a scenario's window. */
-      readonly part?: Part;
+      readonly part?: ScenarioPart;
     };
 
-export const noCounts = (): Counts => ({
+export const noCounts = (): GeneratorCounts => ({
   open: 0,
   inFlight: 0,
   pending: 0,
@@ -123,10 +122,10 @@ export function count(tally: Tally, reason: string): void {
 export const tallied = (tally: Tally): number => Object.values(tally).reduce((sum, n) => sum + n, 0);
 
 /** The sum of what several generators counted. */
-export function addCounts(all: readonly Counts[]): Counts {
+export function addCounts(all: readonly GeneratorCounts[]): GeneratorCounts {
   const sum = noCounts();
   for (const counts of all) {
-    for (const [key, value] of Object.entries(counts) as [keyof Counts, number | Tally][]) {
+    for (const [key, value] of Object.entries(counts) as [keyof GeneratorCounts, number | Tally][]) {
       if (typeof value === "number") (sum[key] as number) += value;
       else for (const [reason, n] of Object.entries(value)) addTo(sum[key] as Tally, reason, n);
     }

@@ -1,6 +1,6 @@
 /**
- * Which topic a connection follows: one for all, or with `{n}` in its name one of its own, made from the connection's
- * number. Numbers are padded to the same length, so that all requests have one. Pure; runs in coordinator and generators.
+ * The topic of a connection: one for all, or, with `{n}` in the pattern, one for each, made from the connection's number.
+ * Numbers are padded to the same length, so that all requests have the same length. Pure; runs in coordinator and generators.
  */
 const MARK = "{n}";
 
@@ -32,7 +32,7 @@ export class TopicPattern {
     return String(n).padStart(this.digits, "0");
   }
 
-  /** The query that subscribes connection 0, and where its number stands in it; −1 where there is none. */
+  /** The query that subscribes connection 0, and the position of its number in it; −1 where there is none. */
   query(): { text: string; numberAt: number } {
     const head = "?topics=";
     const text = head + encodeURIComponent(this.of(0));

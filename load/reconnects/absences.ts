@@ -1,19 +1,20 @@
 /**
- * The account of who was away: how often, why, how long, and when they came back. Runs in generators; it decides nothing.
+ * Counts and times how connections were away: how often, why, how long, and when they were back. Runs in generators; it decides
+ * nothing.
  */
 import { Histogram } from "../generator/histogram.js";
 import { count, type Tally } from "../generator/messages.js";
-import type { Part } from "./steps.js";
+import type { ScenarioPart } from "./steps.js";
 
 const SECOND_MS = 1000;
 
-type AbsencePart = Pick<
-  Part,
+type AwayPart = Pick<
+  ScenarioPart,
   | "ends"
   | "refusals"
   | "departures"
   | "returns"
-  | "mostAttempts"
+  | "maxAttempts"
   | "longestAwayMs"
   | "awayTimes"
   | "returnsBySecond"
@@ -21,60 +22,66 @@ type AbsencePart = Pick<
 >;
 
 export class AwayStats {
-  private readonly leftAtMs: Float64Array;
-  private readonly dials: Uint16Array;
-  private readonly times = new Histogram();
-  private readonly ends: Tally = {};
-  private readonly refusals: Tally = {};
-  private departures = 0;
-  private returns = 0;
-  private mostAttempts = 0;
-  private longestAwayMs = 0;
-  private lastBackAtMs = 0;
-  private windowAtMs = 0;
-  private bySecond: number[] = [];
+  readonly #leftAtMs: Float64Array;
+  readonly #dials: Uint16Array;
+  readonly #times = new Histogram();
+  readonly #ends: Tally = {};
+  readonly #refusals: Tally = {};
+  #departures = 0;
+  #returns = 0;
+  #maxAttempts = 0;
+  #longestAwayMs = 0;
+  #lastBackAtMs = 0;
+  #windowAtMs = 0;
+  #bySecond: number[] = [];
 
   constructor(connections: number) {
-    this.leftAtMs = new Float64Array(connections);
-    this.dials = new Uint16Array(connections);
+    this.#leftAtMs = new Float64Array(connections);
+    this.#dials = new Uint16Array(connections);
   }
 
-  /** From here on seconds are counted anew. */
+  /** Begins a window: returns are counted by its seconds. */
   window(atMs: number): void {
-    this.windowAtMs = atMs;
-    this.bySecond = [];
+    this.#windowAtMs = atMs;
+    this.#bySecond = [];
   }
 
   left(number: number, reason: string, nowMs: number): void {
-    count(this.ends, reason);
-    this.departures++;
-    this.leftAtMs[number] = nowMs;
-    this.dials[number] = 0;
+    count(this.#ends, reason);
+    this.#departures++;
+    this.#leftAtMs[number] = nowMs;
+    this.#dials[number] = 0;
   }
 
   dialled(number: number): void {
-    this.dials[number]!++;
-    this.mostAttempts = Math.max(this.mostAttempts, this.dials[number]!);
+    this.#dials[number]!++;
+    this.#maxAttempts = Math.max(this.#maxAttempts, this.#dials[number]!);
   }
 
   refused(reason: string): void {
-    count(this.refusals, reason);
+    count(this.#refusals, reason);
   }
 
   back(number: number, nowMs: number): void {
-    this.returns++;
-    const awayMs = nowMs - this.leftAtMs[number]!;
-    this.times.recordMs(awayMs);
-    this.longestAwayMs = Math.max(this.longestAwayMs, awayMs);
-    this.lastBackAtMs = nowMs;
-    const second = Math.max(0, Math.floor((nowMs - this.windowAtMs) / SECOND_MS));
-    while (this.bySecond.length <= second) this.bySecond.push(0);
-    this.bySecond[second]!++;
+    this.#returns++;
+    const awayMs = nowMs - this.#leftAtMs[number]!;
+    this.#times.recordMs(awayMs);
+    this.#longestAwayMs = Math.max(this.#longestAwayMs, awayMs);
+    this.#lastBackAtMs = nowMs;
+    const second = Math.max(0, Math.floor((nowMs - this.#windowAtMs) / SECOND_MS));
+    while (this.#bySecond.length <= second) this.#bySecond.push(0);
+    this.#bySecond[second]!++;
   }
 
-  part(): AbsencePart {
-    const { ends, refusals, departures, returns, mostAttempts, longestAwayMs, lastBackAtMs } = this;
-    const totals = { ends, refusals, departures, returns, mostAttempts, longestAwayMs, lastBackAtMs };
-    return { ...totals, awayTimes: this.times.encode(), returnsBySecond: this.bySecond };
+  part(): AwayPart {
+    const ends = this.#ends;
+    const refusals = this.#refusals;
+    const departures = this.#departures;
+    const returns = this.#returns;
+    const maxAttempts = this.#maxAttempts;
+    const longestAwayMs = this.#longestAwayMs;
+    const lastBackAtMs = this.#lastBackAtMs;
+    const totals = { ends, refusals, departures, returns, maxAttempts, longestAwayMs, lastBackAtMs };
+    return { ...totals, awayTimes: this.#times.encode(), returnsBySecond: this.#bySecond };
   }
 }

@@ -1,16 +1,19 @@
 /**
- * When a client comes back. `sdk` mirrors what the SDK does, written anew so that a fault of it is not shared by its judge:
- * a goodbye's window first, then Retry-After, else a random time up to a bound that doubles with each attempt, and begins with
- * what the gateway told early where the connection ended without a word; close codes say whether at all. `naive` is the fixed pause of a simple client, which obeys nothing. Pure; runs in generators.
+ * When a client reconnects. `sdk` does what the SDK does, in code of its own, so that a fault of the SDK is not hidden by the
+ * same fault here: a goodbye's window first, then Retry-After, else a random time up to a bound that doubles with each
+ * attempt. That bound begins with the window of `retry` after a disconnect without a close frame. The close code decides
+ * whether a client reconnects at all. `naive` is a simple client with a fixed pause. Pure; runs in generators.
  */
-import type { ReturnPolicy } from "./steps.js";
+import type { ReconnectConfig, ReconnectPolicy } from "./steps.js";
 
 /** The SDK's defaults: greatest first pause, greatest pause, and how long a connection must last to count as a success. */
 export const FIRST_PAUSE_MS = 1000;
-const GREATEST_PAUSE_MS = 30_000;
+const MAX_PAUSE_MS = 30_000;
 export const STABLE_MS = 10_000;
-/** RFC 6455 §7.4.1: what no second attempt makes better. */
+/** RFC 6455 §7.4.1: faults that a second attempt would only repeat. */
 const FINAL_CODES: ReadonlySet<number> = new Set([1002, 1003, 1007, 1008, 1009]);
+
+export type PauseConfig = Pick<ReconnectConfig, "policy" | "naiveMs">;
 
 export interface Absence {
   /** Attempts since the last connection that lasted. */
@@ -18,24 +21,25 @@ export interface Absence {
   /** How the connection ended, or why the attempt failed: a close code, an error's name, "http_503". */
   readonly reason: string;
   /** The time drawn from a goodbye's window; NaN without one. */
-  readonly orderedMs: number;
-  /** The window that `retry` told for an end without a word; 0 without one. */
-  readonly toldMs: number;
-  /** What a refusal asked for; 0 for nothing. */
+  readonly goodbyeDelayMs: number;
+  /** The window that `retry` gave for a disconnect without a close frame; 0 without one. */
+  readonly retryWindowMs: number;
+  /** Retry-After of a refused handshake; 0 without one. */
   readonly retryAfterMs: number;
 }
 
 /** Milliseconds until the next attempt; null for never. */
-export function pauseMs(policy: ReturnPolicy, naiveMs: number, absence: Absence, random = Math.random): number | null {
+export function pauseMs(config: PauseConfig, absence: Absence, random = Math.random): number | null {
+  const { policy, naiveMs } = config;
   if (policy === "none") return null;
   if (policy === "naive") return naiveMs;
-  const { attempts, orderedMs, retryAfterMs } = absence;
+  const { attempts, goodbyeDelayMs, retryAfterMs } = absence;
   const advice = adviceOf(absence.reason);
   if (advice === "never") return null;
-  if (!Number.isNaN(orderedMs)) return orderedMs;
+  if (!Number.isNaN(goodbyeDelayMs)) return goodbyeDelayMs;
   if (advice === "now" && attempts === 0) return 0;
-  const firstMs = Math.max(FIRST_PAUSE_MS, absence.toldMs);
-  return retryAfterMs + random() * Math.min(GREATEST_PAUSE_MS, firstMs * 2 ** attempts);
+  const firstMs = Math.max(FIRST_PAUSE_MS, absence.retryWindowMs);
+  return retryAfterMs + random() * Math.min(MAX_PAUSE_MS, firstMs * 2 ** attempts);
 }
 
 function adviceOf(reason: string): "now" | "window" | "never" {
@@ -44,6 +48,6 @@ function adviceOf(reason: string): "now" | "window" | "never" {
   return (code >= 4300 && code < 4400) || FINAL_CODES.has(code) ? "never" : "window";
 }
 
-/** The longest time before which nobody need have tried to come back, when nobody gave a window. */
-export const firstPauseMs = (policy: ReturnPolicy, naiveMs: number, toldMs: number): number =>
-  policy === "naive" ? naiveMs : Math.max(FIRST_PAUSE_MS, toldMs);
+/** The latest time at which a client makes its first attempt, where the gateway gave no window to wait for. */
+export const firstPauseMs = (policy: ReconnectPolicy, naiveMs: number, retryWindowMs: number): number =>
+  policy === "naive" ? naiveMs : Math.max(FIRST_PAUSE_MS, retryWindowMs);

@@ -1,18 +1,18 @@
 /**
- * Where each connection stands in its topic, over all its lives: what it received, twice, not at all, or was told that it
- * would not get. 20 bytes a connection. Pure; runs in generators.
- * A push is accounted for by its predecessor: what lies between that and the last one seen was lost without a word.
+ * The position of each connection in its topic, over all its reconnects: which pushes it received once, twice or never, and
+ * which losses the gateway announced. 20 bytes a connection. Pure; runs in generators.
+ * A push names its predecessor: whatever lies between that and the last push received was lost without an announcement.
  */
-import type { Push, Subscribed, Told } from "../generator/protocol.js";
+import type { GatewayEvent, Push, Subscribed } from "../generator/protocol.js";
 import type { Position } from "./steps.js";
 
 export class Positions {
-  private readonly offsets: Float64Array;
-  /** A recovered answer promised the pushes up to here. */
-  private readonly owed: Float64Array;
-  private readonly epochs: Uint32Array;
-  private readonly epochNames: string[] = [""];
-  private readonly epochIds = new Map([["", 0]]);
+  readonly #offsets: Float64Array;
+  /** Offsets up to which a recovered answer promised pushes; 0 for none. */
+  readonly #owed: Float64Array;
+  readonly #epochs: Uint32Array;
+  readonly #epochNames: string[] = [""];
+  readonly #epochIds = new Map([["", 0]]);
   delivered = 0;
   duplicates = 0;
   gaps = 0;
@@ -21,48 +21,48 @@ export class Positions {
   replaced = 0;
   voided = 0;
   resets = 0;
-  /** Connections that were promised more than they have. */
+  /** Connections that have not received all that was promised. */
   owing = 0;
 
   constructor(connections: number) {
-    this.offsets = new Float64Array(connections);
-    this.owed = new Float64Array(connections);
-    this.epochs = new Uint32Array(connections);
+    this.#offsets = new Float64Array(connections);
+    this.#owed = new Float64Array(connections);
+    this.#epochs = new Uint32Array(connections);
   }
 
-  /** What to ask for at the next handshake. */
+  /** The position to continue from at the next handshake. */
   at(number: number): Position {
-    return { epoch: this.epochNames[this.epochs[number]!]!, offset: this.offsets[number]! };
+    return { epoch: this.#epochNames[this.#epochs[number]!]!, offset: this.#offsets[number]! };
   }
 
   /** The first subscription. */
   joined(number: number, { epoch, offset }: Subscribed): void {
-    this.offsets[number] = offset;
-    this.epochs[number] = this.epochId(epoch);
+    this.#offsets[number] = offset;
+    this.#epochs[number] = this.#epochId(epoch);
   }
 
-  /** A subscription that asked to continue; false while pushes are owed. */
+  /** A subscription that continues from a position; false while promised pushes are missing. */
   rejoined(number: number, answer: Subscribed): boolean {
     const { epoch, offset } = this.at(number);
     if (answer.recovered && answer.epoch === epoch) {
       if (answer.offset <= offset) return true;
-      this.owed[number] = answer.offset;
+      this.#owed[number] = answer.offset;
       this.owing++;
       return false;
     }
-    this.begin(number, answer);
+    this.#begin(number, answer);
     return true;
   }
 
-  /** The connection ended; what it was owed will be asked for again. */
+  /** The connection ended; its next handshake asks again for what is missing. */
   left(number: number): void {
-    if (this.owed[number] !== 0) this.owing--;
-    this.owed[number] = 0;
+    if (this.#owed[number] !== 0) this.owing--;
+    this.#owed[number] = 0;
   }
 
-  /** True when this push completed what was owed. */
-  pushed(number: number, { offset, previous }: Push): boolean {
-    const last = this.offsets[number]!;
+  /** True when this push was the last one that was missing. */
+  onPush(number: number, { offset, previous }: Push): boolean {
+    const last = this.#offsets[number]!;
     if (offset <= last) {
       this.duplicates++;
       return false;
@@ -73,69 +73,69 @@ export class Positions {
       this.lost += previous - last;
     }
     this.replaced += offset - 1 - Math.max(previous, last);
-    return this.moveTo(number, offset);
+    return this.#moveTo(number, offset);
   }
 
-  /** `dropped` and `reset`; true when it completed what was owed. */
-  told(number: number, event: Told): boolean {
+  /** `dropped` and `reset`; true when after it nothing promised is missing. */
+  onEvent(number: number, event: GatewayEvent): boolean {
     if (event.name === "reset") {
       this.resets++;
-      const owed = this.owed[number] !== 0;
+      const owed = this.#owed[number] !== 0;
       this.left(number);
-      this.begin(number, event);
+      this.#begin(number, event);
       return owed;
     }
-    const last = this.offsets[number]!;
+    const last = this.#offsets[number]!;
     if (event.to <= last) return false;
     if (event.from > last + 1) {
       this.gaps++;
       this.lost += event.from - 1 - last;
     }
     this.dropped += event.to - Math.max(last, event.from - 1);
-    return this.moveTo(number, event.to);
+    return this.#moveTo(number, event.to);
   }
 
-  /** Over all connections for which `headOf` tells the newest of their topic: how many have not got it. */
+  /** Of all connections for which `headOf` returns the newest position of their topic: how many have not reached it. */
   behind(headOf: (number: number) => Position | null | false): { behind: number; behindMessages: number } {
     let behind = 0;
     let behindMessages = 0;
-    for (let number = 0; number < this.offsets.length; number++) {
+    for (let number = 0; number < this.#offsets.length; number++) {
       const head = headOf(number);
-      const missing = head ? this.missing(number, head) : 0;
+      const missing = head ? this.#missing(number, head) : 0;
       if (missing > 0) behind++;
       behindMessages += missing;
     }
     return { behind, behindMessages };
   }
 
-  private missing(number: number, head: Position): number {
+  #missing(number: number, head: Position): number {
     const { epoch, offset } = this.at(number);
     if (epoch !== head.epoch) return head.offset;
     return Math.max(0, head.offset - offset);
   }
 
-  private begin(number: number, to: Position): void {
+  #begin(number: number, to: Position): void {
     const { epoch, offset } = this.at(number);
-    // Of another epoch nobody knows how many there were.
+    // How many pushes another epoch had is unknown: it counts as one.
     if (epoch === to.epoch) this.voided += Math.max(0, to.offset - offset);
     else if (epoch !== "") this.voided++;
-    this.offsets[number] = to.offset;
-    this.epochs[number] = this.epochId(to.epoch);
+    this.#offsets[number] = to.offset;
+    this.#epochs[number] = this.#epochId(to.epoch);
   }
 
-  private moveTo(number: number, offset: number): boolean {
-    this.offsets[number] = offset;
-    const owed = this.owed[number]!;
+  #moveTo(number: number, offset: number): boolean {
+    this.#offsets[number] = offset;
+    const owed = this.#owed[number]!;
     if (owed === 0 || offset < owed) return false;
-    this.owed[number] = 0;
+    this.#owed[number] = 0;
     this.owing--;
     return true;
   }
 
-  private epochId(epoch: string): number {
-    const known = this.epochIds.get(epoch);
+  #epochId(epoch: string): number {
+    const known = this.#epochIds.get(epoch);
     if (known !== undefined) return known;
-    this.epochIds.set(epoch, this.epochNames.push(epoch) - 1);
-    return this.epochNames.length - 1;
+    this.#epochIds.set(epoch, this.#epochNames.push(epoch) - 1);
+    return this.#epochNames.length - 1;
   }
 }

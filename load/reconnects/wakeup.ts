@@ -1,31 +1,37 @@
-/** One timer for all that wait in a generator: rings when the earliest is due. */
+/**
+ * One timer for all connections of a generator that wait to reconnect: it fires when the earliest is due. Runs in generators;
+ * which connections are due is the redial queue's.
+ */
 import { monotonicMs } from "../generator/clock.js";
 
-/** How late a client may dial: those who are due in between begin together. */
+/** How late a client may dial: those that become due within this time dial together. */
 const LATE_MS = 10;
 
 export class Wakeup {
-  private timer: NodeJS.Timeout | undefined;
-  private atMs = Number.POSITIVE_INFINITY;
+  readonly #onTime: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #atMs = Number.POSITIVE_INFINITY;
 
-  constructor(private readonly ring: () => void) {}
+  constructor(ring: () => void) {
+    this.#onTime = ring;
+  }
 
-  /** Rings at that time, or at an earlier one that it was given before. */
+  /** Fires at that time, or at an earlier time that was set before. */
   atLatest(atMs: number): void {
-    if (atMs >= this.atMs) return;
-    clearTimeout(this.timer);
-    this.atMs = atMs;
-    this.timer = setTimeout(
+    if (atMs >= this.#atMs) return;
+    clearTimeout(this.#timer);
+    this.#atMs = atMs;
+    this.#timer = setTimeout(
       () => {
-        this.atMs = Number.POSITIVE_INFINITY;
-        this.ring();
+        this.#atMs = Number.POSITIVE_INFINITY;
+        this.#onTime();
       },
       Math.max(LATE_MS, atMs - monotonicMs()),
     );
   }
 
   clear(): void {
-    clearTimeout(this.timer);
-    this.atMs = Number.POSITIVE_INFINITY;
+    clearTimeout(this.#timer);
+    this.#atMs = Number.POSITIVE_INFINITY;
   }
 }

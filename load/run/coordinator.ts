@@ -1,16 +1,15 @@
 /**
- * One run from start to evidence: ramp, hold with heartbeats, broadcasts, orderly close. Owns the order of phases and
- * what was found in them; generators do the work (fleet.ts), watch.ts says when to stop. Each phase is skipped once the
- * run has to stop; the close and the evidence never are. Runs in the coordinator process.
+ * One run from start to evidence: ramp, hold with heartbeats, broadcasts, orderly close. Owns the order of the phases and
+ * their findings; the generators do the work (generators.ts), and stop.ts notes when the run must stop. A run that must stop
+ * skips the phases that are left, but never the close and the evidence. Runs in the coordinator process.
  */
 import { randomBytes } from "node:crypto";
 import { Curve } from "../attribution/curve.js";
 import type { Moment, Observer } from "../attribution/observer.js";
 import type { Plateau } from "../attribution/plateau.js";
 import type { BroadcastEvidence, Evidence, Findings, GatewayCount } from "../evidence/evidence.js";
-import { tallied } from "../generator/messages.js";
-import type { ReturnDuty } from "../reconnects/steps.js";
-import { Fleet } from "./generators.js";
+import { type GeneratorConfig, tallied } from "../generator/messages.js";
+import { type ForkGenerator, Generators } from "./generators.js";
 import {
   broadcast,
   compareCounts,
@@ -20,8 +19,8 @@ import {
   type RunContext,
   STALL_MS,
 } from "./phases.js";
-import { Progress } from "./progress.js";
-import { Watch } from "./stop.js";
+import { Progress, type ProgressOutput } from "./progress.js";
+import { RunLimits } from "./stop.js";
 
 const CLOSE_TIMEOUT_MS = 20_000;
 /** Even a slow gateway closes this many a second. */
@@ -33,206 +32,216 @@ export type MeasuredEvidence = Omit<
   "schema" | "startedAt" | "url" | "host" | "plan" | "memory" | "verdict" | "reasons" | "remarks"
 >;
 
+export interface RunDeps {
+  /** Watches the ramp for the mechanism that may end it. */
+  readonly observer: Observer;
+  /** Starts one generator; by default a child process. */
+  readonly forkGenerator?: ForkGenerator;
+  /** Where progress is shown; by default stderr. */
+  readonly progressOutput?: ProgressOutput;
+}
+
 export class Run implements PhaseContext {
-  readonly fleet: Fleet;
-  readonly watch: Watch;
+  readonly #observer: Observer;
+  readonly generators: Generators;
+  readonly limits: RunLimits;
   readonly complaints: string[] = [];
-  /** Tells this run's broadcasts from anybody else's. */
-  readonly run = randomBytes(3).toString("hex");
+  readonly runId = randomBytes(3).toString("hex");
   /** Open at the end of the ramp. */
   open = 0;
-  private readonly broadcasts: BroadcastEvidence[] = [];
-  private readonly curve = new Curve();
-  private readonly progress = new Progress(process.stderr);
-  private handshakes = merged([]);
-  private heartbeats = { asked: 0, ...merged([]) };
-  private gatewayCount: GatewayCount | null = null;
-  private rampSeconds = 0;
-  private plateau: Plateau | null = null;
-  private phase = "start";
+  readonly #broadcasts: BroadcastEvidence[] = [];
+  readonly #curve = new Curve();
+  readonly #progress: Progress;
+  #handshakes = merged([]);
+  #heartbeats = { asked: 0, ...merged([]) };
+  #gatewayCount: GatewayCount | null = null;
+  #rampSeconds = 0;
+  #plateau: Plateau | null = null;
+  #phase = "start";
 
   constructor(
-    readonly scene: RunContext,
-    private readonly observer: Observer,
+    readonly context: RunContext,
+    { observer, forkGenerator, progressOutput = process.stderr }: RunDeps,
   ) {
-    const { config, plan, target } = scene;
-    const { address, port, host, path, numberAt } = target;
-    const connectTimeoutMs = config.connectTimeoutSeconds * 1000;
-    const { topic, connections: ofAll, broadcastMessages } = config;
-    const same = { portRange: plan.portRange, address, port, host, path, numberAt, topic, ofAll, broadcastMessages };
-    let first = 0;
-    const duties = plan.shares.map((share, i) => {
-      const config = { ...share, ...same, run: this.run, first, connectTimeoutMs, ...returningFrom(scene, i) };
-      first += share.connections;
-      return config;
-    });
-    this.fleet = new Fleet(duties);
-    const bounds = { memoryFloorBytes: config.memoryFloor, timeLimitSeconds: config.timeLimitSeconds };
-    this.watch = new Watch(scene.host, bounds, { sample: () => this.sample(), atOnce: () => this.fleet.kill() });
+    this.#observer = observer;
+    this.#progress = new Progress(progressOutput);
+    this.generators = new Generators(configsOf(context, this.runId), forkGenerator);
+    const { memoryFloor: memoryFloorBytes, timeLimitSeconds } = context.config;
+    const hooks = { sample: () => this.#sample(), killNow: () => this.generators.kill() };
+    this.limits = new RunLimits(context.host, { memoryFloorBytes, timeLimitSeconds }, hooks);
   }
 
   get stopped(): boolean {
-    return this.watch.stop !== undefined;
+    return this.limits.stop !== undefined;
   }
 
   /** Connections a second in the ramp; 0 before it. */
   get acceptPerSecond(): number {
-    return this.rampSeconds > 0 ? Math.round(this.open / this.rampSeconds) : 0;
+    return this.#rampSeconds > 0 ? Math.round(this.open / this.#rampSeconds) : 0;
   }
 
   /** Forks the generators. */
   async start(): Promise<void> {
     this.enter("start");
-    await this.fleet.start();
+    await this.generators.start();
   }
 
   /** Opens connections, a few generators at a time. */
   async rampUp(): Promise<void> {
     if (this.stopped) return;
-    await this.observer.begin();
-    this.curve.begin();
+    await this.#observer.begin();
+    this.#curve.begin();
     this.enter("ramp");
-    const { plan, config } = this.scene;
+    const { plan, config } = this.context;
     const ratePerSecond = config.rate / plan.lanes;
     const inFlight = Math.max(1, Math.ceil(plan.inFlight / plan.lanes));
     let next = 0;
     const settled = (): boolean => {
       let busy = 0;
-      for (let i = 0; i < next; i++) if (this.fleet.of(i).pending > 0) busy++;
-      for (; busy < plan.lanes && next < this.fleet.size; busy++) {
-        this.fleet.command(next++, { kind: "ramp", ratePerSecond, inFlight });
+      for (let i = 0; i < next; i++) if (this.generators.of(i).pending > 0) busy++;
+      for (; busy < plan.lanes && next < this.generators.size; busy++) {
+        this.generators.command(next++, { type: "ramp", ratePerSecond, inFlight });
       }
       return busy === 0;
     };
     const stallMs = Math.max(STALL_MS, 1.5 * config.connectTimeoutSeconds * 1000);
-    const done = await this.watch.until(settled, stallMs, () => this.fleet.total().open);
-    this.rampSeconds = this.curve.seconds;
-    if (!done) await this.giveUp(stallMs);
-    this.open = this.fleet.total().open;
-    this.curve.add(this.open);
-    this.plateau = await this.observer.conclude(this.moment(), this.curve);
-    this.handshakes = merged((await this.fleet.collect("handshakes")).map((part) => part.histogram));
+    const done = await this.limits.waitFor(settled, stallMs, () => this.generators.total().open);
+    this.#rampSeconds = this.#curve.seconds;
+    if (!done) await this.#giveUpRamp(stallMs);
+    this.open = this.generators.total().open;
+    this.#curve.add(this.open);
+    this.#plateau = await this.#observer.conclude(this.#moment(), this.#curve);
+    this.#handshakes = merged((await this.generators.collect("handshakes")).map((part) => part.histogram));
   }
 
-  private async giveUp(stallMs: number): Promise<void> {
+  async #giveUpRamp(stallMs: number): Promise<void> {
     if (!this.stopped) {
-      const { open, inFlight } = this.fleet.total();
-      const silence = `none of ${inFlight} in flight opened for ${stallMs / 1000} s`;
+      const { open, inFlight } = this.generators.total();
+      const silence = `none of ${inFlight} in flight opened within ${stallMs / 1000} s`;
       this.complaints.push(`the ramp stalled at ${open} connections: ${silence}`);
-      this.rampSeconds -= stallMs / 1000;
+      this.#rampSeconds -= stallMs / 1000;
     }
-    this.fleet.orderAll({ kind: "halt" });
-    await this.watch.grace(() => this.fleet.total().pending === 0, STALL_MS / 10);
+    this.generators.commandAll({ type: "halt" });
+    await this.limits.waitThroughStop(() => this.generators.total().pending === 0, STALL_MS / 10);
   }
 
-  /** Holds all connections, heartbeats flowing; compares the gateway's own count with ours. */
+  /** Holds all connections while heartbeats flow, and compares the gateway's own count with ours. */
   async hold(): Promise<void> {
     if (this.stopped) return;
     this.enter("hold");
-    [this.gatewayCount, this.heartbeats] = await Promise.all([compareCounts(this), holdConnections(this)]);
+    [this.#gatewayCount, this.#heartbeats] = await Promise.all([compareCounts(this), holdConnections(this)]);
   }
 
   /** Publishes to all, one broadcast after the other. */
   async broadcastAll(): Promise<void> {
-    const { broadcasts } = this.scene.config;
-    for (let n = 1; n <= broadcasts && !this.stopped && this.fleet.total().open > 0; n++) {
+    const { broadcasts } = this.context.config;
+    for (let n = 1; n <= broadcasts && !this.stopped && this.generators.total().open > 0; n++) {
       this.enter(`broadcast ${n}`);
       const found = await broadcast(this, n);
       if (!found) return;
-      this.broadcasts.push(found);
+      this.#broadcasts.push(found);
     }
   }
 
-  /** What there is to judge; to be taken before the close. */
+  /** The findings for the verdict; must be taken before the close. */
   findings(): Findings {
-    const { connections, broadcasts } = this.scene.config;
+    const { connections, broadcasts } = this.context.config;
     return {
       target: connections,
       open: this.open,
-      counts: this.fleet.total(),
-      heartbeatsAsked: this.heartbeats.asked,
+      counts: this.generators.total(),
+      heartbeatsAsked: this.#heartbeats.asked,
       broadcastsAsked: broadcasts,
-      broadcasts: this.broadcasts,
-      gatewayCount: this.gatewayCount,
-      plateau: this.plateau,
-      stop: this.watch.stop,
-      complaints: [...this.complaints, ...this.fleet.deaths],
+      broadcasts: this.#broadcasts,
+      gatewayCount: this.#gatewayCount,
+      plateau: this.#plateau,
+      stop: this.limits.stop,
+      complaints: [...this.complaints, ...this.generators.deaths],
     };
   }
 
   evidence({ counts, target, open }: Findings): MeasuredEvidence {
-    const { asked, p50Ms, p99Ms } = this.heartbeats;
+    const { asked, p50Ms, p99Ms } = this.#heartbeats;
     return {
       target,
       open,
       failed: counts.failed,
       retries: counts.retries,
       abandoned: counts.abandoned,
-      rampSeconds: Number(this.rampSeconds.toFixed(3)),
+      rampSeconds: Number(this.#rampSeconds.toFixed(3)),
       connectPerSecond: this.acceptPerSecond,
-      handshakes: this.handshakes,
-      holdSeconds: this.scene.config.holdSeconds,
+      handshakes: this.#handshakes,
+      holdSeconds: this.context.config.holdSeconds,
       unexpectedCloses: tallied(counts.unexpectedCloses),
       unexpectedCloseReasons: counts.unexpectedCloses,
-      gatewayCount: this.gatewayCount,
+      gatewayCount: this.#gatewayCount,
       heartbeats: { asked, sent: counts.heartbeatsSent, answered: counts.heartbeatsAnswered, p50Ms, p99Ms },
-      broadcasts: this.broadcasts,
+      broadcasts: this.#broadcasts,
       gaps: counts.gaps,
       oddMessages: counts.odd,
-      ramp: this.curve.points,
-      plateau: this.plateau,
+      ramp: this.#curve.points,
+      plateau: this.#plateau,
     };
   }
 
-  /** Closes every connection in an orderly way, and lets the generators go. */
+  /** Closes every connection in an orderly way, then ends the generators. */
   async close(): Promise<void> {
     this.enter("close");
-    const boundMs = CLOSE_TIMEOUT_MS + (this.fleet.total().open / SLOWEST_CLOSES_PER_SECOND) * 1000;
-    this.fleet.orderAll({ kind: "close", withinMs: CLOSE_TIMEOUT_MS });
-    await this.watch.grace(() => this.fleet.total().held === 0, boundMs);
-    await this.fleet.end();
-    this.watch.end();
-    this.progress.end();
+    const maxMs = CLOSE_TIMEOUT_MS + (this.generators.total().open / SLOWEST_CLOSES_PER_SECOND) * 1000;
+    this.generators.commandAll({ type: "close", withinMs: CLOSE_TIMEOUT_MS });
+    await this.limits.waitThroughStop(() => this.generators.total().held === 0, maxMs);
+    await this.generators.end();
+    this.limits.end();
+    this.#progress.end();
   }
 
-  /** What is going on, for the progress line. */
+  /** Names the phase that begins, for the progress line. */
   enter(phase: string): void {
-    this.phase = phase;
-    this.sample();
+    this.#phase = phase;
+    this.#sample();
   }
 
-  private sample(): void {
-    const counts = this.fleet.total();
-    const ramping = this.phase === "ramp";
+  #sample(): void {
+    const counts = this.generators.total();
+    const ramping = this.#phase === "ramp";
     if (ramping) {
-      this.curve.add(counts.open);
-      this.observer.sample(this.moment(), this.curve);
+      this.#curve.add(counts.open);
+      this.#observer.sample(this.#moment(), this.#curve);
     }
     const closes = tallied(counts.unexpectedCloses);
     const detail = [
-      ramping ? this.observer.hint : "",
-      this.phase === "hold" ? `${counts.heartbeatsAnswered.toLocaleString("en-US")} heartbeats answered` : "",
-      closes > 0 ? `${closes.toLocaleString("en-US")} closed unasked` : "",
+      ramping ? this.#observer.hint : "",
+      this.#phase === "hold" ? `${counts.heartbeatsAnswered.toLocaleString("en-US")} heartbeats answered` : "",
+      closes > 0 ? `${closes.toLocaleString("en-US")} closed unexpectedly` : "",
     ];
-    this.progress.show({
-      phase: this.phase,
+    this.#progress.show({
+      phase: this.#phase,
       open: counts.open,
-      target: this.scene.config.connections,
-      perSecond: this.curve.perSecond,
+      target: this.context.config.connections,
+      perSecond: this.#curve.perSecond,
       detail: detail.filter(Boolean).join(", "),
       failed: counts.failed,
-      freeBytes: this.watch.freeBytes,
+      freeBytes: this.limits.freeBytes,
     });
   }
 
-  private moment(): Moment {
-    const { open, failed } = this.fleet.total();
-    return { open, failed, freeBytes: this.watch.freeBytes, floorBytes: this.watch.floorBytes };
+  #moment(): Moment {
+    const { open, failed } = this.generators.total();
+    return { open, failed, freeBytes: this.limits.freeBytes, floorBytes: this.limits.floorBytes };
   }
 }
 
-/** Of generator `index`: connections are numbered through all generators. */
-function returningFrom({ plan, reconnects }: RunContext, index: number): { reconnects?: ReturnDuty } {
-  const first = plan.shares.slice(0, index).reduce((sum, share) => sum + share.connections, 0);
-  return reconnects ? { reconnects: { ...reconnects, first } } : {};
+/** One configuration for each generator; connections are numbered through all of them. */
+function configsOf({ config, plan, target, reconnects }: RunContext, run: string): GeneratorConfig[] {
+  const { address, port, host, path, numberAt } = target;
+  const { topic, connections: ofAll, broadcastMessages } = config;
+  const connectTimeoutMs = config.connectTimeoutSeconds * 1000;
+  const { portRange } = plan;
+  const shared = { address, port, host, path, numberAt, topic, ofAll, broadcastMessages, connectTimeoutMs, portRange };
+  let next = 0;
+  return plan.shares.map((share) => {
+    const first = next;
+    next += share.connections;
+    return { ...share, ...shared, run, first, ...(reconnects && { reconnects: { ...reconnects, first } }) };
+  });
 }

@@ -1,16 +1,16 @@
 /**
- * The generators as the coordinator holds them: forks them on their own entry file, gives orders, adds up their counts,
- * and ends them by handle. A generator that dies is remembered with its reason. Runs in the coordinator.
+ * The generator processes: forks them on their own entry file, sends commands, adds up their counts, and ends them by
+ * handle. A generator that dies is kept in `deaths` with its exit status. Runs in the coordinator; touches no socket.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import {
   addCounts,
-  type Command,
-  type Counts,
+  type GeneratorCommand,
   type GeneratorConfig,
+  type GeneratorCounts,
+  type GeneratorReport,
   noCounts,
-  type Report,
   type Subject,
 } from "../generator/messages.js";
 
@@ -20,119 +20,143 @@ const READY_WITHIN_MS = 60_000;
 const COLLECT_WITHIN_MS = 30_000;
 const EXIT_WITHIN_MS = 5_000;
 
-export type Collected = Extract<Report, { kind: "collected" }>;
+export type Collected = Extract<GeneratorReport, { type: "collected" }>;
 
-export class Fleet {
-  private readonly children: ChildProcess[] = [];
-  private readonly counts: Counts[];
-  private readonly collected = new Map<string, Collected[]>();
-  private ending = false;
-  /** Why generators that should be alive are not. */
+/** A generator process, as far as it is used here: a forked child, or a test's own. */
+export type GeneratorProcess = Pick<
+  ChildProcess,
+  "pid" | "connected" | "exitCode" | "signalCode" | "send" | "disconnect" | "kill" | "on" | "once"
+>;
+
+export type ForkGenerator = () => GeneratorProcess;
+
+export class Generators {
+  readonly #configs: readonly GeneratorConfig[];
+  readonly #fork: ForkGenerator;
+  readonly #children: GeneratorProcess[] = [];
+  readonly #counts: GeneratorCounts[];
+  readonly #collected = new Map<string, Collected[]>();
+  #ending = false;
+  /** One sentence for each generator that ended before it was asked to. */
   readonly deaths: string[] = [];
 
-  constructor(private readonly duties: readonly GeneratorConfig[]) {
-    this.counts = duties.map((config) => ({ ...noCounts(), pending: config.connections }));
+  constructor(configs: readonly GeneratorConfig[], forkGenerator: ForkGenerator = forkProcess) {
+    this.#configs = configs;
+    this.#fork = forkGenerator;
+    this.#counts = configs.map((config) => ({ ...noCounts(), pending: config.connections }));
   }
 
   get size(): number {
-    return this.duties.length;
+    return this.#configs.length;
   }
 
   get pids(): number[] {
-    return this.children.flatMap((child) => child.pid ?? []);
+    return this.#children.flatMap((child) => child.pid ?? []);
   }
 
   /** Forks all and waits until each is ready. */
   async start(): Promise<void> {
-    const file = new URL("../generator/main.js", import.meta.url);
-    const ready = this.duties.map(async (config, i) => {
-      const child = fork(file, [], {
-        execArgv: NODE_FLAGS,
-        env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
-        stdio: ["ignore", "ignore", "inherit", "ipc"],
-      });
-      this.children.push(child);
-      child.once("exit", (code, signal) => this.died(i, code, signal));
-      const signal = AbortSignal.timeout(READY_WITHIN_MS);
-      await Promise.race([once(child, "message", { signal }), once(child, "exit", { signal })]);
-      child.on("message", (report: Report) => this.hear(i, report));
-      this.command(i, { kind: "duty", config });
+    const ready = this.#configs.map(async (config, i) => {
+      const child = this.#fork();
+      this.#children.push(child);
+      child.once("exit", (code: number | null, signal: NodeJS.Signals | null) => this.#onExit(i, code, signal));
+      await readyOrGone(child);
+      child.on("message", (report: GeneratorReport) => this.#onReport(i, report));
+      this.command(i, { type: "configure", config });
     });
     await Promise.all(ready);
   }
 
-  command(i: number, command: Command): void {
-    const child = this.children[i];
-    // One that ended just now says so by its exit.
+  command(i: number, command: GeneratorCommand): void {
+    const child = this.#children[i];
+    // A generator that ended just now is reported by its exit event, not by this error.
     if (child?.connected) child.send(command, () => undefined);
   }
 
-  orderAll(command: Command): void {
-    for (let i = 0; i < this.children.length; i++) this.command(i, command);
+  commandAll(command: GeneratorCommand): void {
+    for (let i = 0; i < this.#children.length; i++) this.command(i, command);
   }
 
-  of(i: number): Readonly<Counts> {
-    return this.counts[i]!;
+  of(i: number): Readonly<GeneratorCounts> {
+    return this.#counts[i]!;
   }
 
-  total(): Counts {
-    return addCounts(this.counts);
+  total(): GeneratorCounts {
+    return addCounts(this.#counts);
   }
 
-  /** What each living generator says on a subject; those that do not answer in time are missing. */
+  /** The report of each living generator on a subject; without those that do not answer within COLLECT_WITHIN_MS. */
   async collect(subject: Subject): Promise<readonly Collected[]> {
     const key = JSON.stringify(subject);
     const answers: Collected[] = [];
-    this.collected.set(key, answers);
-    this.orderAll({ kind: "collect", subject });
+    this.#collected.set(key, answers);
+    this.commandAll({ type: "collect", subject });
     const deadlineMs = performance.now() + COLLECT_WITHIN_MS;
-    while (answers.length < this.alive() && performance.now() < deadlineMs) {
+    while (answers.length < this.#countAlive() && performance.now() < deadlineMs) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    this.collected.delete(key);
+    this.#collected.delete(key);
     return answers;
   }
 
-  /** Lets go of all; each leaves by itself, and is ended by handle if it does not. */
+  /** Disconnects all, upon which each ends itself; those that have not after EXIT_WITHIN_MS are killed by handle. */
   async end(): Promise<void> {
-    this.ending = true;
-    const gone = this.children.filter(isAlive).map((child) => once(child, "exit"));
-    for (const child of this.children) if (child.connected) child.disconnect();
+    this.#ending = true;
+    const gone = this.#children.filter(isAlive).map((child) => exitOf(child));
+    for (const child of this.#children) if (child.connected) child.disconnect();
     const late = setTimeout(() => this.kill(), EXIT_WITHIN_MS);
     await Promise.all(gone);
     clearTimeout(late);
   }
 
-  /** Ends all at once; the kernel resets their connections. */
+  /** Kills all at once; the kernel resets their connections. */
   kill(): void {
-    this.ending = true;
-    for (const child of this.children) if (isAlive(child)) child.kill("SIGKILL");
+    this.#ending = true;
+    for (const child of this.#children) if (isAlive(child)) child.kill("SIGKILL");
   }
 
-  private alive(): number {
-    return this.children.filter(isAlive).length;
+  #countAlive(): number {
+    return this.#children.filter(isAlive).length;
   }
 
-  private hear(i: number, report: Report): void {
-    switch (report.kind) {
+  #onReport(i: number, report: GeneratorReport): void {
+    switch (report.type) {
       case "ready":
         break;
       case "counts":
-        this.counts[i] = report.counts;
+        this.#counts[i] = report.counts;
         break;
       case "collected":
-        this.collected.get(JSON.stringify(report.subject))?.push(report);
+        this.#collected.get(JSON.stringify(report.subject))?.push(report);
         break;
     }
   }
 
-  private died(i: number, code: number | null, signal: NodeJS.Signals | null): void {
-    if (this.ending) return;
-    const lost = this.counts[i]!.open;
+  #onExit(i: number, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#ending) return;
+    const lost = this.#counts[i]!.open;
     const how = signal === null ? `with status ${code ?? "unknown"}` : `by ${signal}`;
     this.deaths.push(`generator ${i + 1} of ${this.size} ended ${how} and took ${lost} open connections with it`);
-    this.counts[i] = { ...this.counts[i]!, open: 0, inFlight: 0, pending: 0, held: 0 };
+    this.#counts[i] = { ...this.#counts[i]!, open: 0, inFlight: 0, pending: 0, held: 0 };
   }
 }
 
-const isAlive = (child: ChildProcess): boolean => child.exitCode === null && child.signalCode === null;
+function forkProcess(): ChildProcess {
+  return fork(new URL("../generator/main.js", import.meta.url), [], {
+    execArgv: NODE_FLAGS,
+    env: { ...process.env, UV_THREADPOOL_SIZE: "1" },
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+}
+
+/** Resolves at the first message, which is `ready`, or at the exit. */
+async function readyOrGone(child: GeneratorProcess): Promise<void> {
+  const signal = AbortSignal.timeout(READY_WITHIN_MS);
+  const events = child as ChildProcess;
+  await Promise.race([once(events, "message", { signal }), once(events, "exit", { signal })]);
+}
+
+const exitOf = (child: GeneratorProcess): Promise<void> =>
+  new Promise((resolve) => child.once("exit", () => resolve()));
+
+const isAlive = (child: GeneratorProcess): boolean => child.exitCode === null && child.signalCode === null;

@@ -1,8 +1,7 @@
 /**
  * The two phases after the ramp: the hold, with heartbeats and the comparison of counts, and the broadcasts.
- * Runs in the coordinator, on what coordinator.ts has set up.
+ * Runs in the coordinator, on the run that coordinator.ts has set up.
  */
-
 import type { MachineReader } from "../../sysctl/kernel/machine.js";
 import type { BroadcastEvidence, GatewayCount } from "../evidence/evidence.js";
 import { monotonicMs } from "../generator/clock.js";
@@ -10,39 +9,40 @@ import { type EncodedHistogram, Histogram } from "../generator/histogram.js";
 import { broadcastData } from "../generator/protocol.js";
 import { TopicPattern } from "../generator/topics.js";
 import type { LoadConfig } from "../options.js";
-import type { ReturnDuty } from "../reconnects/steps.js";
-import type { Fleet } from "./generators.js";
-import type { Plan } from "./plan.js";
-import type { Watch } from "./stop.js";
-import type { Admin, Target } from "./target.js";
+import type { ReconnectConfig } from "../reconnects/steps.js";
+import type { Generators } from "./generators.js";
+import type { LoadPlan } from "./plan.js";
+import type { RunLimits } from "./stop.js";
+import type { AdminClient, Target } from "./target.js";
 
-/** Nothing new for this long means that nothing more will come. */
+/** Without any progress for this long, a phase gives up waiting. */
 export const STALL_MS = 30_000;
-/** The gateway's workers push their counts once a second; a busy machine delays that. */
+/** The gateway's workers report their counts once a second; a busy machine delays that. */
 const COUNT_WITHIN_MS = 15_000;
 const COUNT_AGAIN_MS = 500;
 
 export interface RunContext {
   readonly config: LoadConfig;
   readonly target: Target;
-  readonly plan: Plan;
+  readonly plan: LoadPlan;
   readonly host: MachineReader;
   /** Null when the admin address does not answer. */
-  readonly admin: Admin | null;
+  readonly admin: AdminClient | null;
   /** Connections that the gateway held before the run. */
   readonly held: number;
   /** In a scenario, how connections come back. */
-  readonly reconnects?: Omit<ReturnDuty, "first">;
+  readonly reconnects?: Omit<ReconnectConfig, "first">;
 }
 
-/** What a phase works with. */
+/** The parts of a run that its phases use. */
 export interface PhaseContext {
-  readonly scene: RunContext;
-  readonly fleet: Fleet;
-  readonly watch: Watch;
-  /** What did not hold, in words; phases add to it. */
+  readonly context: RunContext;
+  readonly generators: Generators;
+  readonly limits: RunLimits;
+  /** What did not hold, one sentence each; phases add to it. */
   readonly complaints: string[];
-  readonly run: string;
+  /** Stands in the data of this run's publications, which tells them from those of other publishers. */
+  readonly runId: string;
 }
 
 export interface Percentiles {
@@ -50,22 +50,31 @@ export interface Percentiles {
   readonly p99Ms: number | null;
 }
 
-/** Heartbeats flow for as long as the hold lasts; then their last answers are awaited. */
-export async function holdConnections({ scene, fleet, watch }: PhaseContext): Promise<{ asked: number } & Percentiles> {
-  const { holdSeconds, heartbeatsPerConnection } = scene.config;
+/** Sends heartbeats for as long as the hold lasts, then waits for the last answers. */
+export async function holdConnections({
+  context,
+  generators,
+  limits,
+}: PhaseContext): Promise<{ asked: number } & Percentiles> {
+  const { holdSeconds, heartbeatsPerConnection } = context.config;
   const startedMs = performance.now();
   const overMs = holdSeconds * 1000;
-  const answered = (): number => fleet.total().heartbeatsAnswered;
-  const asked = heartbeatsPerConnection * fleet.total().open;
-  if (asked > 0) fleet.orderAll({ kind: "heartbeats", perConnection: heartbeatsPerConnection, overMs });
-  await watch.until(() => performance.now() - startedMs >= overMs, Number.POSITIVE_INFINITY);
-  await watch.until(() => answered() >= asked, STALL_MS, answered);
-  return { asked, ...merged((await fleet.collect("heartbeats")).map((part) => part.histogram)) };
+  const answered = (): number => generators.total().heartbeatsAnswered;
+  const asked = heartbeatsPerConnection * generators.total().open;
+  if (asked > 0) generators.commandAll({ type: "heartbeats", perConnection: heartbeatsPerConnection, overMs });
+  await limits.waitFor(() => performance.now() - startedMs >= overMs, Number.POSITIVE_INFINITY);
+  await limits.waitFor(() => answered() >= asked, STALL_MS, answered);
+  return { asked, ...merged((await generators.collect("heartbeats")).map((part) => part.histogram)) };
 }
 
-/** What the gateway says it holds, once it agrees with what is open here, or at the end of the patience with it. */
-export async function compareCounts({ scene, fleet, watch, complaints }: PhaseContext): Promise<GatewayCount | null> {
-  const { admin, held } = scene;
+/** The gateway's own count of connections, as soon as it equals the number that is open here, or the last one within COUNT_WITHIN_MS. */
+export async function compareCounts({
+  context,
+  generators,
+  limits,
+  complaints,
+}: PhaseContext): Promise<GatewayCount | null> {
+  const { admin, held } = context;
   if (!admin) return null;
   const deadlineMs = performance.now() + COUNT_WITHIN_MS;
   for (;;) {
@@ -79,28 +88,28 @@ export async function compareCounts({ scene, fleet, watch, complaints }: PhaseCo
       complaints.push(`the admin address did not answer during the hold: ${(error as Error).message}`);
       return null;
     }
-    const exact = found.processes === found.metrics && found.metrics === fleet.total().open;
-    if (exact || watch.stop || performance.now() > deadlineMs) return found;
+    const exact = found.processes === found.metrics && found.metrics === generators.total().open;
+    if (exact || limits.stop || performance.now() > deadlineMs) return found;
     await new Promise((resolve) => setTimeout(resolve, COUNT_AGAIN_MS));
   }
 }
 
-/** Publishes broadcast `n` and waits until everybody has it, or nobody more gets it. Null when it was not published. */
-export async function broadcast(stage: PhaseContext, n: number): Promise<BroadcastEvidence | null> {
-  const { scene, fleet, watch, complaints } = stage;
-  const { broadcastBytes: bytes, broadcastMessages: messages, connections } = scene.config;
-  const topics = new TopicPattern(scene.config.topic, connections);
-  const delivered = (): number => fleet.total().delivered;
+/** Publishes broadcast `n` and waits until every connection has it, or no more receive it. Null when it was not published. */
+export async function broadcast(phase: PhaseContext, n: number): Promise<BroadcastEvidence | null> {
+  const { context, generators, limits, complaints } = phase;
+  const { broadcastBytes: bytes, broadcastMessages: messages, connections } = context.config;
+  const topics = new TopicPattern(context.config.topic, connections);
+  const delivered = (): number => generators.total().delivered;
   const before = delivered();
-  const expected = fleet.total().open * messages;
+  const expected = generators.total().open * messages;
   const publishedAtMs = monotonicMs();
-  const publishing = settled(scene.admin?.publishAll(publications(stage, topics, n)));
-  // A gateway that takes no more must not hold up a run that has to stop.
-  await watch.until(() => publishing.isOver, Number.POSITIVE_INFINITY);
+  const publishing = settlementOf(context.admin?.publishAll(publications(phase, topics, n)));
+  // A gateway that stops reading the request must not delay a run that has to stop.
+  await limits.waitFor(() => publishing.isOver, Number.POSITIVE_INFINITY);
   if (publishing.error !== undefined) complaints.push(`broadcast ${n} could not be published: ${publishing.error}`);
   if (!publishing.isOver || publishing.error !== undefined) return null;
-  await watch.until(() => delivered() - before >= fleet.total().open * messages, STALL_MS, delivered);
-  const parts = await fleet.collect({ broadcast: n });
+  await limits.waitFor(() => delivered() - before >= generators.total().open * messages, STALL_MS, delivered);
+  const parts = await generators.collect({ broadcast: n });
   const receipts = parts.reduce((sum, part) => sum + part.delivered, 0);
   const lastAtMs = Math.max(0, ...parts.map((part) => part.lastAtMs));
   const tookMs = lastAtMs > 0 ? Number((lastAtMs - publishedAtMs).toFixed(3)) : null;
@@ -117,8 +126,8 @@ export async function broadcast(stage: PhaseContext, n: number): Promise<Broadca
   };
 }
 
-/** A promise that can be looked at. */
-function settled(promise: Promise<void> | undefined): { isOver: boolean; error?: string } {
+/** The state of a promise, to be polled. */
+function settlementOf(promise: Promise<void> | undefined): { isOver: boolean; error?: string } {
   const state: { isOver: boolean; error?: string } = { isOver: promise === undefined };
   promise?.then(
     () => {
@@ -132,12 +141,12 @@ function settled(promise: Promise<void> | undefined): { isOver: boolean; error?:
   return state;
 }
 
-/** The lines of a broadcast: so many messages to each of its topics, stamped when they are made. */
-function* publications({ scene, run }: PhaseContext, topics: TopicPattern, n: number): Generator<string> {
-  const { connections, broadcastBytes, broadcastMessages } = scene.config;
+/** The lines of a broadcast: `broadcastMessages` to each of its topics, each with the time at which it was made. */
+function* publications({ context, runId }: PhaseContext, topics: TopicPattern, n: number): Generator<string> {
+  const { connections, broadcastBytes, broadcastMessages } = context.config;
   for (let i = 0; i < (topics.isOwn ? connections : 1); i++) {
     for (let message = 0; message < broadcastMessages; message++) {
-      const data = broadcastData({ run, n, publishedAtMs: monotonicMs() }, broadcastBytes);
+      const data = broadcastData({ run: runId, n, publishedAtMs: monotonicMs() }, broadcastBytes);
       yield `{"topic":"${topics.of(i)}","data":${data}}`;
     }
   }

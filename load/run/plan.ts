@@ -1,8 +1,7 @@
 /**
- * Pure: spreads N connections over generators and source addresses without losing a remainder, and refuses the
- * impossible before anything starts, naming the resource, what is there, what is needed and the remedy.
- * Sums shared with the gateway are in src/config/capacity.ts; limits and their reasons in KERNEL.md §1.
- * Runs in the coordinator.
+ * Spreads N connections over generators and source addresses without losing a remainder, and refuses an impossible run
+ * before anything starts: the error names the resource, how much is available, how much is needed, and the remedy.
+ * Sums shared with the gateway are in src/config/capacity.ts. Pure; runs in the coordinator.
  */
 
 import {
@@ -18,27 +17,27 @@ import type { MachineLimits } from "../../sysctl/kernel/machine.js";
 import { groupFloorBytes } from "./memory.js";
 
 /**
- * What a control group is charged for a generator beside that: page tables, kernel stacks, the code that it runs. A group with
+ * What a control group is charged for a generator besides its own memory: page tables, kernel stacks, the code that it runs. A group with
  * coordinator, two generators and 3,000 sockets was charged 107 MB at most, 28 MB of it before the generators started.
  */
 const GROUP_BYTES_PER_GENERATOR = 16e6;
-/** uWebSockets' listen backlog, and how much of the summed queues is filled at most. */
+/** uWebSockets' listen backlog (src/README.md fact 3), and the largest part of all the queues together that a run may fill. */
 const LISTEN_BACKLOG = 512;
 const BACKLOG_SHARE = 0.5;
 const MAX_IN_FLIGHT = 8192;
-/** Generators that connect at the same time: more are not faster (1, 2, 4 and 11 measured), only later to answer. */
+/** Generators that connect at the same time: more are not faster (1, 2, 4 and 11 measured), only slower to answer. */
 const LANES_PER_CORE = 1;
 /** Headroom above what is known to be needed. */
 const SLACK = 1.05;
 
-export interface PlanRequest {
+export interface LoadPlanRequest {
   readonly connections: number;
   /** 0 derives it. */
   readonly generators: number;
   readonly inFlight: number;
   readonly sourceAddresses: readonly string[] | "auto";
   readonly memoryFloorBytes: number;
-  /** Open as many as can be had: what is short is no reason to refuse. */
+  /** Open as many connections as possible: a shortage is no reason to refuse. */
   readonly force: boolean;
   /** `sharesGroup`: the gateway's memory counts against the control group of this process too. */
   readonly target: { readonly address: string; readonly colocated: boolean; readonly sharesGroup?: boolean };
@@ -47,24 +46,24 @@ export interface PlanRequest {
   readonly host: MachineLimits;
 }
 
-export interface Share {
+export interface GeneratorShare {
   readonly connections: number;
   readonly sources: readonly string[];
 }
 
-export interface Plan {
-  readonly shares: readonly Share[];
+export interface LoadPlan {
+  readonly shares: readonly GeneratorShare[];
   /** Every address used; empty when the kernel chooses. */
   readonly sourceAddresses: readonly string[];
-  /** Set when each socket must ask for the whole port range by itself. */
+  /** Set when each socket must ask for the whole port range (IP_LOCAL_PORT_RANGE). */
   readonly portRange: readonly [number, number] | null;
   /** Over all generators. */
   readonly inFlight: number;
-  /** Generators that connect at the same time. */
+  /** How many generators connect at the same time. */
   readonly lanes: number;
 }
 
-export function makePlan(request: PlanRequest): Plan {
+export function makePlan(request: LoadPlanRequest): LoadPlan {
   const { connections, host } = request;
   const generators = countGenerators(request);
   const addresses = chooseAddresses(request, generators);
@@ -80,19 +79,19 @@ export function makePlan(request: PlanRequest): Plan {
   };
 }
 
-/** Half of what the gateway's listen queues hold together: more, and handshakes wait for retransmitted packets. */
-function autoInFlight(request: PlanRequest): number {
+/** Half of what all listen queues of the gateway hold: with more in flight, handshakes wait for retransmitted packets. */
+function autoInFlight(request: LoadPlanRequest): number {
   return Math.min(MAX_IN_FLIGHT, LISTEN_BACKLOG * BACKLOG_SHARE * (request.gateway?.workers ?? 1));
 }
 
-function countGenerators({ connections, generators, host, force }: PlanRequest): number {
+function countGenerators({ connections, generators, host, force }: LoadPlanRequest): number {
   const each = host.nofileHard - GENERATOR_OWN_DESCRIPTORS;
   const min = Math.ceil(connections / Math.max(1, each));
   const chosen = Math.min(connections, generators || Math.max(min, host.cores));
   if (each < 1 || (chosen < min && !force)) {
     refuse({
       resource: "descriptors (hard nofile of one process)",
-      there: host.nofileHard,
+      available: host.nofileHard,
       needed: Math.ceil(connections / chosen) + GENERATOR_OWN_DESCRIPTORS,
       remedy: `use --generators ${min} or more, or raise the limit: ulimit -Hn`,
     });
@@ -107,11 +106,11 @@ interface Addresses {
 }
 
 /**
- * Past half of the port range, each connect() from one address searches 100 times longer (KERNEL.md fact 5). Loopback has
- * sixteen million addresses, so there nobody passes the half; elsewhere each socket asks for the range by itself, which
- * Linux 6.3 searches without that cliff.
+ * Beyond half of the port range, each connect() from one address searches 100 times longer (src/README.md fact 5). Loopback
+ * has sixteen million addresses, so no address passes the half there. Elsewhere each socket asks for the range itself
+ * (IP_LOCAL_PORT_RANGE), which Linux 6.3 and later search without that cliff.
  */
-function chooseAddresses(request: PlanRequest, generators: number): Addresses {
+function chooseAddresses(request: LoadPlanRequest, generators: number): Addresses {
   const { host, connections, sourceAddresses: asked, target, force } = request;
   const ports = host.portHigh - host.portLow + 1 - host.portsReserved;
   if (asked === "auto" && target.address.startsWith("127.")) {
@@ -136,7 +135,7 @@ function loopbackAddress(index: number): string {
 function refusePorts(ports: number, connections: number, sources: number): never {
   refuse({
     resource: `ports (net.ipv4.ip_local_port_range less the reserved, times ${sources} source address${sources > 1 ? "es" : ""})`,
-    there: ports * sources,
+    available: ports * sources,
     needed: connections,
     remedy:
       "name more local addresses with --source-addresses, or widen the range: sysctl net.ipv4.ip_local_port_range",
@@ -145,88 +144,91 @@ function refusePorts(ports: number, connections: number, sources: number): never
 
 interface Shortage {
   readonly resource: string;
-  readonly there: number;
+  readonly available: number;
   readonly needed: number;
   readonly remedy: string;
-  /** Not even --force goes beyond it. */
+  /** Not even --force may pass it. */
   readonly always?: boolean;
 }
 
-/** What there is too little of, in the order in which it would be met. */
-function shortages(request: PlanRequest, generators: number): Shortage[] {
+/** Every resource that does not suffice, in the order in which a run would reach its limit. */
+function shortages(request: LoadPlanRequest, generators: number): Shortage[] {
   const { connections, target, gateway, host } = request;
   const ends = target.colocated ? 2 : 1;
   const sides = ends === 2 ? "both ends are on this host" : "client ends";
-  // Another user has epoll watches of his own.
+  // The limit is per user: a gateway of another user has its own.
   const watched = ends === 2 && gateway?.sameUser === false ? 1 : ends;
   const rows: Shortage[] = [
     ...(target.colocated && gateway ? [gatewayShortage(connections, gateway)] : []),
     {
       resource: `open files of the system (fs.file-max; ${sides})`,
-      there: host.root ? Number.POSITIVE_INFINITY : host.fileMax,
+      available: host.root ? Number.POSITIVE_INFINITY : host.fileMax,
       needed: host.filesOpen + Math.ceil(connections * ends * SLACK),
       remedy: `sysctl -w fs.file-max=${Math.ceil(connections * ends * 1.1) + 100_000}`,
     },
     {
       resource: `epoll registrations of one user (fs.epoll.max_user_watches; ${sides})`,
-      there: host.epollWatches,
+      available: host.epollWatches,
       needed: Math.ceil(connections * watched * SLACK),
       remedy: `sysctl -w fs.epoll.max_user_watches=${Math.ceil(connections * watched * 1.1)}`,
-      // Where both ends share them, the gateway's workers would abort.
+      // Where both ends share the limit, the gateway's workers would abort (src/README.md fact 20).
       always: watched === 2,
     },
     ...groupShortages(request, generators),
     {
       resource: "processes and threads (kernel.pid_max, kernel.threads-max)",
-      there: Math.min(host.pidMax, host.threadsMax) - host.threads,
+      available: Math.min(host.pidMax, host.threadsMax) - host.threads,
       needed: generators * THREADS_PER_GENERATOR,
       remedy: "use fewer --generators, or raise kernel.pid_max and kernel.threads-max",
     },
     {
       resource: "connection tracking entries (net.netfilter.nf_conntrack_max)",
-      there: flowsLeft(host),
+      available: flowsLeft(host),
       needed: Math.ceil(connections * SLACK),
       remedy: `sysctl -w net.netfilter.nf_conntrack_max=${Math.ceil(connections * 1.2) + host.conntrackCount}, or exempt this traffic with a notrack rule`,
     },
     {
       resource: `bytes of memory (MemFree and page cache, less --memory-floor; ${sides})`,
-      there: Math.max(0, host.freeBytes - request.memoryFloorBytes),
+      available: Math.max(0, host.freeBytes - request.memoryFloorBytes),
       needed: memoryOfLoad(connections, generators, target.colocated),
       remedy: "open fewer --connections, lower --memory-floor, or take a bigger machine",
     },
   ];
-  return rows.filter((row) => row.needed > row.there);
+  return rows.filter((row) => row.needed > row.available);
 }
 
-/** A maximum of 0 is none. Where nobody could try, entries are a sign. */
+/** A maximum of 0 means no limit. Where tracking could not be tested, existing entries show that it is on. */
 function flowsLeft({ tracked, conntrackCount, conntrackMax }: MachineLimits): number {
   const isTracked = tracked ?? conntrackCount > 0;
   return isTracked && conntrackMax > 0 ? conntrackMax - conntrackCount : Number.POSITIVE_INFINITY;
 }
 
-/** At their limits nothing says why: the kernel kills, or no process can be started. */
-function groupShortages({ connections, memoryFloorBytes, target, host }: PlanRequest, generators: number): Shortage[] {
+/** At a control group's limit there is no clear error: the kernel kills processes, or fork() fails. */
+function groupShortages(
+  { connections, memoryFloorBytes, target, host }: LoadPlanRequest,
+  generators: number,
+): Shortage[] {
   const { groupMemory: memory, groupTasks: tasks } = host;
   const rows: Shortage[] = [];
   if (memory) {
     const both = target.colocated && target.sharesGroup === true;
     const floor = groupFloorBytes(memory.limit, memoryFloorBytes);
     const needed = (n: number): number => memoryOfLoad(n, generators, both) + generators * GROUP_BYTES_PER_GENERATOR;
-    const there = Math.max(0, memory.limit - memory.used - floor);
+    const available = Math.max(0, memory.limit - memory.used - floor);
     rows.push({
-      resource: `bytes of memory of the control group ${memory.at} (its limit is ${grouped(memory.limit)}; less what is used and a floor of ${grouped(floor)}; ${both ? "both ends are in it" : "client ends"})`,
-      there,
+      resource: `bytes of memory of the control group ${memory.at} (its limit is ${grouped(memory.limit)}, less what is used and a floor of ${grouped(floor)}; ${both ? "both ends are in it" : "client ends"})`,
+      available,
       needed: needed(connections),
       remedy:
         "raise the group's limit (MemoryMax= of a service, --memory of docker run, resources.limits.memory of a pod), or open fewer --connections",
-      // Where not even the generators fit, they are killed before anything can be measured.
-      always: needed(0) > there,
+      // Where the generators alone do not fit, the kernel kills them before anything can be measured.
+      always: needed(0) > available,
     });
   }
   if (tasks) {
     rows.push({
       resource: `processes and threads of the control group ${tasks.at} (its pids.max is ${grouped(tasks.limit)})`,
-      there: tasks.limit - tasks.used,
+      available: tasks.limit - tasks.used,
       needed: generators * THREADS_PER_GENERATOR,
       remedy:
         "raise pids.max (TasksMax= of a service, --pids-limit of docker run, podPidsLimit of the kubelet), or use fewer --generators",
@@ -235,15 +237,15 @@ function groupShortages({ connections, memoryFloorBytes, target, host }: PlanReq
   return rows;
 }
 
-/** Workers at their cap send newcomers to the others, so that what they hold together is what counts. */
+/** A worker at its cap stops listening, so new connections go to the others: only the sum of all caps counts. */
 function gatewayShortage(connections: number, gateway: { workers: number; nofile: number }): Shortage {
   const cap = workerCap(gateway.nofile);
-  const there = gateway.workers * cap;
+  const available = gateway.workers * cap;
   let workers = gateway.workers;
-  while (connections > there && fullestWorker(connections, workers) > cap) workers++;
+  while (connections > available && fullestWorker(connections, workers) > cap) workers++;
   return {
     resource: `descriptors of the gateway (${gateway.workers} workers under a limit of ${grouped(gateway.nofile)} each)`,
-    there,
+    available,
     needed: connections,
     remedy: `start the gateway for ${grouped(connections)} connections, which takes ${workers} workers`,
   };
@@ -251,9 +253,9 @@ function gatewayShortage(connections: number, gateway: { workers: number; nofile
 
 const grouped = (n: number): string => (Number.isFinite(n) ? n.toLocaleString("en-US") : "no limit");
 
-function refuse({ resource, there, needed, remedy }: Shortage): never {
+function refuse({ resource, available, needed, remedy }: Shortage): never {
   throw new GatewayError(
     "refused",
-    `not enough ${resource}: ${grouped(there)} there, ${grouped(needed)} needed.\nRemedy: ${remedy}`,
+    `not enough ${resource}: ${grouped(available)} available, ${grouped(needed)} needed.\nRemedy: ${remedy}`,
   );
 }

@@ -1,23 +1,23 @@
 /**
- * Live progress: one line that is rewritten on a terminal, a plain line every two seconds elsewhere.
+ * Live progress on stderr: one line that is rewritten on a terminal, a plain line every two seconds elsewhere.
  * `renderProgress` is pure. Runs in the coordinator.
  */
 import { describeTally } from "../evidence/evidence.js";
-import { grouped, size } from "../evidence/words.js";
+import { grouped, size } from "../evidence/format.js";
 import type { Tally } from "../generator/messages.js";
 
-export interface Moment {
+export interface ProgressState {
   readonly phase: string;
   readonly open: number;
   readonly target: number;
   readonly perSecond: number;
-  /** What the phase counts besides: "heartbeats 1,200 of 10,000". */
+  /** What this phase counts in addition: "1,200 heartbeats answered". */
   readonly detail: string;
   readonly failed: Tally;
   readonly freeBytes: number;
 }
 
-export function renderProgress(moment: Moment): string {
+export function renderProgress(moment: ProgressState): string {
   const { phase, open, target, perSecond, failed } = moment;
   const parts = [`${phase}: ${grouped(open)} of ${grouped(target)} open`];
   if (phase === "ramp") {
@@ -33,32 +33,41 @@ export function renderProgress(moment: Moment): string {
 
 const PLAIN_EVERY_MS = 2000;
 const LIVE_EVERY_MS = 250;
-/** Some terminals do not say how wide they are. */
+/** Some terminals do not report their width. */
 const DEFAULT_COLUMNS = 80;
 
-export class Progress {
-  private lastMs = Number.NEGATIVE_INFINITY;
-  private lastPhase = "";
-  private readonly live: boolean;
+/** A stream as far as progress needs it: process.stderr, or a test's own. */
+export interface ProgressOutput {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+}
 
-  constructor(private readonly out: NodeJS.WriteStream) {
-    this.live = out.isTTY;
+export class Progress {
+  readonly #out: ProgressOutput;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #lastPhase = "";
+  readonly #live: boolean;
+
+  constructor(out: ProgressOutput) {
+    this.#out = out;
+    this.#live = out.isTTY === true;
   }
 
-  show(moment: Moment): void {
+  show(moment: ProgressState): void {
     const nowMs = performance.now();
-    const due = nowMs - this.lastMs >= (this.live ? LIVE_EVERY_MS : PLAIN_EVERY_MS);
-    if (!due && moment.phase === this.lastPhase) return;
-    this.lastMs = nowMs;
-    this.lastPhase = moment.phase;
+    const due = nowMs - this.#lastMs >= (this.#live ? LIVE_EVERY_MS : PLAIN_EVERY_MS);
+    if (!due && moment.phase === this.#lastPhase) return;
+    this.#lastMs = nowMs;
+    this.#lastPhase = moment.phase;
     const line = renderProgress(moment);
     // Cut to the terminal's width: a wrapped line could not be rewritten.
-    if (this.live) this.out.write(`\r\x1b[K${line.slice(0, (this.out.columns || DEFAULT_COLUMNS) - 1)}`);
-    else this.out.write(`${line}\n`);
+    if (this.#live) this.#out.write(`\r\x1b[K${line.slice(0, (this.#out.columns || DEFAULT_COLUMNS) - 1)}`);
+    else this.#out.write(`${line}\n`);
   }
 
-  /** Leaves the live line, so that what follows begins on its own. */
+  /** Clears the live line, so that the report begins on a line of its own. */
   end(): void {
-    if (this.live && this.lastPhase !== "") this.out.write("\r\x1b[K");
+    if (this.#live && this.#lastPhase !== "") this.#out.write("\r\x1b[K");
   }
 }

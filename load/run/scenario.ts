@@ -1,23 +1,26 @@
-/** What a trial needs of a scenario, and a scenario of its run. Types only. */
-
-import type { ReturnDuty } from "../reconnects/steps.js";
+/**
+ * The contract between a trial (trial.ts) and a scenario (load/scenarios): what the trial calls, and which parts of its run
+ * the scenario may use. Types only, for the coordinator.
+ */
+import type { ReconnectConfig } from "../reconnects/steps.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";
 import type { PhaseContext } from "./phases.js";
 
 /** A run whose connections are open. */
-export interface Opened extends PhaseContext {
+export interface OpenRun extends PhaseContext {
   readonly stopped: boolean;
   readonly open: number;
-  /** Connections a second in the ramp. */
+  /** Connections opened per second in the ramp. */
   readonly acceptPerSecond: number;
-  /** Says what is going on. */
+  /** Names the phase that begins, for the progress line. */
   enter(phase: string): void;
 }
 
-export interface Scenario {
-  readonly reconnects: Omit<ReturnDuty, "first">;
-  /** Before anything is forked: throws GatewayError for what cannot be done to this gateway. */
+/** A scenario as the trial calls it. */
+export interface TrialScenario {
+  readonly reconnects: Omit<ReconnectConfig, "first">;
+  /** Runs before anything is forked; throws GatewayError where the scenario cannot run against this gateway. */
   check(adminUrl: string, colocated: boolean): Promise<void>;
   /** Adds what did not hold to the run's complaints. */
-  runScenario(run: Opened): Promise<ScenarioEvidence>;
+  run(run: OpenRun): Promise<ScenarioEvidence>;
 }

@@ -1,7 +1,7 @@
 /**
- * The gateway as an outsider meets it: where the target is, one real handshake before anything is forked, and the admin
- * address (publish, its own count, its processes). Runs in the coordinator. Every failure names host and port, what the
- * operating system said, and the remedy.
+ * The gateway seen from outside: where the target is, one real handshake before anything is forked, and the admin address
+ * (publish, its own count, its processes). Runs in the coordinator. Every failure names host and port, the error of the
+ * operating system, and the remedy.
  */
 import { lookup } from "node:dns/promises";
 import { Agent, type IncomingMessage, request } from "node:http";
@@ -26,7 +26,7 @@ export interface Target {
   /** With the query that subscribes, and where the connection's number stands in it; −1 where there is none. */
   readonly path: string;
   readonly numberAt: number;
-  /** The gateway runs on this host, so that both ends weigh on it. */
+  /** The gateway runs on this host, which then carries both ends of each connection. */
   readonly colocated: boolean;
 }
 
@@ -50,7 +50,7 @@ export async function findTarget(url: string, topics: TopicPattern): Promise<Tar
   };
 }
 
-/** One handshake and subscription as every connection will do it. Throws `unreachable` when it does not come about. */
+/** One handshake and subscription, as every connection will do it. Throws `unreachable` when it fails. */
 export async function probe(target: Target, topic: string): Promise<void> {
   const complaint = await new Promise<string>((resolve) => {
     const pool = new KeyPool(1);
@@ -65,7 +65,7 @@ export async function probe(target: Target, topic: string): Promise<void> {
     const decoder = new FrameDecoder({
       text: (_fd, bytes, from, to) => {
         const message = parseMessage(bytes.toString("utf8", from, to));
-        const subscribed = message.kind === "subscribed" && message.code === 0 && message.topic === topic;
+        const subscribed = message.type === "subscribed" && message.code === 0 && message.topic === topic;
         socket.end(closeFrame(1000));
         resolve(
           subscribed ? "" : `the subscription to "${topic}" was answered with ${bytes.toString("utf8", from, to)}`,
@@ -112,37 +112,40 @@ export interface Processes {
   readonly connections: number;
 }
 
-/** The gateway's admin address. */
+/** The admin address as the phases of a run use it: `Admin`, or a test's own. */
+export type AdminClient = Pick<Admin, "url" | "processes" | "scrape" | "publish" | "publishAll" | "end">;
+
+/** A client of the gateway's admin address. */
 export class Admin {
-  private readonly agent = new Agent({ keepAlive: true });
+  readonly #agent = new Agent({ keepAlive: true });
 
   constructor(readonly url: string) {}
 
   async processes(): Promise<Processes> {
-    const { body } = await this.ask("GET", "/processes");
+    const { body } = await this.#ask("GET", "/processes");
     const value = JSON.parse(body) as Processes;
     return { processes: value.processes, connections: value.connections };
   }
 
-  /** What the gateway says it holds, in its metrics, and how long the scrape took. */
+  /** The number of connections in the gateway's metrics, and how long the scrape took. */
   async scrape(): Promise<{ connections: number; tookMs: number }> {
     const startedMs = performance.now();
-    const { body } = await this.ask("GET", "/metrics");
+    const { body } = await this.#ask("GET", "/metrics");
     const tookMs = performance.now() - startedMs;
     const values = [...body.matchAll(/^megagate_connections(?:\{[^}]*\})? (\S+)/gm)].map((match) => Number(match[1]));
     return { connections: values.length > 0 ? values.reduce((sum, n) => sum + n, 0) : Number.NaN, tookMs };
   }
 
-  /** Publishes; resolves with its number when the gateway has given it one, throws with its answer otherwise. */
+  /** Publishes one message; resolves with its position, throws with the gateway's answer where it was refused. */
   async publish(topic: string, data: string, key?: string): Promise<{ epoch: string; offset: number }> {
     const named = `"topic":${JSON.stringify(topic)}${key === undefined ? "" : `,"key":${JSON.stringify(key)}`}`;
-    const { status, body } = await this.ask("POST", "/publish", `{${named},"data":${data}}`);
+    const { status, body } = await this.#ask("POST", "/publish", `{${named},"data":${data}}`);
     const answer = JSON.parse(body) as { code?: unknown; epoch: string; offset: number };
     if (status !== 200 || answer.code !== 0) throw new Error(`publish was answered with ${status} ${body}`);
     return { epoch: answer.epoch, offset: answer.offset };
   }
 
-  /** Publishes one message a line in one request, as fast as the gateway takes them; throws unless all were numbered. */
+  /** Publishes one message per line in one request, as fast as the gateway reads; throws unless all were accepted. */
   async publishAll(lines: Iterable<string>): Promise<void> {
     let sent = 0;
     const batches = function* (): Generator<string> {
@@ -156,17 +159,17 @@ export class Admin {
       }
       yield batch;
     };
-    const { status, body } = await this.stream("/publish", batches());
+    const { status, body } = await this.#stream("/publish", batches());
     const answer = JSON.parse(body) as { code?: unknown; published?: unknown };
     if (status !== 200 || answer.code !== 0 || answer.published !== sent) {
       throw new Error(`publishing ${sent} lines was answered with ${status} ${body}`);
     }
   }
 
-  private stream(path: string, parts: Iterable<string>): Promise<{ status: number; body: string }> {
+  #stream(path: string, parts: Iterable<string>): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
       const headers = { "content-type": "application/x-ndjson" };
-      const asked = request(this.at(path), { method: "POST", headers, agent: this.agent }, (answer) => {
+      const asked = request(this.#at(path), { method: "POST", headers, agent: this.#agent }, (answer) => {
         whole(answer).then(resolve, reject);
       });
       asked.on("error", reject);
@@ -174,19 +177,19 @@ export class Admin {
     });
   }
 
-  private at(path: string): string {
+  #at(path: string): string {
     return this.url.replace(/\/$/, "") + path;
   }
 
   end(): void {
-    this.agent.destroy();
+    this.#agent.destroy();
   }
 
-  private ask(method: string, path: string, body = ""): Promise<{ status: number; body: string }> {
+  #ask(method: string, path: string, body = ""): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
       const headers =
         body === "" ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
-      const asked = request(this.at(path), { method, headers, agent: this.agent }, (answer) => {
+      const asked = request(this.#at(path), { method, headers, agent: this.#agent }, (answer) => {
         whole(answer).then(resolve, reject);
       });
       asked.setTimeout(60_000, () => asked.destroy(new Error("no answer within 60 s")));

@@ -1,41 +1,41 @@
 /**
- * One whole trial: the survey of target and host, the plan, the run, the evidence. What can be known to fail is
- * refused here, before anything is forked. Runs in the coordinator process.
+ * One whole trial: the survey of target and host, the plan, the run, the evidence. A run that is known to fail is refused
+ * here, before anything is forked. Runs in the coordinator process.
  */
 import { GatewayError } from "../../src/errors.js";
 import { takeSnapshot } from "../../sysctl/attribution/counters.js";
 import { isTracking } from "../../sysctl/doctor/tracking.js";
 import { KernelFiles } from "../../sysctl/kernel/files.js";
 import { type MachineLimits, MachineReader } from "../../sysctl/kernel/machine.js";
-import { readGateway } from "../attribution/gateway.js";
+import { readGatewayNumbers } from "../attribution/gateway.js";
 import { Observer } from "../attribution/observer.js";
 import { type Evidence, judge } from "../evidence/evidence.js";
 import { TopicPattern } from "../generator/topics.js";
 import type { LoadConfig } from "../options.js";
 import type { ScenarioEvidence } from "../scenarios/evidence.js";
 import { Run } from "./coordinator.js";
-import { MemoryAccount } from "./memory.js";
+import { ConnectionMemory } from "./memory.js";
 import type { RunContext } from "./phases.js";
 import { makePlan } from "./plan.js";
-import type { Scenario } from "./scenario.js";
+import type { TrialScenario } from "./scenario.js";
 import { Admin, findTarget, type GatewayProcess, type Processes, probe } from "./target.js";
 
 const COUNT_AGE_MS = 1500;
 
-/** One run; its evidence is there whatever becomes of it. */
-export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise<Evidence> {
-  const { scene, facts, gateway, hidden, workers } = await survey(config, scenario);
+/** One run; returns its evidence however the run ends. */
+export async function runTrial(config: LoadConfig, scenario?: TrialScenario): Promise<Evidence> {
+  const { context, facts, gateway, hidden, workers } = await survey(config, scenario);
   let found: ScenarioEvidence | undefined;
   const startedAt = new Date().toISOString();
-  const run = new Run(scene, observe(scene, facts));
-  const memory = new MemoryAccount(scene.host, gateway, { colocated: scene.target.colocated, hidden });
+  const run = new Run(context, { observer: observe(context, facts) });
+  const memory = new ConnectionMemory(context.host, gateway, { colocated: context.target.colocated, hidden });
   try {
     await run.start();
     memory.takeBase();
     await run.rampUp();
-    if (!run.stopped) memory.takeFull(run.fleet.pids, run.open);
-    if (scenario && !run.stopped) found = await scenario.runScenario(run);
-    // Its own count is held against all; who stays away for good is none of them.
+    if (!run.stopped) memory.takeFull(run.generators.pids, run.open);
+    if (scenario && !run.stopped) found = await scenario.run(run);
+    // The hold compares the gateway's count with all connections, so it is skipped where some stay away for good.
     if (!found || found.returns.gone === 0) await run.hold();
     await run.broadcastAll();
     if (!run.stopped) memory.takeAfter();
@@ -44,7 +44,7 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
   }
   const findings = run.findings();
   await run.close();
-  scene.admin?.end();
+  context.admin?.end();
   return {
     schema: "megagate.evidence.v1",
     startedAt,
@@ -58,18 +58,18 @@ export async function runTrial(config: LoadConfig, scenario?: Scenario): Promise
     },
     plan: {
       workers,
-      generators: scene.plan.shares.length,
-      sourceAddresses: scene.plan.sourceAddresses,
-      inFlight: scene.plan.inFlight,
+      generators: context.plan.shares.length,
+      sourceAddresses: context.plan.sourceAddresses,
+      inFlight: context.plan.inFlight,
     },
     ...run.evidence(findings),
-    memory: memory.evidence(run.watch.minFreeBytes),
+    memory: memory.evidence(run.limits.minFreeBytes),
     ...(found && { scenario: found }),
     ...judge(findings, config.strict),
   };
 }
 
-/** What watches the ramp: the kernel here, and the gateway by its admin address. */
+/** The observer of the ramp: it reads the kernel's counters here, and the gateway's at its admin address. */
 function observe({ config, plan, target, host, admin }: RunContext, facts: MachineLimits): Observer {
   const circumstances = {
     target: config.connections,
@@ -86,7 +86,7 @@ function observe({ config, plan, target, host, admin }: RunContext, facts: Machi
   const files = new KernelFiles();
   return new Observer(circumstances, {
     kernel: () => takeSnapshot(files),
-    gateway: () => (admin ? readGateway(admin.url, nofile) : Promise.resolve(null)),
+    gateway: () => (admin ? readGatewayNumbers(admin.url, nofile) : Promise.resolve(null)),
   });
 }
 
@@ -97,26 +97,26 @@ function atLeast(kernel: string, wantedMajor: number, wantedMinor: number): bool
 }
 
 interface Survey {
-  readonly scene: RunContext;
+  readonly context: RunContext;
   readonly facts: MachineLimits;
-  /** Its processes that are here. */
+  /** The gateway's processes that run on this host. */
   readonly gateway: readonly GatewayProcess[];
-  /** It named some, and none of them is its own as it is seen from here. */
+  /** The gateway named processes, and none of them is a gateway process here: it runs in another PID namespace. */
   readonly hidden: boolean;
   readonly workers: number | null;
 }
 
-/** Looks at target, gateway and host, and makes the plan; throws what cannot be. */
-async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> {
+/** Examines target, gateway and host, and makes the plan; throws GatewayError for a run that cannot succeed. */
+async function survey(config: LoadConfig, scenario?: TrialScenario): Promise<Survey> {
   const host = new MachineReader();
   const topics = new TopicPattern(config.topic, config.connections);
   const target = await findTarget(config.target, topics);
   const admin = new Admin(config.adminUrl);
-  // Asked before the probe, whose own connection would be counted; told after it, because the target matters more.
-  const seen = await settledProcesses(admin);
+  // Asked before the probe, whose connection would be counted; reported after it, because a wrong target matters more.
+  const found = await processesOf(admin);
   await probe(target, topics.of(0));
-  if (seen instanceof Error && (config.broadcasts > 0 || scenario)) throw noAdmin(config.adminUrl, seen);
-  const processes = seen instanceof Error ? [] : seen.processes;
+  if (found instanceof Error && (config.broadcasts > 0 || scenario)) throw noAdmin(config.adminUrl, found);
+  const processes = found instanceof Error ? [] : found.processes;
   const workers = processes.filter((one) => one.role === "worker");
   const here = processes.filter((one) => host.runs(one));
   const workersHere = here.filter((one) => one.role === "worker");
@@ -136,17 +136,17 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
     gateway: workers.length > 0 ? { workers: workers.length, nofile, sameUser } : null,
     host: facts,
   });
-  const known = !(seen instanceof Error);
+  const known = !(found instanceof Error);
   await scenario?.check(config.adminUrl, target.colocated);
   const reconnects = scenario && { reconnects: scenario.reconnects };
   return {
-    scene: {
+    context: {
       config,
       target,
       plan,
       host,
       admin: known ? admin : null,
-      held: known ? seen.connections : 0,
+      held: known ? found.connections : 0,
       ...reconnects,
     },
     facts,
@@ -156,11 +156,11 @@ async function survey(config: LoadConfig, scenario?: Scenario): Promise<Survey> 
   };
 }
 
-/** The gateway's processes; asked twice when it holds connections, because its count is a second old. */
-async function settledProcesses(admin: Admin): Promise<Processes | Error> {
+/** The gateway's processes and connections; asked twice when it holds connections, because its count is up to a second old. */
+async function processesOf(admin: Admin): Promise<Processes | Error> {
   try {
-    const seen = await admin.processes();
-    if (seen.connections === 0) return seen;
+    const found = await admin.processes();
+    if (found.connections === 0) return found;
     await new Promise((resolve) => setTimeout(resolve, COUNT_AGE_MS));
     return await admin.processes();
   } catch (error) {

@@ -1,20 +1,20 @@
 /**
- * What a scenario adds to the evidence: one shape for all, with null where it does not apply, so that runs can be
- * compared. Types only.
+ * What a scenario adds to the evidence: one shape for all scenarios, with null where a field does not apply, so that runs can
+ * be compared. Types only; the field names are public (megagate.evidence.v1).
  */
 import type { Tally } from "../generator/messages.js";
-import type { ReturnPolicy } from "../reconnects/steps.js";
+import type { ReconnectPolicy } from "../reconnects/steps.js";
 import type { ScenarioName } from "./options.js";
 
 export interface LatencyEvidence {
   readonly pushes: number;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
-  /** Of what was published in each second of the window, at most 60 of them. */
+  /** By the second of the window in which the pushes were published; at most 60 seconds. */
   readonly p99BySecondMs: readonly (number | null)[];
 }
 
-export interface Sample {
+export interface SoakSample {
   readonly atSeconds: number;
   readonly open: number;
   readonly gatewayBytes: number | null;
@@ -25,7 +25,7 @@ export interface Sample {
 
 export interface ScenarioEvidence {
   readonly name: ScenarioName;
-  readonly reconnect: ReturnPolicy;
+  readonly reconnect: ReconnectPolicy;
   readonly reconnectSeconds: number | null;
   readonly topics: number;
   readonly publications: {
@@ -36,13 +36,13 @@ export interface ScenarioEvidence {
   };
   /** Processes that got SIGKILL. */
   readonly killedWorkers: number;
-  /** restart: what the gateway says of its rolling restart; null in other scenarios. */
+  /** restart: the gateway's own report on its rolling restart; null in other scenarios. */
   readonly rolled: {
     readonly state: string;
     readonly replaced: number;
     readonly of: number;
     readonly seconds: number;
-    /** Connections of the fullest worker, looked at four times a second, and at how many one takes no more. */
+    /** Connections of the fullest worker, polled four times a second, and the cap at which a worker stops listening. */
     readonly fullestWorker: number;
     readonly workerCap: number;
   } | null;
@@ -54,10 +54,10 @@ export interface ScenarioEvidence {
     readonly ends: Tally;
     readonly departures: number;
     readonly returned: number;
-    /** Not back in the end, and staying away for good. */
+    /** Not back at the end, and those that do not reconnect at all. */
     readonly away: number;
     readonly gone: number;
-    /** From the event to the last return, and to the last of them that had all it had missed; null without an event. */
+    /** From the event to the last return, and until the last of them had received all it had missed; null without an event. */
     readonly backSeconds: number | null;
     readonly settleSeconds: number | null;
     /** The clients' first pause, their own or the gateway's; the longer of it and departures over the accept rate. */
@@ -78,18 +78,18 @@ export interface ScenarioEvidence {
   readonly messages: {
     readonly delivered: number;
     readonly duplicates: number;
-    /** Places at which pushes were missing without a word, how many pushes, and how many the ends still lacked. */
+    /** Places at which pushes were missing without an announcement, how many pushes, and how many were lacking at the end. */
     readonly gaps: number;
     readonly lost: number;
     readonly behindConnections: number;
     readonly behindMessages: number;
-    /** Not received, but told: by `dropped`, by `prev`, by `reset` or an answer that was not recovered. */
+    /** Not received, but announced: by `dropped`, by `prev`, by `reset` or by an answer with `recovered:false`. */
     readonly dropped: number;
     readonly replaced: number;
     readonly voided: number;
     readonly resets: number;
   };
-  /** Of connections that nothing happened to. */
+  /** Of connections that the scenario left alone. */
   readonly latency: { readonly before: LatencyEvidence; readonly during: LatencyEvidence };
   /** The kernel's counters over the scenario: of the whole host (network namespace). */
   readonly kernel: {
@@ -108,7 +108,7 @@ export interface ScenarioEvidence {
     readonly bytesDuring: number | null;
     readonly bytesPerPaused: number | null;
   };
-  /** soak: one a sample, and the growth of memory by the line through them. */
-  readonly samples: readonly Sample[];
+  /** soak: the samples, and the growth of memory by the least-squares line through them. */
+  readonly samples: readonly SoakSample[];
   readonly growthPerHour: number | null;
 }

@@ -1,6 +1,6 @@
 /**
- * The gateway during a scenario, by its admin address: is it ready, which are its workers, what became of unsent pushes.
- * Runs in the coordinator. A worker is killed only by a pid that the gateway names as its own and that this host confirms.
+ * The gateway during a scenario, as its admin address reports it: whether it is ready, its workers, its counters of unsent
+ * pushes. Runs in the coordinator. A worker may be killed only if the gateway names its pid and this host confirms it.
  */
 import { readFileSync } from "node:fs";
 import { GatewayError } from "../../src/errors.js";
@@ -15,7 +15,7 @@ interface Row {
   readonly connections?: number;
 }
 
-export interface Worker {
+export interface GatewayWorker {
   readonly pid: number;
   readonly connections: number;
 }
@@ -24,31 +24,31 @@ async function ask(adminUrl: string, path: string, method = "GET"): Promise<Resp
   return await fetch(`${adminUrl.replace(/\/$/, "")}${path}`, { method, signal: AbortSignal.timeout(WITHIN_MS) });
 }
 
-export interface Roll {
+export interface RollingRestart {
   readonly state: string;
   readonly replaced: number;
   readonly of: number;
   readonly detail: string;
 }
 
-/** How a rolling restart stands, or the answer to being asked for one. Throws `failed` when the gateway will not. */
-export async function askRoll(adminUrl: string, method: "GET" | "POST"): Promise<Roll> {
+/** GET: the progress of a rolling restart; POST: begins one. Throws `failed` when the gateway refuses. */
+export async function rollingRestart(adminUrl: string, method: "GET" | "POST"): Promise<RollingRestart> {
   const answer = await ask(adminUrl, "/restart-workers", method);
-  if (answer.ok) return (await answer.json()) as Roll;
+  if (answer.ok) return (await answer.json()) as RollingRestart;
   throw new GatewayError("failed", `the gateway does not restart its workers: ${await answer.text()}`);
 }
 
-/** Connections of the fullest worker, and at how many a worker takes no more. */
-export async function fullest(adminUrl: string): Promise<{ max: number; cap: number }> {
+/** Connections of the fullest worker, and the cap at which a worker stops listening. */
+export async function workerLoad(adminUrl: string): Promise<{ max: number; cap: number }> {
   const { workers, cap } = (await (await ask(adminUrl, "/drain")).json()) as { workers: number[]; cap: number };
   return { max: Math.max(0, ...workers), cap };
 }
 
 /**
- * The gateway's workers, each confirmed: a worker's program, a child of its supervisor, on this host. In a container the
- * supervisor is process 1, whose children here are the system's services. Throws `refused` for one that is not.
+ * The gateway's workers, each confirmed: it runs a worker's program, as a child of the gateway's supervisor, on this host. (A
+ * supervisor in a container is process 1, whose children here are the system's services.) Throws `refused` otherwise.
  */
-export async function confirmedWorkers(adminUrl: string, host = new MachineReader()): Promise<Worker[]> {
+export async function confirmedWorkers(adminUrl: string, host = new MachineReader()): Promise<GatewayWorker[]> {
   const { processes } = (await (await ask(adminUrl, "/processes")).json()) as { processes: readonly Row[] };
   const supervisor = processes.find((row) => row.role === "supervisor")?.pid;
   const workers = processes.filter((row) => row.role === "worker");
@@ -56,11 +56,11 @@ export async function confirmedWorkers(adminUrl: string, host = new MachineReade
     const parent = parentOf(pid);
     const isWorker = host.runs({ pid, role: "worker" });
     if (supervisor !== undefined && parent === supervisor && isWorker && pid > 1) continue;
-    const other = parent === supervisor ? "is no worker" : `is a child of ${parent}, not of the supervisor`;
-    const is = parent === undefined ? "is not on this host" : other;
+    const wrong = parent === supervisor ? "is not a worker" : `is a child of ${parent}, not of the supervisor`;
+    const fault = parent === undefined ? "is not on this host" : wrong;
     throw new GatewayError(
       "refused",
-      `drill kills workers of the gateway at ${adminUrl}, but process ${pid}, which it names, ${is}.\n` +
+      `drill kills workers of the gateway at ${adminUrl}, but process ${pid}, which it names, ${fault}.\n` +
         "Remedy: run the drill on the gateway's own host, in the same pid namespace",
     );
   }
@@ -78,7 +78,7 @@ function parentOf(pid: number): number | undefined {
 
 export interface GatewayCounters {
   readonly restarts: number;
-  /** The accept rate that it goes by; null when it does not say. */
+  /** The accept rate of its admission; null when the metric is absent or 0. */
   readonly acceptPerSecond: number | null;
   /** Pushes that were not sent, and refused handshakes, by reason. */
   readonly unsent: Readonly<Record<string, number>>;
@@ -105,7 +105,7 @@ function byReason(text: string, name: string): Record<string, number> {
   return Object.fromEntries([...rows].map(([, reason = "", n]) => [reason, Number(n)]));
 }
 
-/** What grew between two looks; what did not is left out. */
+/** The counters that grew between two scrapes, each with its growth. */
 export function grown(
   before: Readonly<Record<string, number>>,
   after: Readonly<Record<string, number>>,
@@ -114,26 +114,28 @@ export function grown(
   return Object.fromEntries(rows.filter(([, n]) => n > 0));
 }
 
-/** Asks now and then whether the gateway is ready, and adds up for how long it was not. */
-export class Readiness {
-  private readonly timer: NodeJS.Timeout;
-  private asking = false;
-  private lastMs = performance.now();
+/** Polls /readyz and adds up for how long the gateway was not ready. */
+export class ReadinessProbe {
+  readonly #adminUrl: string;
+  readonly #timer: NodeJS.Timeout;
+  #asking = false;
+  #lastMs = performance.now();
   notReadyMs = 0;
 
-  constructor(private readonly adminUrl: string) {
-    this.timer = setInterval(() => {
-      if (!this.asking) void this.sample();
+  constructor(adminUrl: string) {
+    this.#adminUrl = adminUrl;
+    this.#timer = setInterval(() => {
+      if (!this.#asking) void this.#sample();
     }, READY_EVERY_MS);
   }
 
   end(): void {
-    clearInterval(this.timer);
+    clearInterval(this.#timer);
   }
 
-  private async sample(): Promise<void> {
-    this.asking = true;
-    const ready = await ask(this.adminUrl, "/readyz").then(
+  async #sample(): Promise<void> {
+    this.#asking = true;
+    const ready = await ask(this.#adminUrl, "/readyz").then(
       async (answer) => {
         await answer.arrayBuffer();
         return answer.ok;
@@ -141,8 +143,8 @@ export class Readiness {
       () => false,
     );
     const nowMs = performance.now();
-    if (!ready) this.notReadyMs += nowMs - this.lastMs;
-    this.lastMs = nowMs;
-    this.asking = false;
+    if (!ready) this.notReadyMs += nowMs - this.#lastMs;
+    this.#lastMs = nowMs;
+    this.#asking = false;
   }
 }

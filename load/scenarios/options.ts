@@ -1,15 +1,14 @@
 /**
- * The options that make a load run a scenario. They join those of `megagate load` (load/options.ts) in one command, and
- * derive flags, environment names, help and README rows in the same way. Runs in the command line only.
+ * The option table of the scenarios. `megagate load` takes these and its own (load/options.ts); flags, environment names,
+ * help and README rows derive from both in the same way. Runs in the command line only.
  */
-
 import { USUAL_SLOW_READER } from "../../src/config/slow-cost.js";
 import { bytes, type ConfigOf, choice, text, whole } from "../../src/config/table.js";
 import { LOAD_OPTIONS } from "../options.js";
-import { RETURN_POLICIES } from "../reconnects/steps.js";
+import { RECONNECT_POLICIES } from "../reconnects/steps.js";
 
-export const SCENARIOS = ["steady", "storm", "churn", "slow", "drill", "restart", "soak"] as const;
-export type ScenarioName = (typeof SCENARIOS)[number];
+export const SCENARIO_NAMES = ["steady", "storm", "churn", "slow", "drill", "restart", "soak"] as const;
+export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
 const share = (row: { default: string; explanation: string }): ReturnType<typeof text> =>
   text({ ...row, unit: "share", range: "0.1%–100%", pattern: /^(?:100|[1-9]?\d(?:\.\d)?)%$/ });
@@ -20,13 +19,13 @@ export const shareOf = (given: string): number => Number(given.slice(0, -1)) / 1
 export const SCENARIO_OPTIONS = {
   scenario: choice({
     default: "steady",
-    choices: SCENARIOS,
+    choices: SCENARIO_NAMES,
     explanation:
-      "What happens to the open connections; it may also be given as a word: megagate load drill --kill 30%. steady is hold and broadcasts",
+      "What happens to the open connections; may also be given without the flag: megagate load drill --kill 30%. steady is hold and broadcasts",
   }),
   reconnect: choice({
     default: "sdk",
-    choices: RETURN_POLICIES,
+    choices: RECONNECT_POLICIES,
     explanation:
       "How clients come back: as the SDK does (windows of goodbye and retry, close codes, Retry-After, random doubling pauses), after a fixed pause, or not at all",
   }),
@@ -42,14 +41,14 @@ export const SCENARIO_OPTIONS = {
     min: 1,
     max: 604_800,
     unit: "seconds",
-    explanation: "How long churn, slow and soak last; storm, drill and restart last until everybody is back",
+    explanation: "How long churn, slow and soak last; storm, drill and restart last until all connections are back",
   }),
   baselineSeconds: whole({
     default: 10,
     min: 1,
     max: 3600,
     unit: "seconds",
-    explanation: "How long push latency and memory are measured before anything happens",
+    explanation: "How long push latency and memory are measured before the scenario begins",
   }),
   cut: share({ default: "30%", explanation: "storm: the share of connections that is reset at once, by the clients" }),
   kill: share({
@@ -86,7 +85,7 @@ export const SCENARIO_OPTIONS = {
     min: 1,
     max: 3600,
     unit: "seconds",
-    explanation: "soak: time between two looks at memory, connections and latency",
+    explanation: "soak: time between two samples of memory, connections and latency",
   }),
   settleFactor: whole({
     default: 0,
@@ -94,7 +93,7 @@ export const SCENARIO_OPTIONS = {
     max: 1000,
     unit: "times",
     explanation:
-      "Bar: everybody is back and caught up within so many times the prediction (storm, drill); 0 is 3 in storm and 2 in drill",
+      "Bar: all are back and caught up within this many times the prediction (storm, drill); 0 is 3 in storm and 2 in drill",
   }),
   latencyFactor: whole({
     default: 3,
@@ -102,26 +101,26 @@ export const SCENARIO_OPTIONS = {
     max: 1000,
     unit: "times",
     explanation:
-      "Bar: the 99th percentile of push latency of undisturbed connections rises at most to so many times what it was before",
+      "Bar: the 99th percentile of push latency of undisturbed connections rises to at most this many times its baseline",
   }),
   latencyFloorMs: whole({
     default: 250,
     min: 0,
     max: 60_000,
     unit: "milliseconds",
-    explanation: "Bar: a latency below this is never too long",
+    explanation: "Bar: a latency below this always passes",
   }),
   slowBytes: bytes({
     default: USUAL_SLOW_READER.user,
     min: 0,
     max: 1e9,
     explanation:
-      "Bar: what the gateway's own memory may grow by for each connection that does not read (slow); " +
-      "the default is the arithmetic for a gateway with its default options. 25 MB for each worker and the hub come on top",
+      "Bar: how much the gateway's own memory may grow for each connection that does not read (slow); the default is computed " +
+      "from the default options of serve. 25 MB for each worker and for the hub are allowed in addition",
   }),
   growthPerHour: share({
     default: "5%",
-    explanation: "Bar: growth of the gateway's memory an hour, as a share of what it was (soak)",
+    explanation: "Bar: growth of the gateway's memory per hour, as a share of its memory at the beginning (soak)",
   }),
 } as const;
 

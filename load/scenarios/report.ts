@@ -1,6 +1,9 @@
-/** A scenario's findings in words, as rows of the report. Pure; runs in the coordinator. */
+/**
+ * A scenario's findings as rows of the report that a person reads. It only formats: verdict.ts decides what held.
+ * Pure; runs in the coordinator.
+ */
 import { describeTally } from "../evidence/evidence.js";
-import { grouped, size, time } from "../evidence/words.js";
+import { grouped, size, time } from "../evidence/format.js";
 import { tallied } from "../generator/messages.js";
 import type { LatencyEvidence, ScenarioEvidence } from "./evidence.js";
 
@@ -69,22 +72,22 @@ function returns({ returns: r }: ScenarioEvidence): Row[] {
 
 const seconds = (n: number | null): string => (n === null ? "—" : `${n.toFixed(2)} s`);
 
-/** The curve's beginning; the evidence has all of it. */
+/** The report shows the first seconds only; the evidence file has all of them. */
 const MAX_SECONDS = 12;
 const shortly = (bySecond: readonly number[]): string =>
   bySecond.slice(0, MAX_SECONDS).map(grouped).join(" ") + (bySecond.length > MAX_SECONDS ? " …" : "");
 
 function pushes({ messages: m, publications: p, topics }: ScenarioEvidence): string {
-  const told = [
-    m.dropped > 0 ? `${grouped(m.dropped)} told as dropped` : "",
+  const announced = [
+    m.dropped > 0 ? `${grouped(m.dropped)} announced as dropped` : "",
     m.replaced > 0 ? `${grouped(m.replaced)} replaced by newer` : "",
-    m.voided > 0 ? `${grouped(m.voided)} void, told with the state` : "",
+    m.voided > 0 ? `${grouped(m.voided)} void, announced with the state` : "",
   ].filter(Boolean);
   return [
     `${grouped(p.published)} publications to ${grouped(topics)} topics, ${grouped(m.delivered)} delivered`,
     `${grouped(m.lost + m.behindMessages)} lost`,
     `${grouped(m.duplicates)} twice`,
-    ...told,
+    ...announced,
   ].join(", ");
 }
 

@@ -1,10 +1,10 @@
 /**
- * The verdict on a scenario: what did not hold against the bars, in words. Pure; runs in the coordinator.
+ * The verdict on a scenario: one sentence for each bar that it did not keep. Pure; runs in the coordinator, on evidence only.
  */
 import { HEAP_SLACK_BYTES } from "../../src/config/slow-cost.js";
 import { describeTally } from "../evidence/evidence.js";
 import { tallied } from "../generator/messages.js";
-import type { Sample, ScenarioEvidence } from "./evidence.js";
+import type { ScenarioEvidence, SoakSample } from "./evidence.js";
 import type { ScenarioName } from "./options.js";
 
 export interface Bars {
@@ -15,21 +15,21 @@ export interface Bars {
   readonly growthPerHour: number;
 }
 
-/** Ends of connections that each scenario itself brings about; any other end is a fault. */
+/** Ends of connections that each scenario itself causes; any other end is a fault. */
 const EXPECTED_ENDS: Readonly<Record<ScenarioName, RegExp>> = {
   steady: /^$/,
   storm: /^cut$/,
   churn: /^left$/,
-  // A killed process says nothing: the kernel ends or resets its sockets.
+  // A killed process sends no close frame: the kernel ends or resets its sockets.
   drill: /^(?:eof|ECONNRESET|EPIPE)$/,
-  // Service restart: never without the word.
+  // Service restart: never without its close code.
   restart: /^1012$/,
-  // Slow readers may be cut; whom it may not happen to is counted apart.
+  // The policy `disconnect` ends slow readers, and which reason their sockets see depends on their buffers.
   slow: /./,
   soak: /^$/,
 };
 
-/** Growth below this much is not told from noise. */
+/** Growth below this cannot be distinguished from noise. */
 const GROWTH_NOISE_BYTES = 8e6;
 
 export function judgeScenario(found: ScenarioEvidence, bars: Bars): string[] {
@@ -47,18 +47,19 @@ const seconds = (n: number): string => `${n.toFixed(1)} s`;
 
 function returnFaults({ name, reconnect, returns }: ScenarioEvidence): string[] {
   const faults: string[] = [];
-  const unasked = Object.fromEntries(Object.entries(returns.ends).filter(([why]) => !EXPECTED_ENDS[name].test(why)));
-  if (tallied(unasked) > 0) {
-    faults.push(`${grouped(tallied(unasked))} open connections ended that should not: ${describeTally(unasked)}`);
+  const ends = Object.entries(returns.ends).filter(([reason]) => !EXPECTED_ENDS[name].test(reason));
+  const unexpected = Object.fromEntries(ends);
+  if (tallied(unexpected) > 0) {
+    faults.push(`${grouped(tallied(unexpected))} open connections ended unexpectedly: ${describeTally(unexpected)}`);
   }
   if (returns.away > 0) faults.push(`${grouped(returns.away)} of ${grouped(returns.departures)} did not come back`);
   if (returns.gone > 0 && reconnect !== "none") {
-    faults.push(`${grouped(returns.gone)} were told to stay away by their close code`);
+    faults.push(`${grouped(returns.gone)} got a close code after which clients do not reconnect`);
   }
   return faults;
 }
 
-/** In a storm both sides know the clients' own pause; what the gateway is held to is the rest. */
+/** The clients' own first pause is known on both sides: in a storm the factor applies only to the time after it. */
 export function settleBarSeconds(found: ScenarioEvidence, factor: number): number | null {
   const { predictedSeconds: predicted, firstPauseSeconds: pause, departures, acceptPerSecond } = found.returns;
   if (predicted === null) return null;
@@ -70,13 +71,13 @@ function settleFaults(found: ScenarioEvidence, { settleFactor }: Bars): string[]
   const bar = settleBarSeconds(found, settleFactor);
   if (bar === null || predictedSeconds === null || settleSeconds === null || settleSeconds <= bar) return [];
   const predicted = `predicted ${seconds(predictedSeconds)}`;
-  return [`everybody was back and caught up after ${seconds(settleSeconds)}, allowed ${seconds(bar)} (${predicted})`];
+  return [`all were back and caught up after ${seconds(settleSeconds)}, allowed ${seconds(bar)} (${predicted})`];
 }
 
 function messageFaults({ name, messages, publications }: ScenarioEvidence): string[] {
   const { gaps, lost, duplicates, behindConnections, behindMessages, voided } = messages;
   const faults: string[] = [];
-  if (gaps > 0) faults.push(`${grouped(lost)} pushes were missing without a word, at ${grouped(gaps)} places`);
+  if (gaps > 0) faults.push(`${grouped(lost)} pushes were missing without an announcement, at ${grouped(gaps)} places`);
   if (duplicates > 0) faults.push(`${grouped(duplicates)} pushes came twice`);
   if (behindConnections > 0) {
     faults.push(`${grouped(behindConnections)} connections lacked the newest ${grouped(behindMessages)} pushes`);
@@ -110,9 +111,9 @@ function gatewayFaults(found: ScenarioEvidence, bars: Bars): string[] {
     const { fullestWorker, workerCap } = found.rolled;
     faults.push(`a worker held ${grouped(fullestWorker)} connections, above its cap of ${grouped(workerCap)}`);
   }
-  const unasked = gateway.restarts - killedWorkers;
-  if (unasked > 0) faults.push(`${unasked} workers restarted that nobody had killed`);
-  // Of few, the hub's and the workers' garbage would be the greater part.
+  const unexpected = gateway.restarts - killedWorkers;
+  if (unexpected > 0) faults.push(`${unexpected} workers restarted that this scenario had not killed`);
+  // With few slow readers, the garbage of hub and workers would be the greater part: its allowance is spread over them.
   const slowBar = bars.slowBytes + (found.paused > 0 ? ((found.workers + 1) * HEAP_SLACK_BYTES) / found.paused : 0);
   if (gateway.bytesPerPaused !== null && gateway.bytesPerPaused > slowBar) {
     const each = `${grouped(gateway.bytesPerPaused)} bytes for each connection that did not read`;
@@ -127,11 +128,11 @@ function gatewayFaults(found: ScenarioEvidence, bars: Bars): string[] {
   return faults;
 }
 
-/** An hour's growth is not foretold from less. */
+/** Too little time to extrapolate an hour's growth from. */
 const MIN_SOAK_HOURS = 1 / 12;
 
 /** Bytes an hour by the least-squares line through the samples, the first quarter left out; null for too few of them. */
-export function growthOf(samples: readonly Sample[]): number | null {
+export function growthOf(samples: readonly SoakSample[]): number | null {
   const late = samples.slice(Math.floor(samples.length / 4));
   const points = late.flatMap((s) => (s.gatewayBytes === null ? [] : [[s.atSeconds / 3600, s.gatewayBytes] as const]));
   const hours = (points.at(-1)?.[0] ?? 0) - (points[0]?.[0] ?? 0);

@@ -1,6 +1,7 @@
 /**
- * What bounds a server, and how many servers a demand takes. Pure. A bound is a need that grows with the connections of
- * one server, and what there is for it; what a kernel setting can raise is no bound here (`megagate tune` raises it).
+ * The bounds of one server, and how many servers a demand needs. Pure; runs in the command line. A bound compares a need
+ * that grows with the connections of one server with what the server has. A limit that a kernel setting can raise is no bound
+ * here (`megagate tune` raises it).
  */
 import { MAX_WORKERS } from "../../src/config/capacity.js";
 import { CPU_SHARE, HUB_SHARE, MEMORY_SHARE, NIC_SHARE } from "./demand.js";
@@ -15,11 +16,11 @@ export interface Bound {
   readonly there: number;
   readonly needed: number;
   readonly fits: boolean;
-  /** Connections of one server beyond which it does not fit; null when it does at any number. */
+  /** Connections of one server beyond which it does not fit; null when any number fits. */
   readonly connections: number | null;
 }
 
-/** No server is asked for more. */
+/** The search ends here: no plan has more connections on one server. */
 const MAX_CONNECTIONS = 1_000_000_000;
 
 export function boundsOf(given: Given, figures: Figures): Bound[] {
@@ -31,11 +32,11 @@ export function boundsOf(given: Given, figures: Figures): Bound[] {
   return bounds.sort((a, b) => (a.connections ?? Infinity) - (b.connections ?? Infinity));
 }
 
-/** Tasks are bounded by control groups only: what the kernel has, `megagate tune` and a low number of workers leave alone. */
+/** Tasks count only where a control group limits them; the kernel's own limits of processes and threads are no part of a plan. */
 const boundedOf = ({ machine }: Given): readonly Resource[] =>
   RESOURCES.filter((resource) => resource !== "tasks" || machine.tasks !== undefined);
 
-/** The fewest servers, each with an equal part of the connections, that all bounds allow; null when no number does. */
+/** The smallest number of servers, each with an equal part of the connections, that keeps all bounds; null when none does. */
 export function serversFor(given: Given): number | null {
   const { connections } = given.demand;
   const fits = (servers: number): boolean =>
@@ -66,7 +67,7 @@ function needOf(resource: Resource, { machine }: Given, figures: Figures): Pick<
   }
 }
 
-/** The greatest n that is allowed, where everything below an allowed one is; 0 when none is, null when all are. */
+/** The greatest allowed n, where every n below an allowed one is allowed too; 0 when none is, null when all are. */
 function greatest(allowed: (n: number) => boolean): number | null {
   if (allowed(MAX_CONNECTIONS)) return null;
   return smallest(1, MAX_CONNECTIONS, (n) => !allowed(n)) - 1;

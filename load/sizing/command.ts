@@ -1,6 +1,6 @@
 /**
- * `megagate plan`: from options, this machine and the last evidence to a plan on stdout. A plan that does not fit is
- * printed like any other and then ends the command with the error `refused` (exit status 3).
+ * `megagate plan`: makes a plan from options, this machine and the last evidence, and prints it on stdout. A plan that does not
+ * fit is printed too, and then ends the command with the error `refused` (exit status 3). Runs in the command line.
  */
 import type { Command } from "commander";
 import { addOptions } from "../../src/config/help.js";
@@ -8,7 +8,7 @@ import { type Resolved, resolve } from "../../src/config/resolve.js";
 import { GatewayError } from "../../src/errors.js";
 import { MachineReader } from "../../sysctl/kernel/machine.js";
 import { EXAMPLES, requestOf } from "./examples.js";
-import { type EvidenceFile, readMeasured } from "./measured.js";
+import { type MeasuredFile, readMeasured } from "./measured.js";
 import { PLAN_OPTIONS, type PlanConfig, SHIPPED } from "./options.js";
 import { planOf } from "./plan.js";
 import { renderPlan, shortageOf } from "./report.js";
@@ -27,7 +27,7 @@ export function registerPlan(program: Command): void {
   });
 }
 
-/** A machine that was not described is this one, as its control groups leave it. */
+/** Options of the machine that were not given describe this one, within the limits of its control groups. */
 export function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: MachineReader): ReturnType<typeof planOf> {
   const config = withExample(resolved);
   const here = host.limits();
@@ -35,9 +35,9 @@ export function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: MachineRe
     ...config,
     cores: config.cores || here.cpus,
     memoryBytes: config.memoryBytes || Math.min(here.memoryBytes, here.groupMemory?.limit ?? Number.POSITIVE_INFINITY),
-    nofile: config.nofile || Math.min(here.nofileHard, PLAN_NOFILE_MOST),
+    nofile: config.nofile || Math.min(here.nofileHard, MAX_NOFILE),
   };
-  // Of another machine than this nobody said what its control groups are.
+  // The control groups of another machine are unknown.
   const isThis = config.cores === 0 && config.memoryBytes === 0;
   const tasks = isThis && here.groupTasks ? { tasks: here.groupTasks.limit - here.groupTasks.used } : {};
   const ports = here.portHigh - here.portLow + 1 - here.portsReserved;
@@ -46,10 +46,10 @@ export function planFor(resolved: Resolved<typeof PLAN_OPTIONS>, host: MachineRe
   );
 }
 
-/** Where the limit is "unlimited", the kernel's own ceiling counts. */
-const PLAN_NOFILE_MOST = 1_073_741_816;
+/** The kernel's own ceiling, for a limit of "unlimited". */
+const MAX_NOFILE = 1_073_741_816;
 
-/** An example gives what was not given. */
+/** An example provides the options that were not given. */
 function withExample({ config, sources }: Resolved<typeof PLAN_OPTIONS>): PlanConfig {
   if (config.example === "none") return config;
   const values = Object.entries(EXAMPLES[config.example]).filter(
@@ -58,6 +58,6 @@ function withExample({ config, sources }: Resolved<typeof PLAN_OPTIONS>): PlanCo
   return { ...config, ...Object.fromEntries(values) };
 }
 
-function evidenceOf({ evidence }: PlanConfig, byDefault: boolean): EvidenceFile | undefined {
+function evidenceOf({ evidence }: PlanConfig, byDefault: boolean): MeasuredFile | undefined {
   return evidence === SHIPPED ? undefined : readMeasured(evidence, !byDefault);
 }

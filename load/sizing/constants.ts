@@ -1,7 +1,7 @@
 /**
- * Every constant of a plan, once: its shipped value with unit and source, and how an evidence file gives the user's own.
- * Pure. Times are CPU microseconds on a core of the machine that measured them: two cores of a virtual machine, shared
- * by gateway, clients and other programs. Processors differ.
+ * Every constant of a plan, once: its shipped value with unit and source, and how to compute the user's own value from an
+ * evidence file. Pure; runs in the command line. Times are CPU microseconds on a core of the machine that measured them: two
+ * cores of a virtual machine, shared by gateway, clients and other programs. Processors differ.
  */
 import {
   BYTES_PER_WORKER,
@@ -14,12 +14,12 @@ import { SERVE_OPTIONS } from "../../src/config/options.js";
 import type { Measured } from "./measured.js";
 import { connectBothEnds, endOf, perProcess, scaled, slowestDelivery } from "./run.js";
 
-export interface Row {
+export interface ConstantRow {
   readonly value: number;
   readonly unit: "bytes" | "µs";
   readonly means: string;
   readonly source: string;
-  /** What a run of one's own says, and the range in which that can be true. */
+  /** The value from the user's own run, and the range in which it is plausible. */
   readonly own?: {
     readonly of: (run: Measured) => number | null | undefined;
     readonly min: number;
@@ -27,11 +27,12 @@ export interface Row {
   };
 }
 
-/** CPU of gateway and generators apart, from /proc/PID/stat, in a run of a million on 2 shared cores. */
+/** CPU of gateway and generators separately, from /proc/PID/stat, in a run of a million on 2 shared cores. */
 const BY_ROLE = "load/results/2026-11-23-cpu-by-role.json";
 /**
- * Slab at a million open, both ends, over the two ends' objects. The difference is what a walk of all /proc/PID/fd leaves, as
- * monitoring agents do it (README, "how it is counted"): not the gateway's, but room that a machine with one must have.
+ * Slab per connection at a million open, both ends, over the slab objects of both ends. The difference is what a walk through
+ * all /proc/PID/fd leaves in the kernel (src/README.md fact 13), as monitoring agents do it: no cost of the gateway, but memory
+ * that a machine with such an agent must have.
  */
 const SLAB_GROWTH = 10_173 / (KERNEL_BYTES_PER_SERVER_SOCKET + KERNEL_BYTES_PER_CLIENT_SOCKET);
 /** The gateway's part of a delivery and of a connect where the clients share the machine: 8.7 of 15.8, 42 of 73 µs. */
@@ -51,14 +52,14 @@ export const CONSTANTS = {
     unit: "bytes",
     means: "kernel memory of the gateway's end of a connection",
     source:
-      "4,040 of slab objects (KERNEL.md §2), by what Slab grew at a million (2026-11-23-million-with-history.json)",
+      "4,040 of slab objects (src/README.md fact 12), scaled by the growth of Slab at a million (2026-11-23-million-with-history.json)",
     own: { of: (run) => endOf(run, KERNEL_BYTES_PER_SERVER_SOCKET), min: 2500, max: 20_000 },
   },
   kernelPerClientEnd: {
     value: Math.round(KERNEL_BYTES_PER_CLIENT_SOCKET * SLAB_GROWTH),
     unit: "bytes",
     means: "kernel memory of a client's end, where clients are here",
-    source: "4,290 of slab objects (KERNEL.md §2), by the same",
+    source: "4,290 of slab objects (src/README.md fact 12), scaled in the same way",
     own: { of: (run) => endOf(run, KERNEL_BYTES_PER_CLIENT_SOCKET), min: 2500, max: 20_000 },
   },
   generatorPerConnection: {
@@ -79,13 +80,13 @@ export const CONSTANTS = {
     value: 200,
     unit: "bytes",
     means: "each subscription of a connection beyond its first",
-    source: "DESIGN.md §5: 100 to 200 measured",
+    source: "100 to 200 measured (src/README.md fact 12)",
   },
   perHubTopic: {
     value: 1050,
     unit: "bytes",
     means: "a topic in the hub, before what it remembers",
-    source: "550 to 750 empty, and its memory's own 300, measured with 20,000 and 50,000 topics",
+    source: "550 to 750 for an empty one and 300 for its memory, measured with 20,000 and 50,000 topics",
   },
   perReplica: {
     value: 2110,
@@ -96,32 +97,32 @@ export const CONSTANTS = {
   perRemembered: {
     value: 560,
     unit: "bytes",
-    means: "a remembered publication, beside its bytes",
+    means: "a remembered publication, besides its bytes",
     source: "690 of 130-byte pushes measured in the hub, 290 in a worker",
   },
   stalledQueue: {
     value: STALLED_QUEUE_BYTES,
     unit: "bytes",
     means: "kernel queue of a stalled reader",
-    source: "20 to 29 KB measured with tcp_notsent_lowat at 16,384 (KERNEL.md fact 7)",
+    source: "20 to 29 KB measured with tcp_notsent_lowat at 16,384 (src/README.md fact 7)",
   },
   stalledBuffer: {
     value: SERVE_OPTIONS.maxBackpressureBytes.default,
     unit: "bytes",
-    means: "what waits for a reader before it counts as stalled",
+    means: "unsent bytes of a reader before it counts as stalled",
     source: "--max-backpressure-bytes of serve",
   },
   tlsPerConnection: {
     value: 3400,
     unit: "bytes",
     means: "TLS state of an idle connection",
-    source: "KERNEL.md §2, uWebSockets.js alone",
+    source: "measured with uWebSockets.js alone",
   },
   delivery: {
     value: 8.7,
     unit: "µs",
     means: "gateway and its kernel, one push of 100 bytes to one connection",
-    source: `${BY_ROLE}; 6.2 at 15,000 (DESIGN.md §6)`,
+    source: `${BY_ROLE}; 6.2 at 15,000 (src/README.md fact 9)`,
     own: { of: (run) => scaled(slowestDelivery(run), SERVER_PART_OF_DELIVERY), min: 1, max: 500 },
   },
   deliveryBothEnds: {
@@ -173,7 +174,7 @@ export const CONSTANTS = {
     value: 160,
     unit: "µs",
     means: "a TLS 1.3 handshake with an ECDSA P-256 key",
-    source: "KERNEL.md §2, uWebSockets.js alone",
+    source: "measured with uWebSockets.js alone",
   },
   tlsPerDelivery: {
     value: 3,
@@ -196,16 +197,16 @@ export const CONSTANTS = {
   publicationInWorker: {
     value: 6.5,
     unit: "µs",
-    means: "worker: each publication that it takes in",
+    means: "worker: each publication that it receives",
     source: `${BY_ROLE}: 3.3 to 6.5 with 1 to 16 workers`,
   },
   timerSweep: {
     value: 0.044,
     unit: "µs",
-    means: "uWebSockets' look at a connection's timer, every 4 s",
-    source: "KERNEL.md §3.3",
+    means: "uWebSockets' check of a connection's timer, every 4 s",
+    source: "measured with uWebSockets.js alone (src/README.md fact 22)",
   },
-} as const satisfies Readonly<Record<string, Row>>;
+} as const satisfies Readonly<Record<string, ConstantRow>>;
 
 export type ConstantName = keyof typeof CONSTANTS;
 export type Constants = Readonly<Record<ConstantName, number>>;

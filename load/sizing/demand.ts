@@ -1,6 +1,6 @@
 /**
- * What a plan is asked: the demand of the clients and the machine that is to meet it, and the shares of the machine that
- * a plan may use. Types and constants only.
+ * The question of a plan: the demand of the clients, the machine that must meet it, and the shares of the machine that a plan
+ * may use. Types and constants only; the field names are public (megagate.plan.v1).
  */
 
 export interface Demand {
@@ -17,17 +17,17 @@ export interface Demand {
   readonly tls: boolean;
   /** 0: clients send none, and the gateway pings them. */
   readonly heartbeatSeconds: number;
-  /** Readers that stall at the same moment, of a hundred. */
+  /** Of a hundred readers, how many stall at the same moment. */
   readonly stalledPercent: number;
   /** The client ends are on the same machine, as in `make million`. */
   readonly clientsHere: boolean;
 }
 
-export interface Machine {
-  /** A fraction where a CPU quota makes it one. */
+export interface ServerMachine {
+  /** May be a fraction, where a CPU quota applies. */
   readonly cores: number;
   readonly memoryBytes: number;
-  /** Processes and threads that a control group leaves; undefined where none bounds, or for another machine. */
+  /** Processes and threads that the control group still allows; undefined without such a limit, and for another machine. */
   readonly tasks?: number;
   /** Hard descriptor limit of one process. */
   readonly nofile: number;
@@ -36,7 +36,7 @@ export interface Machine {
   readonly portsPerAddress: number;
 }
 
-/** The rest is for the system, its page cache and what the model does not know. */
+/** The rest is for the system, its page cache and costs outside the model. */
 export const MEMORY_SHARE = 0.9;
 /** Of all cores in the steady state: the rest is for bursts, reconnects and garbage collection. A choice. */
 export const CPU_SHARE = 0.6;

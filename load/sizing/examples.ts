@@ -1,11 +1,11 @@
 /**
  * The two worked plans: 10 million connections on one server, 100 million on many. Pure: values for options that were not
- * given. The traffic is that of the published runs of this size: 512 bytes a minute to each (KERNEL.md §5), one topic
- * for a thousand clients.
+ * given. The traffic is that of published runs of this size: 512 bytes a minute to each client, one topic for a thousand
+ * clients. Runs in the command line.
  */
 import { CLIENT_PORTS } from "./demand.js";
 import type { Example, PlanConfig } from "./options.js";
-import { type PlanRequest, planOf, type SizingPlan } from "./plan.js";
+import { planOf, type SizingPlan, type SizingRequest } from "./plan.js";
 
 type Values = Omit<PlanConfig, "example" | "evidence" | "explain" | "json">;
 
@@ -45,9 +45,9 @@ export const EXAMPLES: Readonly<Record<Example, Values>> = {
 /** A request from finished option values. */
 export function requestOf(
   values: Values & { readonly tasks?: number },
-  evidence: PlanRequest["evidence"],
+  evidence: SizingRequest["evidence"],
   portsPerAddress: number,
-): PlanRequest {
+): SizingRequest {
   const { connections, topics, subscriptions, messageBytes, perMinute, tls, heartbeatSeconds, stalledPercent } = values;
   const { servers, spareServers, cores, memoryBytes, nofile, nicGbit, clientsHere } = values;
   return {
@@ -76,6 +76,6 @@ export function requestOf(
   };
 }
 
-/** By the shipped constants, as in the README. */
+/** With the shipped constants, as in the README. */
 export const workedPlan = (example: Example): SizingPlan =>
   planOf(requestOf(EXAMPLES[example], undefined, CLIENT_PORTS));

@@ -1,6 +1,6 @@
 /**
- * Bytes and packets that one message takes on an Ethernet wire: WebSocket, TLS, TCP/IP and Ethernet, each from its own
- * specification. Pure. Sources: RFC 6455 §5.2, RFC 8446 §5.2, RFC 9293 with timestamps (RFC 7323), IEEE 802.3.
+ * Bytes and packets of one message on an Ethernet wire: WebSocket, TLS, TCP/IP and Ethernet, each by its specification.
+ * Pure; runs in the command line. Sources: RFC 6455 §5.2, RFC 8446 §5.2, RFC 9293 with timestamps (RFC 7323), IEEE 802.3.
  */
 
 /** IPv4 20, TCP 20, timestamps 12. */
@@ -22,7 +22,7 @@ export interface OnWire {
   readonly packets: number;
 }
 
-/** One WebSocket message of so many payload bytes, from the gateway (unmasked) or from a client (masked: 4 more). */
+/** One WebSocket message with this payload, from the gateway (unmasked) or from a client (masked: 4 bytes more). */
 export function onWire(payloadBytes: number, tls: boolean, masked = false): OnWire {
   const header = 2 + (payloadBytes < 126 ? 0 : payloadBytes < 65_536 ? 2 : 8) + (masked ? 4 : 0);
   const stream = payloadBytes + header + (tls ? TLS_RECORD_BYTES : 0);

@@ -1,9 +1,9 @@
 /**
- * A plan as rows for people: what, how much, and the sum behind it in words. Pure; report.ts lays them out for a terminal
- * and for the README.
+ * A plan as rows for a person: name, value, and the formula behind it as a phrase. Pure; runs in the command line. report.ts
+ * lays the rows out for a terminal and for the README.
  */
 import { RETURN_RATE_PER_CORE } from "../../src/config/capacity.js";
-import { grouped, size } from "../evidence/words.js";
+import { grouped, size } from "../evidence/format.js";
 import { CPU_SHARE, MEMORY_SHARE } from "./demand.js";
 import type { SizingPlan } from "./plan.js";
 
@@ -20,11 +20,11 @@ export interface Section {
 
 const line = (name: string, value: string, sum: string): Line => ({ name, value, sum });
 
-/** "0.35", "8.7", "1,234": two digits that mean something, rounded up. */
+/** "0.35", "12.4", "1,234": rounded up, to two decimals below 10, to one below 100, to a whole number above. */
 export function number(value: number): string {
   if (value >= 100 || Number.isInteger(value)) return grouped(Math.ceil(value));
   const factor = value >= 10 ? 10 : 100;
-  // Less what floating point adds: 8.71 × 100 is a little over 871.
+  // Minus the error of floating point: 8.71 × 100 is a little over 871.
   return String(Math.ceil(value * factor - 1e-9) / factor);
 }
 
@@ -48,7 +48,7 @@ function processes({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "workers",
         grouped(p.workers),
-        `at least one a core (${number(machine.cores)}), and the fullest under ${grouped(machine.nofile)} descriptors`,
+        `at least one per core (${number(machine.cores)}), and the fullest below ${grouped(machine.nofile)} descriptors`,
       ),
       line(
         "fullest worker",
@@ -80,7 +80,7 @@ function memory({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "--topic-memory-bytes",
         `at least ${size(m.account)}`,
-        "topics × (516 + remembered × (push + 220)), by the hub's own account",
+        "topics × (516 + remembered × (push + 220)), as the hub counts it",
       ),
       line(
         "log of topics, at most",
@@ -100,7 +100,7 @@ function memory({ perServer, machine, demand }: SizingPlan): Section {
       line(
         "memory in all",
         `${size(m.total)} of ${size(machine.memoryBytes)}`,
-        `at most ${100 * MEMORY_SHARE} % of what is there`,
+        `at most ${100 * MEMORY_SHARE} % of the machine's`,
       ),
     ],
   };
@@ -121,14 +121,14 @@ function cpu({ perServer, machine }: SizingPlan): Section {
         `${number(t.publicationsPerSecond)} publications/s × (publication + ${t.workersOfTopic} workers × publicationPerWorker); one process`,
       ),
       line(
-        "workers taking in",
+        "publications in workers",
         cores(c.takingIn),
         "publications/s × workers that follow the topic × publicationInWorker",
       ),
       line(
         "CPU in all",
         `${number(c.total)} of ${number(machine.cores)} cores`,
-        `at most ${100 * CPU_SHARE} %, for bursts and returns`,
+        `at most ${100 * CPU_SHARE} %: the rest is for bursts and reconnects`,
       ),
     ],
   };
@@ -158,7 +158,7 @@ function network({ perServer, demand, machine }: SizingPlan): Section {
       line(
         "source addresses",
         `${grouped(a.cheap)} (${grouped(a.atTheEdge)} at the edge)`,
-        "for a load test only: connections / half of the port range, beyond which connect() is 100 times slower; real clients bring their own",
+        "for a load test only: connections / half of the port range, beyond which connect() is 100 times slower; real clients have their own",
       ),
     ],
   };
@@ -178,7 +178,7 @@ function times({ perServer }: SizingPlan): Section {
       line(
         "a worker busy with that",
         lasting(t.workerBusySeconds),
-        "its connections × delivery: nothing else runs there",
+        "its connections × delivery: the worker does nothing else meanwhile",
       ),
       line(
         "reconnects",
@@ -190,7 +190,7 @@ function times({ perServer }: SizingPlan): Section {
       line(
         "return window",
         lasting(t.windowSeconds),
-        `connections / (cores × ${grouped(RETURN_RATE_PER_CORE)}): what a goodbye gives until the gateway has measured more`,
+        `connections / (cores × ${grouped(RETURN_RATE_PER_CORE)}): the window of a goodbye, until the gateway has measured its own rate`,
       ),
     ],
   };
@@ -205,10 +205,14 @@ function fleet({ fleet: f, servers, spare }: SizingPlan): Section[] {
         line(
           "usual connections of each",
           grouped(f.usualConnections),
-          `all / ${grouped(servers)} servers; the sums above are with ${spare} down`,
+          `all / ${grouped(servers)} servers; the figures above are with ${spare} down`,
         ),
         line("one fails: more on each other", grouped(f.extraConnections), "its connections / the others"),
-        line("until they are back", lasting(f.returnSeconds), "these / (reconnects a second × cores that are free)"),
+        line(
+          "until they are back",
+          lasting(f.returnSeconds),
+          "these / (reconnects a second × the free share of the cores)",
+        ),
         line(
           "rolling restart",
           lasting(f.rollingRestartSeconds),

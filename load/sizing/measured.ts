@@ -1,6 +1,6 @@
 /**
- * The user's own last evidence file (megagate.evidence.v1), as far as a plan needs it. What a plan does not use may be
- * missing or of any shape; what it uses is checked, and a fault is told with its place in the file and the remedy.
+ * The user's own last evidence file (megagate.evidence.v1), as far as a plan needs it. Fields that a plan does not use may be
+ * missing or of any shape; those that it uses are checked, and the error names the field and the remedy.
  * Runs in the command line.
  */
 import { readFileSync } from "node:fs";
@@ -31,7 +31,7 @@ const MEASURED = z.object({
 
 export type Measured = z.infer<typeof MEASURED>;
 
-export interface EvidenceFile {
+export interface MeasuredFile {
   readonly path: string;
   readonly measured: Measured;
 }
@@ -40,7 +40,7 @@ export interface EvidenceFile {
  * Reads an evidence file. Undefined where there is none and `needed` is false; throws `config` where it cannot be
  * read, is no JSON, or is no evidence.
  */
-export function readMeasured(path: string, needed: boolean): EvidenceFile | undefined {
+export function readMeasured(path: string, needed: boolean): MeasuredFile | undefined {
   let text: string;
   try {
     text = readFileSync(path, "utf8");

@@ -6,15 +6,14 @@ import { STALLED_SHARE } from "../../src/config/capacity.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { bytes, type ConfigOf, choice, flag, text, whole } from "../../src/config/table.js";
 
-/** The word for "no file" in --evidence. */
+/** The value of --evidence that means "no file". */
 export const SHIPPED = "shipped";
 
 export const PLAN_OPTIONS = {
   example: choice({
     default: "none",
     choices: ["none", "10m", "100m"],
-    explanation:
-      "A worked plan: 10 million on one server, or 100 million on many; other options given beside it change it",
+    explanation: "A worked plan: 10 million on one server, or 100 million on many; other options change it",
   }),
   connections: whole({
     default: 1_000_000,
@@ -57,7 +56,7 @@ export const PLAN_OPTIONS = {
     min: 0,
     max: 86_400,
     unit: "seconds",
-    explanation: "How often each client sends a heartbeat; 0 is never, and the gateway pings",
+    explanation: "How often each client sends a heartbeat; 0 is never: then the gateway pings",
   }),
   stalledPercent: whole({
     default: 100 * STALLED_SHARE,

@@ -1,31 +1,32 @@
 /**
- * A whole plan: how many servers, what each must have, what bounds it first, and what a failure or a rolling restart of
- * one among many asks of the others. Pure; `megagate plan --json` prints it as it is.
+ * A whole plan: how many servers, what each must have, what bounds it first, and what the failure or rolling restart of one
+ * server requires of the others. Pure; runs in the command line. `megagate plan --json` prints it as it is, so its field names
+ * are public (megagate.plan.v1).
  */
 import { GatewayError } from "../../src/errors.js";
 import { type Bound, boundsOf, serversFor } from "./bounds.js";
-import type { Demand, Machine } from "./demand.js";
-import type { EvidenceFile } from "./measured.js";
+import type { Demand, ServerMachine } from "./demand.js";
+import type { MeasuredFile } from "./measured.js";
 import { type Origin, settle } from "./settle.js";
 import { type Figures, figuresOf, type Given } from "./sums.js";
 
-export interface PlanRequest {
+export interface SizingRequest {
   readonly demand: Demand;
-  readonly machine: Machine;
+  readonly machine: ServerMachine;
   /** 0 computes them. */
   readonly servers: number;
-  /** Of these, how many may be down while the rest carries all. */
+  /** How many of these may be down while the others carry all connections. */
   readonly spare: number;
-  readonly evidence: EvidenceFile | undefined;
+  readonly evidence: MeasuredFile | undefined;
 }
 
-/** One server of many goes: its connections come back to the others. */
-export interface Fleet {
-  /** Each server's, with all of them up. */
+/** Many servers, of which one fails or restarts: its connections reconnect to the others. */
+export interface ServerFleet {
+  /** Connections of each server while all are up. */
   readonly usualConnections: number;
-  /** More on each of the others when one fails. */
+  /** Additional connections of each other server when one fails. */
   readonly extraConnections: number;
-  /** Until they are back, in the cores that the usual traffic leaves free. */
+  /** Until they are back, with the CPU time that the usual traffic leaves free. */
   readonly returnSeconds: number;
   /** One server after the other, each with its goodbye and its window. */
   readonly rollingRestartSeconds: number;
@@ -34,7 +35,7 @@ export interface Fleet {
 export interface SizingPlan {
   readonly schema: "megagate.plan.v1";
   readonly demand: Demand;
-  readonly machine: Machine;
+  readonly machine: ServerMachine;
   readonly evidence: {
     readonly path: string;
     readonly startedAt: string | null;
@@ -44,16 +45,16 @@ export interface SizingPlan {
   readonly servers: number | null;
   readonly spare: number;
   readonly fits: boolean;
-  /** What bites first stands first. */
+  /** In the order of connections: the first bound that a growing server reaches is the first. */
   readonly bounds: readonly Bound[];
   /** One server, with the spare ones down. */
   readonly perServer: Figures;
-  readonly fleet: Fleet | null;
+  readonly fleet: ServerFleet | null;
   readonly constants: readonly Origin[];
 }
 
 /** Throws `config` where the request contradicts itself. */
-export function planOf(request: PlanRequest): SizingPlan {
+export function planOf(request: SizingRequest): SizingPlan {
   refuseContradictions(request);
   const { demand, machine, spare, evidence } = request;
   const { values, origins } = settle(evidence?.measured);
@@ -83,7 +84,7 @@ export function planOf(request: PlanRequest): SizingPlan {
   };
 }
 
-function refuseContradictions({ demand, servers, spare, machine }: PlanRequest): void {
+function refuseContradictions({ demand, servers, spare, machine }: SizingRequest): void {
   const faults: string[] = [];
   if (demand.topics < demand.subscriptions) {
     faults.push(
@@ -108,10 +109,10 @@ function refuseContradictions({ demand, servers, spare, machine }: PlanRequest):
   if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
 }
 
-/** What every Linux gives a process without asking; fewer would be thousands of workers. */
+/** The default soft limit of every Linux; with less, a plan would need thousands of workers. */
 const MIN_NOFILE = 1024;
 
-function fleetOf(given: Given, servers: number): Fleet {
+function fleetOf(given: Given, servers: number): ServerFleet {
   const { connections } = given.demand;
   const usual = figuresOf(given, Math.ceil(connections / servers));
   const extra = Math.ceil(usual.connections / (servers - 1));

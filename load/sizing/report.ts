@@ -1,8 +1,8 @@
 /**
- * A plan in words: the answer first, then the sums, then where the constants are from. Pure; for a terminal, and the same
- * rows as Markdown for the README.
+ * A plan as text: the answer first, then the sums, then the origin of the constants. Pure; runs in the command line, for a
+ * terminal, and gives the same rows as Markdown for the README.
  */
-import { grouped, size } from "../evidence/words.js";
+import { grouped, size } from "../evidence/format.js";
 import type { Bound, Resource } from "./bounds.js";
 import { number, sectionsOf } from "./lines.js";
 import type { SizingPlan } from "./plan.js";
@@ -48,7 +48,7 @@ export function renderPlanMarkdown(plan: SizingPlan): string {
   return ["| what | figure |", "| --- | --- |", ...cells.map((row) => `| ${row.join(" | ")} |`)].join("\n");
 }
 
-/** What does not fit, for the error that ends the command; undefined when everything does. */
+/** The bounds that do not fit, for the error that ends the command; undefined when all fit. */
 export function shortageOf(plan: SizingPlan): string | undefined {
   const short = plan.bounds
     .filter((bound) => !bound.fits)
@@ -106,8 +106,10 @@ function describeUse({ unit, needed, there }: Bound): string {
 
 function constantLines({ constants, evidence }: SizingPlan, explain: boolean): string {
   const own = constants.filter(({ from }) => from === "evidence");
-  const said =
-    evidence === null ? "no evidence file: all are the shipped ones" : `from ${evidence.path} where it says something`;
+  const from =
+    evidence === null
+      ? "no evidence file: all are the shipped ones"
+      : `from ${evidence.path} where it has a plausible value`;
   const width = Math.max(...constants.map(({ name }) => name.length));
   const rows = constants.map(({ name, value, unit, from, means, source }) => {
     const head = `  ${name.padEnd(width)}  ${`${grouped1(value)} ${unit}`.padEnd(16)}  ${from}`;
@@ -115,17 +117,15 @@ function constantLines({ constants, evidence }: SizingPlan, explain: boolean): s
   });
   const verdict =
     evidence?.verdict && evidence.verdict !== "held" ? `; that run's verdict was: ${evidence.verdict}` : "";
-  return [`Constants: ${said} (${own.length} of ${constants.length})${verdict}`, ...rows].join("\n");
+  return [`Constants: ${from} (${own.length} of ${constants.length})${verdict}`, ...rows].join("\n");
 }
 
 const grouped1 = (value: number): string => value.toLocaleString("en-US", { maximumFractionDigits: 3 });
 
 function noteLines({ demand, servers, perServer }: SizingPlan): string {
   const notes = [
-    "Measured on 2 cores shared by gateway and clients: memory to about 15 %, times to a factor of two. That work spreads evenly over more cores, and the network card, are not measured.",
-    ...(demand.tls
-      ? ["TLS was measured with uWebSockets.js alone: `megagate serve` does not end TLS itself yet."]
-      : []),
+    "Measured on 2 cores shared by gateway and clients: memory to about 15 %, times to a factor of two. Not measured: whether work spreads evenly over more cores, and the network card.",
+    ...(demand.tls ? ["TLS was measured with uWebSockets.js alone: `megagate serve` does not terminate TLS yet."] : []),
     ...(servers !== null && servers > 1
       ? [
           "Megagate is one machine today: publish everything to each server's admin port; offsets are each server's own.",

@@ -1,6 +1,6 @@
 /**
- * What a run says of single costs. Pure: figures of an evidence file in, bytes or CPU microseconds out; null where the
- * run cannot say, as when the gateway was on another machine.
+ * Single costs, computed from a run: takes figures of an evidence file, returns bytes or CPU microseconds; null where the run
+ * cannot tell, for example when the gateway was on another machine. Pure; runs in the command line.
  */
 import { KERNEL_BYTES_PER_CLIENT_SOCKET, KERNEL_BYTES_PER_SERVER_SOCKET } from "../../src/config/capacity.js";
 import type { Measured } from "./measured.js";
@@ -19,14 +19,14 @@ export function endOf(run: Measured, model: number): number | null {
   return (slab * model) / (KERNEL_BYTES_PER_SERVER_SOCKET + KERNEL_BYTES_PER_CLIENT_SOCKET);
 }
 
-/** Hub and supervisor beside the workers. */
+/** The workers, the hub and the supervisor. */
 export function perProcess({ memory, plan }: Measured): number | null {
   const { baseBytes } = memory ?? {};
   const { workers } = plan ?? {};
   return baseBytes && workers ? baseBytes / (workers + 2) : null;
 }
 
-/** All cores for as long as the slowest broadcast took: more than was used, never less. */
+/** Counts all cores for as long as the slowest broadcast took, which may be more than was used and is never less. */
 export function slowestDelivery(run: Measured): number | null {
   const whole = (run.broadcasts ?? []).filter(({ delivered, lastSubscriberMs: ms }) => ms && delivered === run.open);
   if (!together(run) || !run.host || whole.length === 0) return null;

@@ -1,9 +1,8 @@
 /**
  * The arithmetic of a plan for one server with n connections: processes, descriptors, memory, CPU, network, times.
- * Pure: demand, machine and constants in, numbers out; lines.ts says each formula in words, bounds.ts compares with what
- * there is. What cannot be known is taken at its worse end, and whole things are rounded up.
+ * Pure; runs in the command line. lines.ts describes each formula, bounds.ts compares the results with the machine. Unknown
+ * quantities are taken at their worse end, and whole numbers are rounded up.
  */
-
 import {
   fullestWorker,
   logBytes,
@@ -14,15 +13,15 @@ import {
 import { SERVE_OPTIONS } from "../../src/config/options.js";
 import { slowReaderCost } from "../../src/config/slow-cost.js";
 import type { Constants } from "./constants.js";
-import type { Demand, Machine } from "./demand.js";
+import type { Demand, ServerMachine } from "./demand.js";
 import { ACK_WIRE_BYTES, ENVELOPE_BYTES, onWire } from "./frames.js";
 
 /** A socket that has been silent for this long is pinged: serve's idle timeout less uWebSockets' margin of 16 s. */
 const PING_SECONDS = SERVE_OPTIONS.idleTimeoutSeconds.default - 16;
 const SWEEP_SECONDS = 4;
-/** Tasks of one process: seven threads of an idle worker, and slack (KERNEL.md §1). */
+/** Tasks of one process: an idle worker has seven threads (measured), the rest is slack. */
 const TASKS_PER_PROCESS = 12;
-/** What the hub's own account adds to each remembered publication, and to each topic (src/topics/memory.ts, src/hub/topic-table.ts). */
+/** What the hub's count of topic memory adds to each remembered publication and to each topic (src/topics/memory.ts, src/hub/topic-table.ts). */
 const ACCOUNT_BYTES = 220;
 const TOPIC_ACCOUNT_BYTES = 516;
 /** What an image in the log adds to each remembered publication and to each topic (src/hub/wal/records.ts). */
@@ -35,7 +34,7 @@ export type Figures = ReturnType<typeof figuresOf>;
 
 export interface Given {
   readonly demand: Demand;
-  readonly machine: Machine;
+  readonly machine: ServerMachine;
   readonly constants: Constants;
 }
 
@@ -68,13 +67,13 @@ function processesOf({ demand, machine }: Given, n: number) {
     descriptorsOfFullest: fullest + WORKER_OWN_DESCRIPTORS,
     generators,
     descriptors: ends + (workers + generators) * WORKER_OWN_DESCRIPTORS,
-    // As tune sets them: one an end, and a tenth for everything else.
+    // As tune sets them: one for each end, and a tenth for everything else.
     fileMaxAndWatches: Math.ceil((ends * 11) / 10),
     tasks: (workers + 2 + generators) * TASKS_PER_PROCESS,
   };
 }
 
-/** Every server gets every publication: they are published to each of them. */
+/** Every server gets every publication, because publishers send it to each server. */
 function trafficOf({ demand }: Given, n: number, workers: number) {
   const { topics, subscriptions, perMinute, heartbeatSeconds: beat } = demand;
   const perTopicPerSecond = perMinute / 60 / subscriptions;
@@ -113,7 +112,7 @@ function memoryOf(given: Given, n: number, workers: number, traffic: Traffic) {
     clients,
   };
   const total = Object.values(parts).reduce((sum, part) => sum + part, 0);
-  // What --topic-memory-bytes of serve is compared with.
+  // What serve compares with its --topic-memory-bytes.
   const account = demand.topics * (TOPIC_ACCOUNT_BYTES + remembered * (pushBytesOf(given) + ACCOUNT_BYTES));
   return {
     ...parts,
@@ -131,7 +130,7 @@ function stalledBytes({ demand, constants: c }: Given): number {
   return slowReaderCost(limits, demand.subscriptions).user;
 }
 
-/** Publications that a topic remembers by serve's defaults: by count, by age, by bytes, whichever is least. */
+/** Publications that a topic remembers by serve's defaults: the least of the bounds by count, by age and by bytes. */
 function rememberedOf(given: Given, { perTopicPerSecond }: Traffic): number {
   if (perTopicPerSecond === 0) return 0;
   const byAge = Math.ceil(perTopicPerSecond * SERVE_OPTIONS.historySeconds.default);
@@ -142,7 +141,7 @@ function rememberedOf(given: Given, { perTopicPerSecond }: Traffic): number {
 function deliveryMicros(given: Given, bothEnds: boolean): number {
   const { demand, constants: c } = given;
   const sealing = demand.tls ? c.tlsPerDelivery * (bothEnds ? 2 : 1) : 0;
-  // The measured one carried 100 bytes of data.
+  // The measured delivery carried 100 bytes of data.
   const bytes = (Math.max(0, demand.messageBytes - 100) / 1000) * c.deliveryPerKilobyte * (bothEnds ? 2 : 1);
   return (bothEnds ? c.deliveryBothEnds : c.delivery) + sealing + bytes;
 }
@@ -168,10 +167,10 @@ function networkOf(given: Given, traffic: Traffic) {
   const asked = onWire(HEARTBEAT_BYTES, tls, true);
   const answered = onWire(HEARTBEAT_BYTES, tls);
   const { deliveriesPerSecond: pushes, beatsPerSecond: beats } = traffic;
-  // Loopback is no card.
+  // Loopback uses no network card.
   const card = clientsHere ? 0 : 1;
   const outBytes = pushes * push.bytes + beats * answered.bytes;
-  // One acknowledgement a push, and one an answer: the clients are so many that none can be joined.
+  // One acknowledgement for each push and each answer: pushes to one client are too far apart to share one.
   const inBytes = (pushes + beats) * ACK_WIRE_BYTES + beats * asked.bytes;
   return {
     wireBytesOfPush: push.bytes,

@@ -54,7 +54,7 @@ const TABLE: readonly Wrong[] = [
   wrong("watch", /missing required argument 'topic'/),
   wrong("watch a:", /"a:" is no topic name: 1–128 characters/),
   wrong("load strom", /must be one of steady \| storm .* \(did you mean "storm"\?\), got "strom"/),
-  wrong("load storm --scenario drill", /two scenarios: storm, and --scenario says another/),
+  wrong("load storm --scenario drill", /two scenarios: storm, and --scenario drill; give one/),
   wrong("publish", /name a topic, or give whole messages on stdin with --raw/),
   wrong("publish t --delete", /--delete needs a --key and takes no data/),
   wrong("drain", /this command only plans: megagate drain --plan/),

@@ -1,4 +1,4 @@
-/** Where a ramp goes flat, in curves that are made up. */
+/** Where a ramp goes flat, in invented curves. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -31,7 +31,7 @@ describe("curve", () => {
     assert.deepEqual(found, { connections: 4000, atSeconds: 4 });
   });
 
-  it("is not flat for being slow all the way, as with a rate that was asked for", () => {
+  it("is not flat where it is slow all the way, as with a low --rate", () => {
     assert.equal(
       findFlat(
         curve(100, (at) => at * 2),
@@ -41,7 +41,7 @@ describe("curve", () => {
     );
   });
 
-  it("tells the rates before and after a count", () => {
+  it("gives the rates before and after a count", () => {
     const bent = curve(30, (at) => (at < 10 ? at * 1000 : 10_000 + (at - 10) * 10));
     const { before, after } = ratesAround(bent, 10_000);
     assert.equal(before, 1000);

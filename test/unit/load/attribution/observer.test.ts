@@ -1,4 +1,4 @@
-/** One ramp as the observer sees it: a made-up kernel whose tables fill up, and a gateway that answers or does not. */
+/** One ramp as the observer sees it: a fake kernel whose tables fill up, and a fake gateway that answers or does not. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Curve } from "../../../../load/attribution/curve.js";
@@ -48,7 +48,7 @@ function stoppedAt(open: number): Curve {
 }
 
 describe("observer", () => {
-  it("proves by what grew during the ramp, not by what was there before it", async () => {
+  it("proves by what grew during the ramp, not by what existed before it", async () => {
     let now: Snapshot = { ...quiet, conntrackDrops: 70, conntrackCount: 10, conntrackMax: 5000, softnetDrops: 9 };
     const observer = new Observer(RUN, { kernel: () => now, gateway: () => Promise.resolve(GATEWAY) });
     await observer.begin();
@@ -71,7 +71,7 @@ describe("observer", () => {
     assert.equal(plateau?.causes[0]?.id, "conntrack");
   });
 
-  it("takes the gateway's counters since the ramp began, and its last word where it falls silent", async () => {
+  it("takes the gateway's counters since the ramp began, and its last answer where it answers no more", async () => {
     const answers = [GATEWAY, { ...GATEWAY, connections: 9999, workersListening: 0, refusedFull: 520 }];
     const kernel = (): Snapshot => quiet;
     const observer = new Observer(RUN, { kernel, gateway: () => Promise.resolve(answers.shift() ?? null) });
@@ -85,14 +85,14 @@ describe("observer", () => {
     assert.deepEqual(again?.causes, first.causes);
   });
 
-  it("has nothing to say of a ramp that came to its target without a pause", async () => {
+  it("finds no plateau in a ramp that reached its target without a pause", async () => {
     const observer = new Observer(RUN, { kernel: () => quiet, gateway: () => Promise.resolve(null) });
     await observer.begin();
     assert.equal(await observer.conclude(moment(6000), stoppedAt(6000)), null);
     assert.equal(observer.hint, "");
   });
 
-  it("says live what it sees while the curve is flat, and nothing once it rises again", async () => {
+  it("gives a hint while the curve is flat, and none once it rises again", async () => {
     let now: Snapshot = quiet;
     const observer = new Observer(RUN, { kernel: () => now, gateway: () => Promise.resolve(null) });
     await observer.begin();
@@ -100,11 +100,11 @@ describe("observer", () => {
     now = { ...quiet, softnetDrops: quiet.softnetDrops + 7 };
     observer.sample(moment(4000), flat);
     assert.match(observer.hint, /^flat: packet-backlog: .* \(dropped 7, SYN retransmits 0\)$/);
-    // It looks once a second, and at the end.
+    // It samples once a second, and at the end.
     await observer.conclude(moment(6000), stoppedAt(6000));
     const rising = { flat: false, points: [[0, 0]] } as unknown as Curve;
     await until(
-      "it looks again",
+      "the next sample",
       () => {
         observer.sample(moment(5000), rising);
         return observer.hint;

@@ -1,4 +1,4 @@
-/** The verdict: "held" needs everything, and what did not hold is said in words. */
+/** The verdict: "held" needs everything, and each failure is one sentence. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { describeTally, exitStatus, type Findings, judge } from "../../../../load/evidence/evidence.js";
@@ -40,7 +40,7 @@ const reasons = (...given: Parameters<typeof findings>): readonly string[] => {
 };
 
 describe("evidence", () => {
-  it("holds when everything did, failed attempts that were made good included", () => {
+  it("holds when everything held, also with failed attempts whose retries succeeded", () => {
     assert.deepEqual(judge(findings({}, { failed: { http_503: 4 }, retries: 4 }), false), {
       verdict: "held",
       reasons: [],
@@ -69,7 +69,7 @@ describe("evidence", () => {
     ]);
     assert.deepEqual(reasons({}, { gaps: 3 }), ["3 gaps in the offsets that connections received"]);
     assert.deepEqual(reasons({}, { unexpectedCloses: { 1012: 5, eof: 1 } }), [
-      "6 open connections ended unasked: 1012 5, eof 1",
+      "6 open connections ended unexpectedly: 1012 5, eof 1",
     ]);
     assert.match(reasons({}, { odd: { "event degraded": 1 } })[0]!, /event degraded/);
     assert.deepEqual(reasons({ complaints: ["generator 2 of 3 ended by SIGKILL"] }), [
@@ -77,7 +77,7 @@ describe("evidence", () => {
     ]);
   });
 
-  it("tells a time beside a verdict that counts and losses decide, unless it is strict", () => {
+  it("gives a long time as a remark, and as a reason only where it is strict", () => {
     const late = findings({ gatewayCount: { processes: 1000, metrics: 1000, scrapeMs: 1020 } });
     const remark = "a scrape of its metrics took 1020 ms";
     assert.deepEqual(judge(late, false), { verdict: "held", reasons: [], remarks: [remark] });
@@ -93,11 +93,11 @@ describe("evidence", () => {
     ]);
   });
 
-  it("is stopped by a person, but not held at a bound", () => {
-    const stopped = judge(findings({ broadcasts: [], stop: { kind: "signal", text: "stopped by SIGINT" } }), false);
+  it("is stopped by a signal, but not held at a limit", () => {
+    const stopped = judge(findings({ broadcasts: [], stop: { type: "signal", text: "stopped by SIGINT" } }), false);
     assert.deepEqual(stopped, { verdict: "stopped", reasons: ["stopped by SIGINT"], remarks: [] });
-    const bound = judge(findings({ stop: { kind: "memory floor", text: "free memory fell" } }), false);
-    assert.deepEqual(bound, { verdict: "not held", reasons: ["free memory fell"], remarks: [] });
+    const limited = judge(findings({ stop: { type: "memory floor", text: "free memory fell" } }), false);
+    assert.deepEqual(limited, { verdict: "not held", reasons: ["free memory fell"], remarks: [] });
     assert.deepEqual([exitStatus("held"), exitStatus("not held"), exitStatus("stopped")], [0, 1, 130]);
   });
 

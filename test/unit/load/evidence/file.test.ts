@@ -1,4 +1,4 @@
-/** The evidence of a run is never lost: its place is tried before, an older file is replaced whole or not at all. */
+/** The evidence of a run is never lost: its path is tested before the run, and an older file is replaced whole or not at all. */
 import assert from "node:assert/strict";
 import {
   chmodSync,
@@ -32,7 +32,7 @@ describe("the evidence file", () => {
     rmSync(folder, { recursive: true });
   });
 
-  it("is written aside and renamed; trying its place leaves nothing, and an older file as it was", () => {
+  it("is written to a temporary file and renamed; the test of its path leaves nothing behind and keeps an older file", () => {
     writeFileSync(path, "older");
     const before = statSync(path).ino;
     const file = new EvidenceFile(path);
@@ -42,7 +42,7 @@ describe("the evidence file", () => {
     assert.notEqual(statSync(path).ino, before);
   });
 
-  it("may lie in folders that are not there yet, or are taken away meanwhile", () => {
+  it("may be in folders that do not exist yet, or are removed meanwhile", () => {
     const deep = join(folder, "a/b/run.json");
     const file = new EvidenceFile(deep);
     rmSync(join(folder, "a"), { recursive: true });
@@ -64,14 +64,14 @@ describe("the evidence file", () => {
     assert.ok(statSync("/dev/null").isCharacterDevice());
   });
 
-  it("is elsewhere when its place fails in the end, and the sentence says where and why", () => {
+  it("goes elsewhere when its path fails at the end, and the message says where and why", () => {
     const { path: other, why } = new EvidenceFile("/dev/full").keep(evidence);
     assert.match(why ?? "", /^the evidence could not be written to \/dev\/full: ENOSPC.*; it is in \/.*\.json$/);
     assert.equal(readFileSync(other!, "utf8"), TEXT);
     rmSync(other!);
   });
 
-  it("is nowhere when that fails too: then it is for stdout", () => {
+  it("goes to stdout when that fails too", () => {
     const before = process.env.TMPDIR;
     process.env.TMPDIR = "/nowhere";
     try {
@@ -84,7 +84,7 @@ describe("the evidence file", () => {
     }
   });
 
-  it("is refused before the run where it can never be", { timeout: 5000 }, () => {
+  it("is refused before the run where it can never be written", { timeout: 5000 }, () => {
     writeFileSync(path, "");
     for (const bad of ["/proc/x/y", "/proc/x", folder, join(path, "x.json")]) {
       assert.throws(() => new EvidenceFile(bad), /^GatewayError: --report: .* cannot be written: .*; name a file/, bad);

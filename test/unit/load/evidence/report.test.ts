@@ -1,9 +1,9 @@
-/** One screen for a person; the verdict last. */
+/** The report of a run: one screen for a person, the verdict last. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Evidence } from "../../../../load/evidence/evidence.js";
+import { size, time } from "../../../../load/evidence/format.js";
 import { renderReport } from "../../../../load/evidence/report.js";
-import { size, time } from "../../../../load/evidence/words.js";
 import { renderProgress } from "../../../../load/run/progress.js";
 
 const EVIDENCE: Evidence = {
@@ -59,11 +59,11 @@ const EVIDENCE: Evidence = {
 };
 
 describe("report", () => {
-  it("says what was asked, what was found, and the verdict with its reasons", () => {
+  it("shows what was asked for, what was found, and the verdict with its reasons", () => {
     const report = renderReport(EVIDENCE);
     assert.match(report, /^target +1,000,000 connections to ws:\/\/127\.0\.0\.1:8080\/ws$/m);
     assert.match(report, /^open +999,999 in 40\.0 s, 25,000 a second; failed attempts: timeout 4; 3 retried$/m);
-    assert.match(report, /^closed unasked +1: eof 1$/m);
+    assert.match(report, /^unexpected closes +1: eof 1$/m);
     assert.match(report, /^broadcast 1 +100 bytes: 999,998 of 999,998 in 9\.88 s, p50 5 s, p99 9\.8 s, 0 duplicates$/m);
     assert.match(
       report,

@@ -5,7 +5,7 @@ import { Broadcasts } from "../../../../load/generator/broadcasts.js";
 import type { Push } from "../../../../load/generator/protocol.js";
 
 const push = (offset: number, n: number, changes: Partial<Push> = {}): Push => ({
-  kind: "push",
+  type: "push",
   topic: "load",
   offset,
   previous: offset - 1,
@@ -27,7 +27,7 @@ describe("broadcasts", () => {
     assert.notDeepEqual(broadcasts.encoded(1), []);
   });
 
-  it("sees a push that came twice", () => {
+  it("counts a push that came twice as a duplicate", () => {
     const broadcasts = new Broadcasts(10, "mine");
     broadcasts.subscribed(4, 57);
     for (let i = 0; i < 3; i++) broadcasts.received(4, push(58, 1));
@@ -35,7 +35,7 @@ describe("broadcasts", () => {
     assert.deepEqual([delivered, duplicates, broadcasts.duplicates], [1, 2, 2]);
   });
 
-  it("sees a gap, but not where the gateway says that there is nothing between", () => {
+  it("counts a gap, but not where `prev` says that nothing lies between", () => {
     const broadcasts = new Broadcasts(10, "mine");
     broadcasts.subscribed(4, 57);
     broadcasts.received(4, push(60, 1, { previous: 57 }));
@@ -44,7 +44,7 @@ describe("broadcasts", () => {
     assert.equal(broadcasts.gaps, 1);
   });
 
-  it("does not take another's publication for its own", () => {
+  it("does not count another run's publication as delivered", () => {
     const broadcasts = new Broadcasts(10, "mine");
     broadcasts.subscribed(4, 0);
     broadcasts.received(4, push(1, 1, { run: "other" }));
@@ -59,6 +59,6 @@ describe("broadcasts", () => {
     assert.equal(broadcasts.patienceMs(), 0);
     broadcasts.received(4, push(1, 1, { publishedAtMs: 1 }));
     assert.equal(broadcasts.patienceMs(), 10, "a hundredth of its age, ten milliseconds at most");
-    assert.equal(broadcasts.patienceMs(), 0, "nothing came since");
+    assert.equal(broadcasts.patienceMs(), 0, "no push has come since");
   });
 });

@@ -1,10 +1,10 @@
-/** Frames survive any split of the stream; what breaks RFC 6455 is named. */
+/** Frames survive any split of the stream; a violation of RFC 6455 is named. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { clientFrame, closeCode, closeFrame, FrameDecoder, OPCODE } from "../../../../load/generator/frames.js";
 
-type Heard = readonly [kind: string, payload: string];
+type Decoded = readonly [kind: string, payload: string];
 
 /** A server frame: like a client's, but unmasked. */
 function serverFrame(opcode: number, payload: Buffer, final = true): Buffer {
@@ -17,20 +17,20 @@ function serverFrame(opcode: number, payload: Buffer, final = true): Buffer {
   return Buffer.concat([head, payload]);
 }
 
-function decode(chunks: readonly Buffer[], fd = 5): Heard[] {
-  const heard: Heard[] = [];
+function decode(chunks: readonly Buffer[], fd = 5): Decoded[] {
+  const decoded: Decoded[] = [];
   const decoder = new FrameDecoder({
-    text: (_fd, bytes, from, to) => heard.push(["text", bytes.toString("latin1", from, to)]) > 0,
+    text: (_fd, bytes, from, to) => decoded.push(["text", bytes.toString("latin1", from, to)]) > 0,
     control: (_fd, opcode, bytes, from, to) =>
-      heard.push([`control ${opcode}`, bytes.toString("latin1", from, to)]) > 0,
-    violation: (_fd, why) => heard.push(["violation", why]),
+      decoded.push([`control ${opcode}`, bytes.toString("latin1", from, to)]) > 0,
+    violation: (_fd, why) => decoded.push(["violation", why]),
   });
   // Bytes around the chunk are rubbish: only [from, to) may be read.
   for (const chunk of chunks) {
     const padded = Buffer.concat([Buffer.from([255, 255]), chunk, Buffer.from([255, 255])]);
     decoder.feed(fd, padded, 2, 2 + chunk.length);
   }
-  return heard;
+  return decoded;
 }
 
 const text = (payload: string, final = true): Buffer => serverFrame(OPCODE.text, Buffer.from(payload, "latin1"), final);
@@ -84,9 +84,9 @@ describe("frames", () => {
   });
 
   it("keeps the rests of different sockets apart", () => {
-    const heard: string[] = [];
+    const decoded: string[] = [];
     const decoder = new FrameDecoder({
-      text: (fd, bytes, from, to) => heard.push(`${fd} ${bytes.toString("latin1", from, to)}`) > 0,
+      text: (fd, bytes, from, to) => decoded.push(`${fd} ${bytes.toString("latin1", from, to)}`) > 0,
       control: () => true,
       violation: (_fd, why) => assert.fail(why),
     });
@@ -95,14 +95,14 @@ describe("frames", () => {
     decoder.feed(2, b, 0, 4);
     decoder.feed(1, a, 3, a.length);
     decoder.feed(2, b, 4, b.length);
-    assert.deepEqual(heard, ["1 aaaa", "2 bbbb"]);
+    assert.deepEqual(decoded, ["1 aaaa", "2 bbbb"]);
   });
 
-  it("stops when the socket is gone, and forgets it", () => {
-    let heard = 0;
+  it("stops when the socket has ended, and forgets it", () => {
+    let decoded = 0;
     const decoder: FrameDecoder = new FrameDecoder({
       text: (fd) => {
-        heard++;
+        decoded++;
         decoder.forget(fd);
         return false;
       },
@@ -111,10 +111,10 @@ describe("frames", () => {
     });
     const stream = Buffer.concat([text("a"), text("b")]);
     decoder.feed(3, stream, 0, stream.length);
-    assert.equal(heard, 1);
+    assert.equal(decoded, 1);
   });
 
-  it("names what breaks the protocol", () => {
+  it("names each violation of the protocol", () => {
     const fault = (bytes: Buffer): string | undefined => decode([bytes]).find(([kind]) => kind === "violation")?.[1];
     assert.equal(fault(Buffer.from([0xc1, 0])), "reserved bits set");
     assert.equal(fault(Buffer.from([0x83, 0])), "opcode 3");
@@ -142,7 +142,7 @@ describe("frames", () => {
     );
   });
 
-  it("reads a close frame's status, and that there is none", () => {
+  it("reads a close frame's status, or 1005 without one", () => {
     const payload = Buffer.from([3, 232]);
     assert.equal(closeCode(payload, 0, 2), 1000);
     assert.equal(closeCode(payload, 0, 0), 1005);

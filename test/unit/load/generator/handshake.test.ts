@@ -1,4 +1,4 @@
-/** An answer counts only when it fits the very key that was sent. */
+/** An answer is accepted only when it matches the key that was sent. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
@@ -35,7 +35,7 @@ describe("handshake", () => {
     assert.equal(acceptFor(key!), acceptOf(3));
   });
 
-  it("says where the frames begin", () => {
+  it("returns where the frames begin", () => {
     const head = answer(acceptOf(1));
     assert.equal(check(`${head}frames`, 1), head.length);
   });
@@ -46,7 +46,7 @@ describe("handshake", () => {
     assert.equal(check(head), head.length);
   });
 
-  it("refuses another's accept value, also after a good answer of the same shape", () => {
+  it("refuses the accept value of another key, also after a good answer of the same shape", () => {
     const checker = new AnswerCheck(pool);
     assert.equal(check(answer(acceptOf(1)), 2, checker), "bad_accept");
     assert.equal(check(answer(acceptOf(1)), 1, checker), answer(acceptOf(1)).length);
@@ -55,12 +55,12 @@ describe("handshake", () => {
     assert.equal(check(answer(acceptOf(4), "Upgrade: h2c\r\nConnection: Upgrade"), 4, checker), "bad_answer");
   });
 
-  it("names other answers", () => {
+  it("names the reason of a refusal", () => {
     const checker = new AnswerCheck(pool);
     assert.equal(check("HTTP/1.1 503 Service Unavailable\r\nretry-after: 7\r\n\r\n", 0, checker), "http_503");
     assert.equal(checker.retryAfterMs, 7000);
     assert.equal(check("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 0, checker), "http_503");
-    assert.equal(checker.retryAfterMs, 0, "the next one said nothing");
+    assert.equal(checker.retryAfterMs, 0, "the next answer had no Retry-After");
     assert.equal(check("HTTP/1.1 400 Bad Request\r\n\r\n"), "http_400");
     assert.equal(check("SSH-2.0-x\r\n\r\n"), "bad_answer");
     assert.equal(check(answer(acceptOf(0), "Upgrade: websocket")), "bad_answer");

@@ -43,7 +43,7 @@ describe("histogram", () => {
     assert.deepEqual([histogram.percentileMs(50), histogram.count, histogram.encode()], [null, 0, []]);
   });
 
-  it("records what lasts too long, and what seems to have come before it was sent", () => {
+  it("clamps times that are too long or negative", () => {
     assert.equal(recorded([-3]).percentileMs(50), 0);
     assert.equal(recorded([1e12]).percentileMs(50), (2 ** 32 - 1) / 1000);
   });

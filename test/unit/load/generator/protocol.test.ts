@@ -5,28 +5,28 @@ import fc from "fast-check";
 import { broadcastData, MessageReader, parseMessage } from "../../../../load/generator/protocol.js";
 
 describe("protocol", () => {
-  it("tells answers, pushes, events and the rest apart", () => {
+  it("distinguishes answers, pushes, events and other texts", () => {
     const subscribed =
       '{"reqtype":"Subscribe","code":0,"topic":"load","epoch":"e","offset":7,"recovered":false,"data":[]}';
-    const answer = { kind: "subscribed", topic: "load", code: 0, epoch: "e", offset: 7, recovered: false };
+    const answer = { type: "subscribed", topic: "load", code: 0, epoch: "e", offset: 7, recovered: false };
     assert.deepEqual(parseMessage(subscribed), answer);
-    assert.deepEqual(parseMessage('{"reqtype":"Heartbeat","code":0}'), { kind: "heartbeat", code: 0 });
+    assert.deepEqual(parseMessage('{"reqtype":"Heartbeat","code":0}'), { type: "heartbeat", code: 0 });
     const goodbye = parseMessage('{"event":"goodbye","reason":"drain","reconnect":{"afterMs":[0,72000]}}');
-    assert.ok(goodbye.kind === "event" && goodbye.name === "goodbye");
+    assert.ok(goodbye.type === "event" && goodbye.name === "goodbye");
     assert.deepEqual(goodbye.afterMs, [0, 72_000]);
     const dropped = parseMessage('{"event":"dropped","topic":"load","from":3,"to":9}');
-    assert.ok(dropped.kind === "event" && dropped.afterMs === undefined);
+    assert.ok(dropped.type === "event" && dropped.afterMs === undefined);
     assert.deepEqual([dropped.name, dropped.topic, dropped.from, dropped.to], ["dropped", "load", 3, 9]);
-    assert.equal(parseMessage('{"code":4002,"error":"not a topic name"}').kind, "other");
-    assert.equal(parseMessage("not JSON").kind, "other");
-    assert.equal(parseMessage("[1]").kind, "other");
+    assert.equal(parseMessage('{"code":4002,"error":"not a topic name"}').type, "other");
+    assert.equal(parseMessage("not JSON").type, "other");
+    assert.equal(parseMessage("[1]").type, "other");
   });
 
-  it("reads its own broadcasts, and leaves those of others unstamped", () => {
+  it("reads its own broadcasts, and gives those of other publishers no run", () => {
     const data = broadcastData({ run: "ab12cd", n: 3, publishedAtMs: 12.34567 }, 100);
     const push = parseMessage(`{"topic":"load","offset":58,"data":${data}}`);
     const expected = {
-      kind: "push",
+      type: "push",
       topic: "load",
       offset: 58,
       previous: 57,
@@ -36,7 +36,7 @@ describe("protocol", () => {
     };
     assert.deepEqual(push, expected);
     const other = parseMessage('{"topic":"load","offset":9,"prev":4,"data":{"n":1}}');
-    assert.deepEqual(other, { kind: "push", topic: "load", offset: 9, previous: 4, run: "", n: 0, publishedAtMs: 0 });
+    assert.deepEqual(other, { type: "push", topic: "load", offset: 9, previous: 4, run: "", n: 0, publishedAtMs: 0 });
   });
 
   it("makes data of exactly the size asked for, and refuses a size below its own fields", () => {

@@ -1,4 +1,4 @@
-/** The pace: what is in flight and the rate stay within bounds, failed attempts come again, nothing is forgotten. */
+/** The ramp: rate and attempts in flight stay within their limits, failed attempts are retried, none is forgotten. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Ramp, worthRetrying } from "../../../../load/generator/ramp.js";
@@ -10,7 +10,7 @@ function started(connections: number): { ramp: Ramp; attempts: number[] } {
 }
 
 describe("ramp", () => {
-  it("begins nothing before it is told to, and no more than may be in flight", () => {
+  it("begins nothing before begin(), and no more than may be in flight", () => {
     const { ramp, attempts } = started(100);
     ramp.turn(0);
     assert.equal(attempts.length, 0);
@@ -29,7 +29,7 @@ describe("ramp", () => {
     assert.equal(attempts.length, 10);
   });
 
-  it("retries a failed attempt three times, each after a longer pause, then gives it up", () => {
+  it("retries a failed attempt three times, each after a longer pause, then abandons it", () => {
     const { ramp, attempts } = started(1);
     ramp.begin(0, 10, 0);
     ramp.turn(0);
@@ -45,7 +45,7 @@ describe("ramp", () => {
     assert.deepEqual([ramp.abandoned, ramp.retries, ramp.settled], [1, 3, true]);
   });
 
-  it("gives up at once on a verdict", () => {
+  it("abandons at once after a final answer", () => {
     const verdicts = [
       "bad_accept",
       "bad_answer",

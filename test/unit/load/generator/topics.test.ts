@@ -3,7 +3,7 @@ import { it } from "node:test";
 import { KeyPool, UpgradeRequest } from "../../../../load/generator/handshake.js";
 import { TopicPattern } from "../../../../load/generator/topics.js";
 
-it("one topic for all, or one for each connection, all of one length", () => {
+it("there is one topic for all, or one for each connection, all of the same length", () => {
   const shared = new TopicPattern("load", 5);
   assert.deepEqual(
     [shared.isOwn, shared.of(3), shared.query()],

@@ -1,4 +1,4 @@
-/** Who a connection is: its topic by its number over all generators, and a handshake that continues where it stood. */
+/** The identity of a connection: its topic by its number over all generators, and a handshake that continues from its position. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { KeyPool, UpgradeRequest } from "../../../../load/generator/handshake.js";
@@ -13,7 +13,7 @@ function identities(first: number, topics: number): { ids: TopicIdentities; posi
   return { ids: new TopicIdentities(DUTY, returning, positions), positions };
 }
 
-describe("identities of returning connections", () => {
+describe("identities of connections that reconnect", () => {
   it("neighbours share a topic, and the last topic may have fewer", () => {
     const { ids } = identities(197, 3);
     assert.deepEqual(
@@ -24,13 +24,13 @@ describe("identities of returning connections", () => {
     assert.equal(identities(0, 1).ids.topic(0), "load", "one topic needs no number");
   });
 
-  it("the first handshake is what every load connection sends; the next one says where it stood", () => {
+  it("the first handshake is that of every load connection; the next one names the position", () => {
     const pool = new KeyPool(2);
     const { ids, positions } = identities(0, 1);
     const plain = new UpgradeRequest(DUTY.host, DUTY.path).withKey(pool, 1);
     assert.equal(ids.request(pool, 1, 4).toString("latin1"), plain.toString("latin1"));
     const place = { topic: "load", epoch: "abc", offset: 57 };
-    positions.joined(4, { kind: "subscribed", code: 0, recovered: false, ...place });
+    positions.joined(4, { type: "subscribed", code: 0, recovered: false, ...place });
     const next = ids.request(pool, 0, 4).toString("latin1");
     assert.match(next, /^GET \/ws\?topics=load@abc:57 HTTP\/1\.1\r\nHost: 127\.0\.0\.1:8080\r\n/);
     assert.ok(next.endsWith(`Sec-WebSocket-Key: ${pool.keys.toString("latin1", 0, 24)}\r\n\r\n`));

@@ -1,4 +1,4 @@
-/** Who is due: everybody once, none before the time, no more at a time than asked for. */
+/** The redial queue: each connection is due once, none before its time, and no more at a time than asked for. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RedialQueue } from "../../../../load/reconnects/redial-queue.js";
@@ -9,8 +9,8 @@ function taken(due: RedialQueue, nowMs: number, max = 100): number[] {
   return numbers;
 }
 
-describe("due", () => {
-  it("hands out each one once, when its time has come", () => {
+describe("redial queue", () => {
+  it("gives each connection once, when its time has come", () => {
     const due = new RedialQueue(5);
     for (const [number, atMs] of [30, 10, 20].entries()) due.set(number, atMs);
     assert.equal(due.waiting, 3);
@@ -26,7 +26,7 @@ describe("due", () => {
     assert.deepEqual([taken(due, 1, 128).length, taken(due, 1, 128).length, taken(due, 1, 128).length], [128, 128, 44]);
   });
 
-  it("one that fails at once may be set again while others are handed out", () => {
+  it("one that fails at once may be set again while others are taken", () => {
     const due = new RedialQueue(2);
     due.set(0, 1);
     due.take(1, 10, (number) => due.set(number, 5));

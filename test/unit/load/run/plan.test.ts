@@ -1,8 +1,8 @@
-/** The plan loses no connection, gives no socket a port that is not there, and names what it refuses for. */
+/** The plan loses no connection, gives no socket a port that does not exist, and names the resource for which it refuses. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { makePlan, type PlanRequest } from "../../../../load/run/plan.js";
+import { type LoadPlanRequest, makePlan } from "../../../../load/run/plan.js";
 import { GatewayError } from "../../../../src/errors.js";
 import type { MachineLimits } from "../../../../sysctl/kernel/machine.js";
 
@@ -30,7 +30,7 @@ const HOST: MachineLimits = {
   conntrackMax: 262_144,
 };
 
-function request(changes: Partial<PlanRequest> = {}, host: Partial<MachineLimits> = {}): PlanRequest {
+function request(changes: Partial<LoadPlanRequest> = {}, host: Partial<MachineLimits> = {}): LoadPlanRequest {
   return {
     connections: 1_000_000,
     generators: 0,
@@ -48,25 +48,25 @@ function request(changes: Partial<PlanRequest> = {}, host: Partial<MachineLimits
 const GROUP = { limit: 150e6, used: 60e6, at: "/memory/load", version: 2 } as const;
 const remote = { address: "192.0.2.1", colocated: false };
 
-function refusal(asked: PlanRequest): string {
+function refusal(asked: LoadPlanRequest): string {
   try {
     makePlan(asked);
   } catch (error) {
     assert(error instanceof GatewayError);
     assert.equal(error.kind, "refused");
-    assert.match(error.detail, /there, [\d,]+ needed\.\nRemedy: /);
+    assert.match(error.detail, /available, [\d,]+ needed\.\nRemedy: /);
     return error.detail;
   }
   assert.fail("it was not refused");
 }
 
 describe("limits of control groups", () => {
-  it("refuse a load that the kernel would kill, with what the limit is, and a smaller one not", () => {
+  it("refuse a load that the kernel would kill, naming the limit, and let a smaller one run", () => {
     const here = { groupMemory: GROUP };
     const asked = { connections: 20_000, target: remote, sourceAddresses: ["10.0.0.1"], gateway: null };
     assert.match(
       refusal(request({ ...asked, connections: 20_000 }, here)),
-      /^not enough bytes of memory of the control group \/memory\/load \(its limit is 150,000,000; .* a floor of 15,000,000; client ends\): 75,000,000 there, .*\nRemedy: raise the group's limit \(MemoryMax=/,
+      /^not enough bytes of memory of the control group \/memory\/load \(its limit is 150,000,000, .* a floor of 15,000,000; client ends\): 75,000,000 available, .*\nRemedy: raise the group's limit \(MemoryMax=/,
     );
     assert.equal(makePlan(request({ ...asked, connections: 1000 }, here)).shares.length, 2);
     assert.equal(makePlan(request({ ...asked, force: true }, here)).shares.length, 2);
@@ -74,7 +74,7 @@ describe("limits of control groups", () => {
     assert.match(refusal(request({ ...asked, connections: 10, force: true }, tiny)), /control group \/memory\/load/);
   });
 
-  it("count both ends where the gateway is in the group, and its own alone where it is not", () => {
+  it("count both ends where the gateway is in the group, and only the client ends where it is not", () => {
     const here = { groupMemory: { ...GROUP, limit: 320e6 } };
     const asked = { connections: 20_000, gateway: { workers: 2, nofile: 20_000, sameUser: true } };
     const target = { address: "127.0.0.1", colocated: true, sharesGroup: false };
@@ -87,7 +87,7 @@ describe("limits of control groups", () => {
     const here = { groupTasks: { limit: 100, used: 20, at: "/pids/load" } };
     assert.match(
       refusal(request({}, here)),
-      /^not enough processes and threads of the control group \/pids\/load \(its pids\.max is 100\): 80 there/,
+      /^not enough processes and threads of the control group \/pids\/load \(its pids\.max is 100\): 80 available/,
     );
     assert.equal(makePlan(request({ connections: 20_000 }, here)).shares.length, 2);
   });
@@ -100,14 +100,14 @@ describe("limits of control groups", () => {
 });
 
 describe("tracked connections", () => {
-  it("bind where a probe says so, also with an empty table; a maximum of 0 never does", () => {
+  it("count where a probe found tracking, also with an empty table; a maximum of 0 never counts", () => {
     const tracked = { tracked: true };
-    assert.match(refusal(request({}, tracked)), /^not enough connection tracking entries .*: 262,144 there/);
+    assert.match(refusal(request({}, tracked)), /^not enough connection tracking entries .*: 262,144 available/);
     assert.ok(makePlan(request({}, { tracked: false, conntrackCount: 300 })));
     assert.match(
       refusal(request({}, { conntrackCount: 300 })),
       /connection tracking/,
-      "nobody could try: entries are a sign",
+      "without a probe, entries show that tracking is on",
     );
     assert.ok(makePlan(request({}, { tracked: true, conntrackMax: 0 })));
   });
@@ -177,7 +177,7 @@ describe("plan", () => {
   it("refuses by name: descriptors, the gateway's descriptors, ports", () => {
     assert.match(
       refusal(request({ generators: 50 })),
-      /^not enough descriptors \(hard nofile.*: 20,000 there, 20,100.*--generators 51/s,
+      /^not enough descriptors \(hard nofile.*: 20,000 available, 20,100.*--generators 51/s,
     );
     assert.match(
       refusal(request({ gateway: { workers: 2, nofile: 20_000, sameUser: true } })),
@@ -185,7 +185,7 @@ describe("plan", () => {
     );
     assert.match(
       refusal(request({ connections: 30_000, target: remote })),
-      /^not enough ports.*28,232 there, 30,000 needed/,
+      /^not enough ports.*28,232 available, 30,000 needed/,
     );
   });
 
@@ -196,8 +196,11 @@ describe("plan", () => {
     );
     assert.match(refusal(request({}, { epollWatches: 1_900_000 })), /max_user_watches=2200000/);
     assert.match(refusal(request({}, { pidMax: 700 })), /kernel\.pid_max/);
-    assert.match(refusal(request({}, { conntrackCount: 1 })), /nf_conntrack_max\): 262,143 there, 1,050,000 needed/);
-    assert.match(refusal(request({}, { freeBytes: 9e9 })), /bytes of memory.*8,000,000,000 there.*--memory-floor/s);
+    assert.match(
+      refusal(request({}, { conntrackCount: 1 })),
+      /nf_conntrack_max\): 262,143 available, 1,050,000 needed/,
+    );
+    assert.match(refusal(request({}, { freeBytes: 9e9 })), /bytes of memory.*8,000,000,000 available.*--memory-floor/s);
   });
 
   it("counts only its own end's epoll registrations where the gateway is another user's", () => {
@@ -206,7 +209,7 @@ describe("plan", () => {
     assert.match(refusal(request({ gateway }, { epollWatches: 1_000_000 })), /max_user_watches=1100000/);
   });
 
-  it("plans what cannot succeed when it is forced to, but for epoll registrations that both ends share", () => {
+  it("with force plans a run that cannot succeed, except beyond epoll registrations that both ends share", () => {
     const short = { fileMax: 1000, pidMax: 700, conntrackCount: 1, freeBytes: 1e9 };
     const forced = request(
       { force: true, generators: 2, gateway: { workers: 1, nofile: 1024, sameUser: true } },
@@ -221,7 +224,7 @@ describe("plan", () => {
     assert.match(refusal(request({ force: true }, { epollWatches: 1_900_000 })), /max_user_watches/);
   });
 
-  it("does not refuse for what does not bind: root and file-max, tracking that is off, a gateway elsewhere", () => {
+  it("does not refuse for limits that do not apply: file-max for root, tracking that is off, a gateway elsewhere", () => {
     assert.ok(makePlan(request({}, { root: true, fileMax: 1000 })));
     assert.ok(makePlan(request({}, { conntrackMax: 1000 })));
     const sources = Array.from({ length: 40 }, (_, i) => `192.0.2.${i + 1}`);

@@ -1,7 +1,7 @@
-/** What counts against a scenario, and what does not. */
+/** Which findings count against a scenario, and which do not. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Sample, ScenarioEvidence } from "../../../../load/scenarios/evidence.js";
+import type { ScenarioEvidence, SoakSample } from "../../../../load/scenarios/evidence.js";
 import { scenarioRows } from "../../../../load/scenarios/report.js";
 import { type Bars, growthOf, judgeScenario, settleBarSeconds } from "../../../../load/scenarios/verdict.js";
 
@@ -53,9 +53,9 @@ function judged(changes: Changes): string[] {
 }
 
 describe("verdict on a scenario", () => {
-  it("nothing is said of what held", () => assert.deepEqual(judged({}), []));
+  it("a scenario that held has no faults", () => assert.deepEqual(judged({}), []));
 
-  it("the bar of a drill is a multiple of the prediction; of a storm, of what the gateway needs after the clients' pause", () => {
+  it("the bar of a drill is a multiple of the prediction; of a storm, of the gateway's time after the clients' pause", () => {
     assert.equal(settleBarSeconds(GOOD, 2), 2.6);
     assert.equal(settleBarSeconds({ ...GOOD, name: "storm" }, 3)?.toFixed(3), "1.900");
     assert.match(
@@ -64,23 +64,23 @@ describe("verdict on a scenario", () => {
     );
   });
 
-  it("whoever is lost, late or cut without a reason is named", () => {
+  it("connections that stay away, or end for another reason than the scenario's, are faults", () => {
     assert.match(judged({ returns: { away: 3 } }).join(), /3 of 6,000 did not come back/);
-    assert.match(judged({ returns: { ends: { cut: 1 } } }).join(), /1 open connections ended that should not: cut 1/);
-    assert.match(judged({ returns: { gone: 2 } }).join(), /2 were told to stay away/);
+    assert.match(judged({ returns: { ends: { cut: 1 } } }).join(), /1 open connections ended unexpectedly: cut 1/);
+    assert.match(judged({ returns: { gone: 2 } }).join(), /2 got a close code after which clients do not reconnect/);
     assert.deepEqual(judged({ returns: { gone: 2 }, reconnect: "none" }), []);
   });
 
   it("pushes: missing, twice, behind or not recovered", () => {
     assert.match(
       judged({ messages: { gaps: 1, lost: 4 } }).join(),
-      /4 pushes were missing without a word, at 1 places/,
+      /4 pushes were missing without an announcement, at 1 places/,
     );
     assert.match(judged({ messages: { duplicates: 5 } }).join(), /5 pushes came twice/);
     assert.match(judged({ messages: { behindConnections: 1, behindMessages: 7 } }).join(), /lacked the newest 7/);
     assert.match(judged({ messages: { voided: 8 } }).join(), /8 missed pushes could not be recovered/);
-    const told = { voided: 8, dropped: 9 };
-    assert.deepEqual(judged({ name: "slow", returns: { predictedSeconds: null }, messages: told }), []);
+    const announced = { voided: 8, dropped: 9 };
+    assert.deepEqual(judged({ name: "slow", returns: { predictedSeconds: null }, messages: announced }), []);
   });
 
   it("latency: three times what it was, or the floor", () => {
@@ -95,7 +95,7 @@ describe("verdict on a scenario", () => {
     const faults = judged({ ...storm, kernel: { listenOverflows: 2 } }).join();
     assert.match(
       faults,
-      /not ready for 0\.5 s.*overflowed 2 times on this host.*1 workers restarted that nobody had killed/,
+      /not ready for 0\.5 s.*overflowed 2 times on this host.*1 workers restarted that this scenario had not killed/,
     );
   });
 
@@ -103,7 +103,7 @@ describe("verdict on a scenario", () => {
     const rolled = { state: "done", replaced: 3, of: 3, seconds: 9, fullestWorker: 500, workerCap: 500 };
     const restart: Changes = { name: "restart", killedWorkers: 0, gateway: { restarts: 0 }, rolled };
     assert.deepEqual(judged({ ...restart, returns: { ends: { 1012: 6000 }, predictedSeconds: null } }), []);
-    assert.match(judged(restart).join(), /6,000 open connections ended that should not: ECONNRESET/);
+    assert.match(judged(restart).join(), /6,000 open connections ended unexpectedly: ECONNRESET/);
     assert.match(
       judged({ ...restart, rolled: { ...rolled, fullestWorker: 501 } }).join(),
       /held 501.*above its cap of 500/,
@@ -116,19 +116,19 @@ describe("verdict on a scenario", () => {
       /70,000 bytes for each connection that did not read/,
     );
     const few = { paused: 10_000, workers: 3, gateway: { bytesPerPaused: 70_000 } };
-    assert.deepEqual(judged(few), [], "the garbage of four processes is not theirs");
+    assert.deepEqual(judged(few), [], "the garbage of four processes is not the slow readers'");
     assert.match(judged({ ...few, paused: 100_000 }).join(), /allowed 66,536/);
     const samples = [0, 1, 2, 3, 4, 5].map((i) => sample(i * 360, 100e6 + i * 3e6));
     assert.equal(growthOf(samples), 30e6);
     assert.match(judged({ samples, growthPerHour: 30e6 }).join(), /grew by 30\.0 % an hour, allowed 5\.0 %/);
   });
 
-  it("a few minutes foretell no hour, and little growth is noise", () => {
+  it("a few minutes are too short for an hour's growth, and little growth is noise", () => {
     assert.equal(growthOf([0, 1, 2, 3, 4, 5].map((i) => sample(i * 10, 100e6 + i * 1e6))), null);
     assert.deepEqual(judged({ samples: [sample(0, 100e6), sample(600, 105e6)], growthPerHour: 30e6 }), []);
   });
 
-  it("the report says it in rows", () => {
+  it("the report shows the findings in rows", () => {
     const rows = new Map(scenarioRows(GOOD));
     assert.equal(rows.get("scenario"), "drill: 1 of 3 workers killed, 6,000 connections lost, back as the SDK does");
     assert.match(
@@ -139,6 +139,6 @@ describe("verdict on a scenario", () => {
   });
 });
 
-function sample(atSeconds: number, gatewayBytes: number): Sample {
+function sample(atSeconds: number, gatewayBytes: number): SoakSample {
   return { atSeconds, open: 1, gatewayBytes, freeBytes: 1e9, p50Ms: 1, p99Ms: 1 };
 }

@@ -17,7 +17,7 @@ const MILLION = "load/results/2026-11-23-million-with-history.json";
 const MACHINE = ["--cores", "8", "--memory-bytes", "32GB", "--nofile", "1048576"];
 
 describe("megagate plan", () => {
-  it("says what was asked, every sum, what bounds first, and where each constant is from", async () => {
+  it("prints the question, every sum, the first bound, and the origin of each constant", async () => {
     const { code, stdout, stderr } = await cli(["plan", ...MACHINE, "--evidence", MILLION, "--explain"]).ended;
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^Plan: 1,000,000 connections, 1 topic, 1 each, 100 bytes 1 time a minute to each$/m);
@@ -37,7 +37,7 @@ describe("megagate plan", () => {
     const plan = JSON.parse(stdout) as SizingPlan;
     assert.equal(plan.schema, "megagate.plan.v1");
     assert.equal(plan.demand.connections, 100_000_000);
-    // What was given wins over the example.
+    // A given option overrides the example.
     assert.equal(plan.demand.perMinute, 2);
     assert.equal(plan.machine.memoryBytes, 32e9);
     assert.ok(plan.fits && plan.servers !== null && plan.servers > 50 && plan.fleet);
@@ -50,7 +50,7 @@ describe("megagate plan", () => {
     assert.match(stderr, /memory: .* needed, 28\.8 GB may be used: take more memory/);
   });
 
-  it("takes for this machine what control groups leave of it, and for another none of that", () =>
+  it("respects the control groups of this machine, and of no other", () =>
     onHost("pod-with-cpu-quota", (root) => {
       const of = (flags: Record<string, unknown>): SizingPlan =>
         planFor(

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { serversFor } from "../../../../load/sizing/bounds.js";
-import { CLIENT_PORTS, type Demand, type Machine } from "../../../../load/sizing/demand.js";
+import { CLIENT_PORTS, type Demand, type ServerMachine } from "../../../../load/sizing/demand.js";
 import { workedPlan } from "../../../../load/sizing/examples.js";
 import { onWire } from "../../../../load/sizing/frames.js";
 import { readMeasured } from "../../../../load/sizing/measured.js";
-import { type PlanRequest, planOf, type SizingPlan } from "../../../../load/sizing/plan.js";
+import { planOf, type SizingPlan, type SizingRequest } from "../../../../load/sizing/plan.js";
 import { settle } from "../../../../load/sizing/settle.js";
 import { figuresOf } from "../../../../load/sizing/sums.js";
 import { fullestWorker, workerCap } from "../../../../src/config/capacity.js";
@@ -24,23 +24,23 @@ const DEMAND: Demand = {
   stalledPercent: 5,
   clientsHere: false,
 };
-const MACHINE: Machine = {
+const MACHINE: ServerMachine = {
   cores: 2,
   memoryBytes: 25_276_514_304,
   nofile: 20_000,
   nicGbit: 10,
   portsPerAddress: CLIENT_PORTS,
 };
-const REQUEST: PlanRequest = { demand: DEMAND, machine: MACHINE, servers: 1, spare: 0, evidence: undefined };
+const REQUEST: SizingRequest = { demand: DEMAND, machine: MACHINE, servers: 1, spare: 0, evidence: undefined };
 
-const plan = (demand: Partial<Demand>, rest: Partial<PlanRequest> = {}): SizingPlan =>
+const plan = (demand: Partial<Demand>, rest: Partial<SizingRequest> = {}): SizingPlan =>
   planOf({ ...REQUEST, ...rest, demand: { ...DEMAND, ...demand } });
 const near = (value: number, wanted: number, part: number): void =>
   assert.ok(Math.abs(value - wanted) <= part * wanted, `${value} is not within ${part} of ${wanted}`);
 
 describe("the plan for the million that was measured", () => {
   const evidence = readMeasured("load/results/2026-11-23-million-with-history.json", true);
-  // What the run took: 25.28 GB in the machine, of which 12.16 GB were free at the least. Nobody stalled.
+  // What the run took: 25.28 GB in the machine, of which 12.16 GB were free at the least. No reader stalled.
   const tookBytes = MACHINE.memoryBytes - 12_164_501_504;
 
   for (const [by, file] of [
@@ -112,7 +112,7 @@ describe("the sums", () => {
     near(traffic.publicationsPerSecond * traffic.subscribersOfTopic, traffic.deliveriesPerSecond, 1e-9);
   });
 
-  it("remember by count, age or bytes, whichever is least, and nothing where nothing is sent", () => {
+  it("remember by the least of count, age and bytes, and nothing where nothing is sent", () => {
     const remembered = (demand: Partial<Demand>): number => figuresOf(given(demand), 1_000_000).memory.remembered;
     assert.equal(remembered({ perMinute: 0 }), 0);
     assert.equal(remembered({ perMinute: 1 }), 5);
@@ -120,7 +120,7 @@ describe("the sums", () => {
     assert.equal(remembered({ perMinute: 6000, messageBytes: 12_000 }), 6);
   });
 
-  it("count a ping for those who send no heartbeat for longer than the gateway waits", () => {
+  it("count a ping for clients that are silent for longer than the gateway waits", () => {
     const beats = (heartbeatSeconds: number): number =>
       figuresOf(given({ heartbeatSeconds }), 1_040_000).traffic.beatsPerSecond;
     assert.equal(beats(0), 10_000);
@@ -139,7 +139,7 @@ describe("the sums", () => {
 });
 
 describe("bounds and servers", () => {
-  it("name first what bites first, at the very count", () => {
+  it("name the lowest bound first, with its exact count", () => {
     const { bounds } = plan({});
     const first = bounds[0]!;
     assert.equal(first.resource, "memory");
@@ -170,7 +170,7 @@ describe("bounds and servers", () => {
     assert.equal(serversFor(given), null);
   });
 
-  it("refuse what contradicts itself, all at once", () => {
+  it("refuse contradictions, all in one error", () => {
     const machine = { ...MACHINE, nofile: 512 };
     assert.throws(
       () => plan({ topics: 3, subscriptions: 5, clientsHere: true }, { servers: 2, spare: 2, machine }),

@@ -1,4 +1,4 @@
-/** Each constant is the run's own where it says something plausible, else the shipped one, and the origin says which and why. */
+/** Each constant is the run's own where it is plausible, else the shipped one; the origin names which and why. */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ describe("constants", () => {
     }
   });
 
-  it("of a run of a million are what it measured", () => {
+  it("of a run of a million are those that it measured", () => {
     const { values } = settle(million());
     assert.equal(values.userPerConnection, 773);
     assert.equal(values.generatorPerConnection, 648);
@@ -54,9 +54,9 @@ describe("constants", () => {
     assert.equal(originOf(million(), "userPerConnection").from, "evidence");
   });
 
-  it("that the run does not say, or says implausibly, are the shipped ones, with the reason", () => {
+  it("that the run lacks, or has implausibly, are the shipped ones, with the reason", () => {
     const { memory: _, ...without } = million();
-    assert.match(originOf(without, "userPerConnection").source, /the evidence does not say/);
+    assert.match(originOf(without, "userPerConnection").source, /the evidence has no value/);
     const odd = { ...million(), memory: { ...million().memory, userBytesPerConnection: -3 } };
     assert.match(originOf(odd, "userPerConnection").source, /the evidence's -3 is not plausible/);
     assert.equal(originOf(odd, "userPerConnection").value, CONSTANTS.userPerConnection.value);
@@ -71,7 +71,7 @@ describe("constants", () => {
     }
   });
 
-  it("of times do not count a broadcast that did not reach everybody", () => {
+  it("of times do not count a broadcast that did not reach all connections", () => {
     const run = { ...million(), broadcasts: [{ delivered: 5, lastSubscriberMs: 1 }] };
     assert.equal(originOf(run, "delivery").from, "shipped");
   });

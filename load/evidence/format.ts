@@ -1,4 +1,7 @@
-/** Numbers, sizes and times as a person reads them. Pure; runs in the coordinator. */
+/**
+ * Numbers, sizes and times as text for a person: reports, progress and plans use it. Rounds for reading; evidence files keep
+ * the exact figures. Pure; runs in the coordinator and in the command line.
+ */
 
 export const grouped = (n: number): string => n.toLocaleString("en-US", { maximumFractionDigits: 0 });
 
