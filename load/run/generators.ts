@@ -3,7 +3,7 @@
  * handle. A generator that dies is kept in `deaths` with its exit status. Runs in the coordinator; touches no socket.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import {
   addCounts,
   type GeneratorCommand,
@@ -23,10 +23,15 @@ const EXIT_WITHIN_MS = 5_000;
 export type Collected = Extract<GeneratorReport, { type: "collected" }>;
 
 /** A generator process, as far as it is used here: a forked child, or a test's own. */
-export type GeneratorProcess = Pick<
-  ChildProcess,
-  "pid" | "connected" | "exitCode" | "signalCode" | "send" | "disconnect" | "kill" | "on" | "once"
->;
+export interface GeneratorProcess extends EventEmitter {
+  readonly pid?: number | undefined;
+  readonly connected: boolean;
+  readonly exitCode: number | null;
+  readonly signalCode: NodeJS.Signals | null;
+  send(command: GeneratorCommand, sent: () => void): unknown;
+  disconnect(): void;
+  kill(signal: NodeJS.Signals): unknown;
+}
 
 export type ForkGenerator = () => GeneratorProcess;
 
@@ -102,7 +107,7 @@ export class Generators {
   /** Disconnects all, upon which each ends itself; those that have not after EXIT_WITHIN_MS are killed by handle. */
   async end(): Promise<void> {
     this.#ending = true;
-    const gone = this.#children.filter(isAlive).map((child) => exitOf(child));
+    const gone = this.#children.filter(isAlive).map((child) => once(child, "exit"));
     for (const child of this.#children) if (child.connected) child.disconnect();
     const late = setTimeout(() => this.kill(), EXIT_WITHIN_MS);
     await Promise.all(gone);
@@ -152,11 +157,7 @@ function forkProcess(): ChildProcess {
 /** Resolves at the first message, which is `ready`, or at the exit. */
 async function readyOrGone(child: GeneratorProcess): Promise<void> {
   const signal = AbortSignal.timeout(READY_WITHIN_MS);
-  const events = child as ChildProcess;
-  await Promise.race([once(events, "message", { signal }), once(events, "exit", { signal })]);
+  await Promise.race([once(child, "message", { signal }), once(child, "exit", { signal })]);
 }
-
-const exitOf = (child: GeneratorProcess): Promise<void> =>
-  new Promise((resolve) => child.once("exit", () => resolve()));
 
 const isAlive = (child: GeneratorProcess): boolean => child.exitCode === null && child.signalCode === null;
