@@ -80,8 +80,8 @@ ${curveOf(evidence, scale)}
 }
 
 interface Scale {
-  x(seconds: number): number;
-  y(connections: number): number;
+  readonly x: (seconds: number) => number;
+  readonly y: (connections: number) => number;
 }
 
 function titleOf({ open, rampSeconds }: CurveEvidence): string {

@@ -136,7 +136,7 @@ const CLOSE_REASON_AT = 2;
 export const closeCode = (bytes: Buffer, from: number, to: number): number =>
   to - from >= CLOSE_REASON_AT ? bytes.readUInt16BE(from) : 1005;
 
-/** A masked client frame. A frame that is sent many times keeps its mask, which no server can tell from a fresh one. */
+/** A masked client frame. A frame that is sent many times keeps its mask, which no server can distinguish from a fresh one. */
 export function clientFrame(opcode: number, payload: Uint8Array, mask: Uint8Array = randomBytes(4)): Buffer {
   const extended = payload.length < 126 ? 0 : payload.length < 65_536 ? 2 : 8;
   const frame = Buffer.alloc(2 + extended + 4 + payload.length);

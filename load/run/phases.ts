@@ -41,7 +41,7 @@ export interface PhaseContext {
   readonly limits: RunLimits;
   /** What did not hold, one sentence each; phases add to it. */
   readonly complaints: string[];
-  /** Stands in the data of this run's publications, which tells them from those of other publishers. */
+  /** Stands in the data of this run's publications, to distinguish them from those of other publishers. */
   readonly runId: string;
 }
 

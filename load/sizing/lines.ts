@@ -174,7 +174,11 @@ function times({ perServer }: SizingPlan): Section {
         lasting(t.oneToTopicSeconds),
         `${grouped(traffic.subscribersOfTopic)} subscribers × delivery / cores, or the card's time if longer`,
       ),
-      line("a publication to everybody", lasting(t.oneToAllSeconds), "the same with all connections on one topic"),
+      line(
+        "a publication to all connections",
+        lasting(t.oneToAllSeconds),
+        "the same with all connections on one topic",
+      ),
       line(
         "a worker busy with that",
         lasting(t.workerBusySeconds),

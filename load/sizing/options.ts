@@ -28,7 +28,7 @@ export const PLAN_OPTIONS = {
     max: 1_000_000_000,
     unit: "topics",
     explanation:
-      "Distinct topics: 1 when everybody sees the same, as many as connections when each has a topic of its own",
+      "Distinct topics: 1 when all connections get the same, as many as connections when each has a topic of its own",
   }),
   subscriptions: whole({
     default: 1,

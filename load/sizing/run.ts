@@ -1,6 +1,6 @@
 /**
  * Single costs, computed from a run: takes figures of an evidence file, returns bytes or CPU microseconds; null where the run
- * cannot tell, for example when the gateway was on another machine. Pure; runs in the command line.
+ * lacks them, for example when the gateway was on another machine. Pure; runs in the command line.
  */
 import { KERNEL_BYTES_PER_CLIENT_SOCKET, KERNEL_BYTES_PER_SERVER_SOCKET } from "../../src/config/capacity.js";
 import type { Measured } from "./measured.js";

@@ -1,4 +1,4 @@
-/** `load` and `million` as a user runs them: what holds, what is refused before it starts, what is stopped half-way. */
+/** `load` and `million` as a user runs them: runs that hold, runs that are refused before they start, and runs that are stopped. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { type AddressInfo, createServer } from "node:net";
@@ -8,7 +8,7 @@ import { evidencePath, load, readEvidence, startLoad } from "../support/evidence
 import { CLI, cli, Gateway, Run } from "../support/gateway.js";
 import { until } from "../support/wait.js";
 
-/** Two that were free a moment ago. */
+/** Two ports that were free a moment ago. */
 async function freePorts(): Promise<{ port: string; adminPort: string }> {
   const servers = await Promise.all(
     [0, 1].map(async () => {
@@ -23,7 +23,7 @@ async function freePorts(): Promise<{ port: string; adminPort: string }> {
 }
 
 describe("load", () => {
-  it("holds what it asks for, and says so with every key of its schema", async () => {
+  it("holds all connections, and writes evidence with every key of its schema", async () => {
     await using gateway = await Gateway.start("--workers", "2");
     const { exit, evidence } = await load(gateway, "--connections", "1500", "--hold-seconds", "1", "--broadcasts", "2");
     assert.equal(exit.code, 0, exit.stdout + exit.stderr);
@@ -67,7 +67,7 @@ describe("load", () => {
     await gateway.shows("megagate_topics", 1500);
   });
 
-  it("Ctrl-C: closes in order, writes its evidence, exits 130; the gateway is not disturbed", async () => {
+  it("Ctrl-C: closes in order, writes its evidence, exits with 130, and leaves the gateway running", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const report = evidencePath();
     const run = startLoad(gateway, report, "--connections", "500", "--hold-seconds", "60");
@@ -112,7 +112,7 @@ describe("load", () => {
     assert.match(exit.stdout, /^plateau .*worker-connections: every worker .* is at the cap that it was given/m);
   });
 
-  it("nobody listens: says where it tried, and what to do", async () => {
+  it("no gateway listens: the error names the address and the remedy", async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as AddressInfo;
@@ -123,7 +123,7 @@ describe("load", () => {
     assert.doesNotMatch(exit.stderr, /\n {4}at /);
   });
 
-  it("too few descriptors: refused before it starts, naming them", async () => {
+  it("too few descriptors: refused before it starts, by name", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const args = `load --target ${gateway.url} --admin-url http://127.0.0.1:${gateway.adminPort} --connections 1000 --generators 1`;
     const exit = await new Run(spawn("sh", ["-c", `ulimit -n 200; exec "${process.execPath}" "${CLI}" ${args}`])).ended;
@@ -143,7 +143,7 @@ describe("load", () => {
     assert.equal(refused, "gone", "the gateway has left with the command");
   });
 
-  it("million: killed with SIGKILL in the middle, it leaves nothing behind: its gateway ends by itself, in order", async () => {
+  it("million: killed with SIGKILL in the middle, its gateway ends by itself, in order, and no process is left", async () => {
     const { port, adminPort } = await freePorts();
     const ports = ["--port", port, "--admin-port", adminPort, "--report", evidencePath()];
     const run = cli(["million", "--connections", "1000", "--hold-seconds", "60", ...ports]);
@@ -161,7 +161,7 @@ describe("load", () => {
     assert.match(stderr, /command that started this gateway is gone.*stopping.*stopped/s);
   });
 
-  it("a gateway that nobody claims outlives whoever started it, with or without an IPC channel", async () => {
+  it("a gateway that no process claims outlives the process that started it, with or without an IPC channel", async () => {
     const { port, adminPort } = await freePorts();
     const serve = ["serve", "--port", port, "--admin-port", adminPort, "--connections", "100", "--workers", "1"];
     const child = spawn(process.execPath, [CLI, ...serve], { stdio: ["pipe", "ignore", "ignore", "ipc"] });

@@ -1,4 +1,4 @@
-/** Load scenarios against a real gateway: what happens to the clients, and that every push is accounted for. */
+/** Load scenarios against a real gateway: what happens to the clients, and where every push went. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ScenarioEvidence } from "../../load/scenarios/evidence.js";
@@ -6,16 +6,16 @@ import { load } from "../support/evidence.js";
 import { cli, Gateway } from "../support/gateway.js";
 import { tunedNetwork } from "../support/tuned-network.js";
 
-/** Bars that a busy machine does not break: what is held here is the account, not the speed. */
+/** Bars that a busy machine keeps: these tests check counts, not speed. */
 const LENIENT = ["--settle-factor", "100", "--latency-floor-ms", "20000", "--slow-bytes", "100MB"];
 const QUICK = ["--baseline-seconds", "1", "--publish-rate", "100", "--sockets-per-topic", "50"];
 
-/** Enough to go on from, for readers that missed much. */
+/** Enough history for readers that missed much. */
 const HISTORY = ["--history-bytes", "16MB", "--history-count", "10000"];
 
 const noSlowReaders = tunedNetwork();
 
-async function play(gateway: Gateway, ...args: string[]): Promise<ScenarioEvidence> {
+async function runScenario(gateway: Gateway, ...args: string[]): Promise<ScenarioEvidence> {
   const { exit, evidence } = await load(gateway, ...args, ...QUICK, ...LENIENT);
   assert.equal(exit.code, 0, exit.stdout + exit.stderr);
   assert.equal(evidence.schema, "megagate.evidence.v1");
@@ -31,9 +31,9 @@ function assertNothingLost({ messages: m, publications, topics }: ScenarioEviden
 }
 
 describe("load scenarios", () => {
-  it("storm: who is cut comes back as the SDK does, at a random time, and has what was missed", async () => {
+  it("storm: connections that are cut reconnect as the SDK does, at random times, and receive what they missed", async () => {
     await using gateway = await Gateway.start("--workers", "2");
-    const found = await play(gateway, "storm", "--connections", "1000", "--cut", "40%");
+    const found = await runScenario(gateway, "storm", "--connections", "1000", "--cut", "40%");
     assert.deepEqual(found.returns.ends, { cut: 400 });
     assert.deepEqual([found.returns.departures, found.returns.returned, found.returns.away], [400, 400, 0]);
     assert.equal(
@@ -46,17 +46,17 @@ describe("load scenarios", () => {
     assertNothingLost(found);
   });
 
-  it("storm: naive clients come back all at once, after their fixed pause", async () => {
+  it("storm: naive clients reconnect all at once, after their fixed pause", async () => {
     await using gateway = await Gateway.start("--workers", "2");
     const naive = ["--reconnect", "naive", "--reconnect-seconds", "2"];
-    const found = await play(gateway, "storm", "--connections", "600", "--cut", "100%", ...naive);
+    const found = await runScenario(gateway, "storm", "--connections", "600", "--cut", "100%", ...naive);
     assert.deepEqual([found.returns.departures, found.returns.returned], [600, 600]);
     assert.ok(found.returns.awayP50Ms! >= 2000, String(found.returns.awayP50Ms));
     assert.deepEqual(found.returns.bySecond.slice(0, 2), [0, 0]);
     assertNothingLost(found);
   });
 
-  it("storm: clients that never come back are no fault of the gateway", async () => {
+  it("storm: clients that never reconnect are no fault of the gateway", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const { exit, evidence } = await load(
       gateway,
@@ -70,7 +70,7 @@ describe("load scenarios", () => {
   it("drill: workers of this gateway are killed, and nothing is lost", async () => {
     await using gateway = await Gateway.start("--workers", "3");
     const before = await gateway.processes();
-    const found = await play(gateway, "drill", "--kill", "60%", "--connections", "900");
+    const found = await runScenario(gateway, "drill", "--kill", "60%", "--connections", "900");
     assert.deepEqual([found.killedWorkers, found.workers, found.gateway.restarts], [2, 3, 2]);
     assert.ok(found.returns.departures > 300 && found.returns.departures < 900, String(found.returns.departures));
     assert.deepEqual([found.returns.returned, found.returns.away], [found.returns.departures, 0]);
@@ -87,9 +87,9 @@ describe("load scenarios", () => {
     );
   });
 
-  it("restart: every worker is replaced, and everybody is told to move", async () => {
+  it("restart: every worker is replaced, and every client moves", async () => {
     await using gateway = await Gateway.start("--workers", "2");
-    const found = await play(gateway, "restart", "--connections", "600");
+    const found = await runScenario(gateway, "restart", "--connections", "600");
     assert.deepEqual([found.rolled?.state, found.rolled?.replaced, found.gateway.restarts], ["done", 2, 0]);
     assert.ok(found.rolled!.fullestWorker > 0 && found.rolled!.fullestWorker <= found.rolled!.workerCap);
     const { departures, ends, returned } = found.returns;
@@ -98,10 +98,10 @@ describe("load scenarios", () => {
     assertNothingLost(found);
   });
 
-  it("churn: a steady share leaves in order and comes back", async () => {
+  it("churn: a steady share closes in order and reconnects", async () => {
     await using gateway = await Gateway.start("--workers", "2");
     const args = ["--connections", "500", "--scenario-seconds", "3", "--churn-per-second", "10%"];
-    const found = await play(gateway, "churn", ...args);
+    const found = await runScenario(gateway, "churn", ...args);
     const { departures, returned, ends } = found.returns;
     assert.ok(departures >= 130 && departures <= 150, String(departures));
     assert.deepEqual([ends, returned], [{ left: departures }, departures]);
@@ -109,7 +109,7 @@ describe("load scenarios", () => {
   });
 
   for (const policy of ["disconnect", "drop", "conflate"]) {
-    it(`slow: readers that stop are treated by the policy ${policy}, and told of all that they did not get`, {
+    it(`slow: readers that stop are treated by the policy ${policy}, and every loss is announced to them`, {
       skip: noSlowReaders,
     }, async () => {
       const readers = ["--slow-readers", policy, "--slow-reader-grace-ms", "500"];
@@ -131,10 +131,10 @@ describe("load scenarios", () => {
   it("soak: samples memory, connections and latency, with heartbeats and publications going on", async () => {
     await using gateway = await Gateway.start("--workers", "1");
     const args = ["--connections", "300", "--scenario-seconds", "4", "--sample-seconds", "1"];
-    const found = await play(gateway, "soak", ...args);
+    const found = await runScenario(gateway, "soak", ...args);
     assert.ok(found.samples.length >= 4, String(found.samples.length));
     assert.ok(found.samples.every(({ open, gatewayBytes, p99Ms }) => open === 300 && gatewayBytes! > 0 && p99Ms! > 0));
-    assert.equal(found.growthPerHour, null, "four seconds foretell no hour");
+    assert.equal(found.growthPerHour, null, "four seconds are too short for an hour's growth");
     assertNothingLost(found);
   });
 
@@ -145,7 +145,7 @@ describe("load scenarios", () => {
     assert.deepEqual([exit.code, /3610 s.*--time-limit-seconds/.test(exit.stderr)], [3, true], exit.stderr);
   });
 
-  it("two different scenarios, or an unknown one: refused with the choices", async () => {
+  it("two different scenarios, or an unknown one, are refused with the choices", async () => {
     const two = await cli(["load", "storm", "--scenario", "churn"]).ended;
     assert.deepEqual([two.code, /two scenarios/.test(two.stderr)], [2, true], two.stderr);
     const unknown = await cli(["load", "hurricane"]).ended;
