@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** Receives what was decoded. Bytes are valid during the call only. */
+/** Receives what was decoded, as bounds in a buffer: a call for each frame allocates nothing. Bytes are valid during the call only. */
 export interface FrameSink {
   /** A whole text message. False ends the decoding: the socket was closed and forgotten. */
   text(fd: number, bytes: Buffer, from: number, to: number): boolean;

@@ -8,8 +8,11 @@ import type { Connections } from "./connections.js";
 /** Between two batches. A shorter tick would be smoother, but some fifty generators wake up for it on the same cores. */
 const TICK_MS = 40;
 
+/** The connections of the generator, as far as heartbeats use them. */
+export type HeartbeatConnections = Pick<Connections, "top" | "heartbeat">;
+
 export class Heartbeats {
-  readonly #connections: Connections;
+  readonly #connections: HeartbeatConnections;
   readonly #sentSome: () => void;
   #startedAtMs = 0;
   #overMs = 0;
@@ -20,7 +23,7 @@ export class Heartbeats {
   sent = 0;
   answered = 0;
 
-  constructor(connections: Connections, sentSome: () => void) {
+  constructor(connections: HeartbeatConnections, sentSome: () => void) {
     this.#connections = connections;
     this.#sentSome = sentSome;
   }

@@ -7,8 +7,11 @@ import type { Connections } from "../generator/connections.js";
 
 const TICK_MS = 40;
 
+/** The connections of a generator, as far as churn uses them. */
+export type ClosableConnections = Pick<Connections, "top" | "isOpen" | "close">;
+
 export class Churn {
-  readonly #connections: () => Connections;
+  readonly #connections: () => ClosableConnections;
   readonly #wake: () => void;
   #beganMs = 0;
   #forMs = 0;
@@ -19,7 +22,7 @@ export class Churn {
   /** Connections whose close frame was sent and not answered yet. */
   closing = 0;
 
-  constructor(connections: () => Connections, wake: () => void) {
+  constructor(connections: () => ClosableConnections, wake: () => void) {
     this.#connections = connections;
     this.#wake = wake;
   }
@@ -64,7 +67,7 @@ export class Churn {
 }
 
 export interface SampleOptions {
-  readonly connections: Connections;
+  readonly connections: Pick<Connections, "top" | "isOpen" | "numberOf">;
   /** The number, in the whole run, of this generator's first connection. */
   readonly first: number;
   readonly share: number;

@@ -24,18 +24,24 @@ import { Wakeup } from "./wakeup.js";
 const BATCH = 32;
 const PHASE = { fresh: 0, open: 1, waiting: 2, dialling: 3, gone: 4 } as const;
 
+/** The connections of the generator, as far as reconnecting uses them. */
+export type ClientConnections = Pick<
+  Connections,
+  "top" | "isOpen" | "numberOf" | "start" | "close" | "cut" | "pause" | "resume"
+>;
+
 export interface ReconnectsOptions {
   readonly generator: GeneratorConfig;
   readonly config: ReconnectConfig;
   /** Called late: the connections are made after this. */
-  readonly connections: () => Connections;
+  readonly connections: () => ClientConnections;
   /** Wakes the poller, so that a turn follows. */
   readonly wake: () => void;
 }
 
 export class Reconnects {
   readonly #config: ReconnectConfig;
-  readonly #connections: () => Connections;
+  readonly #connections: () => ClientConnections;
   readonly #positions: Positions;
   readonly #awayStats: AwayStats;
   readonly #redialQueue: RedialQueue;

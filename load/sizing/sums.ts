@@ -45,10 +45,10 @@ export function figuresOf(given: Given, connections: number) {
     connections,
     processes,
     traffic,
-    memory: memoryOf(given, connections, processes.workers, traffic),
+    memory: memoryOf(given, connections, { workers: processes.workers, traffic }),
     cpu: cpuOf(given, connections, traffic),
     network: networkOf(given, traffic),
-    times: timesOf(given, connections, traffic, processes.workers),
+    times: timesOf(given, connections, { workers: processes.workers, traffic }),
     addresses: {
       atTheEdge: Math.ceil(connections / given.machine.portsPerAddress),
       cheap: Math.ceil(connections / Math.max(1, Math.floor(given.machine.portsPerAddress / 2))),
@@ -94,7 +94,7 @@ type Traffic = ReturnType<typeof trafficOf>;
 
 const pushBytesOf = ({ demand }: Given): number => demand.messageBytes + ENVELOPE_BYTES;
 
-function memoryOf(given: Given, n: number, workers: number, traffic: Traffic) {
+function memoryOf(given: Given, n: number, { workers, traffic }: { workers: number; traffic: Traffic }) {
   const { demand, constants: c } = given;
   const remembered = rememberedOf(given, traffic);
   const perMemory = remembered * (pushBytesOf(given) + c.perRemembered);
@@ -181,7 +181,7 @@ function networkOf(given: Given, traffic: Traffic) {
   };
 }
 
-function timesOf(given: Given, n: number, traffic: Traffic, workers: number) {
+function timesOf(given: Given, n: number, { workers, traffic }: { workers: number; traffic: Traffic }) {
   const { demand, machine, constants: c } = given;
   const both = demand.clientsHere;
   const sending = (subscribers: number): number => {
