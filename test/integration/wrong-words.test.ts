@@ -59,7 +59,7 @@ const TABLE: readonly Wrong[] = [
   wrong("publish t --delete", /--delete needs a --key and takes no data/),
   wrong("drain", /this command only plans: megagate drain --plan/),
   wrong("doctor --full", /--full goes with --prove/),
-  wrong("tune --diff --verify", /--diff and --verify are 2 acts, .* name one/),
+  wrong("tune --diff --verify", /--diff and --verify are 2 actions, .* name one/),
   // Values.
   wrong("serve --workers 1,5", /--workers: must be a whole number \(0–4,096 processes\), got "1,5"/),
   wrong("serve --workers 1.5", /--workers: must be a whole number .*, got "1\.5"/),
