@@ -31,17 +31,25 @@ export function freePort(): Promise<number> {
   });
 }
 
+interface StartedProxy {
+  readonly name: ProxyName;
+  readonly port: number;
+  readonly process: ChildProcess;
+  /** Of its configuration; removed at the end. */
+  readonly folder: string;
+}
+
 export class ProxyServer implements AsyncDisposable {
+  readonly name: ProxyName;
+  readonly port: number;
   readonly #process: ChildProcess;
   readonly #folder: string;
   #output = "";
 
-  private constructor(
-    readonly name: ProxyName,
-    readonly port: number,
-    process: ChildProcess,
-    folder: string,
-  ) {
+  private constructor(started: StartedProxy) {
+    const { name, port, process, folder } = started;
+    this.name = name;
+    this.port = port;
     this.#process = process;
     this.#folder = folder;
     process.stderr?.on("data", (chunk: Buffer) => {
@@ -56,7 +64,7 @@ export class ProxyServer implements AsyncDisposable {
     const file = join(folder, SHIPPED[name]);
     writeFileSync(file, withPorts(shipped, port, gateway));
     const process = name === "nginx" ? startNginx(folder, file) : startHaproxy(file);
-    const proxy = new ProxyServer(name, port, process, folder);
+    const proxy = new ProxyServer({ name, port, process, folder });
     try {
       await until(
         "the proxy answers",
