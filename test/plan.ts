@@ -71,7 +71,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { file: at("full-and-dead"), alone: "it bounds in milliseconds how long a dead worker is answered for", seconds: 8 },
 ];
 
-/** Files with one thought about each other's timing or load: nothing else runs beside any file of these kinds. */
+/** Files with one thought about each other's timing or load: nothing else runs at the same time as a file of these kinds. */
 const ALONE_KINDS: Readonly<Record<string, string>> = {
   browser: "a browser and 500 publications a second keep both cores busy",
   fuzz: "attacks at a given pace keep both cores busy",

@@ -262,7 +262,7 @@ export class Topics<W> {
   }
 
   #pass(topic: Topic, publication: Publication, atMs: number): void {
-    // At or below our offset: the hub sent it twice around a resync.
+    // At or below our offset: the hub sent it twice, before and after a resync.
     if (publication.offset <= topic.offset) return;
     this.journal.record(topic.name, cursorOf(topic));
     topic.offset = publication.offset;

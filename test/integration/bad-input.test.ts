@@ -1,6 +1,6 @@
 /**
  * What a client may do wrong: each has a clear answer or close code where uWebSockets permits one, else the connection
- * is cut; all is counted, nothing crashes, and an honest client beside it is not disturbed.
+ * is cut; all is counted, nothing crashes, and a well-behaved client at the same time is not disturbed.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";

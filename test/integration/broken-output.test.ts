@@ -108,7 +108,7 @@ describe("a load run", () => {
     assert.doesNotMatch(run.stderr.slice(said), STACK);
   });
 
-  it("leaves nothing aside beside its evidence", () =>
+  it("leaves nothing but its evidence", () =>
     assert.deepEqual(
       readdirSync(folder).filter((name) => name.endsWith(".tmp")),
       [],

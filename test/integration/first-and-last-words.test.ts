@@ -43,7 +43,7 @@ describe("a gateway", () => {
       () => logged(gateway.run, /"stopping/),
       (lines) => lines.length === 1,
     );
-    // Nearer than half a second it would be the same wish.
+    // Nearer than half a second it would be the same request.
     await new Promise((resolve) => setTimeout(resolve, 700));
     gateway.run.process.kill("SIGINT");
     assert.equal((await gateway.run.ended).code, 130);

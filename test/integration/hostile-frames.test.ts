@@ -1,4 +1,4 @@
-/** Hostile clients behind a good handshake: floods, broken frames, abused close codes and topics. Honest ones on the same workers notice nothing. */
+/** Hostile clients behind a good handshake: floods, broken frames, abused close codes and topics. Well-behaved ones on the same workers notice nothing. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Client, frame, RawPeer } from "../support/client.js";
@@ -92,7 +92,7 @@ describe("hostile frames", () => {
     );
   });
 
-  it("positions that lie ahead: one connection cannot wait with more requests than a few beside its topics", async () => {
+  it("positions that lie ahead: one connection cannot wait with more requests than its topics and a few", async () => {
     const { epoch } = await attacked.gateway.publish("ahead", 1);
     const client = await Client.open(`${attacked.gateway.url}?topics=ahead`);
     await client.find("subscribed", (m) => m.reqtype === "Subscribe");

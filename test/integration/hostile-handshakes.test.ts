@@ -1,4 +1,4 @@
-/** Hostile peers before a handshake: slow, silent, endless, malformed or pipelined. Honest handshakes go on meanwhile. */
+/** Hostile peers before a handshake: slow, silent, endless, malformed or pipelined. Good handshakes go on meanwhile. */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";

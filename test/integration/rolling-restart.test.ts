@@ -135,7 +135,7 @@ describe("a rolling restart", () => {
       () => rollState(gateway),
       ({ state }) => state === "rolling",
     );
-    // Nearer than half a second it would be the same wish.
+    // Nearer than half a second it would be the same request.
     await new Promise((resolve) => setTimeout(resolve, 600));
     gateway.run.process.kill("SIGHUP");
     const exit = await restartWorkers(gateway);

@@ -30,7 +30,7 @@ describe("a stop", () => {
     assert.ok(seconds < 3, `${seconds.toFixed(1)} s`);
   });
 
-  it("two signals at once are one wish, as timeout(1) sends them: clients are told, exit 0", async () => {
+  it("two signals at once are one request, as timeout(1) sends them: clients get their goodbye, exit 0", async () => {
     const gateway = await Gateway.start("--workers", "1", "--stop-seconds", "5");
     const client = await Client.open(gateway.url);
     gateway.run.process.kill("SIGTERM");

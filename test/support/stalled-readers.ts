@@ -1,6 +1,6 @@
 /**
  * Thousands of raw sockets that read for a while and then stop, each in the same way; a process of its own, because both
- * ends of 15,000 connections are more than one process may have. Told by its parent over the control channel. What it
+ * ends of 15,000 connections are more than one process may have. Commanded by its parent over the IPC channel. What it
  * does while it does not read (pongs, requests, a gulp now and then) is what makes the ways differ.
  */
 import { type ChildProcess, fork } from "node:child_process";

@@ -52,7 +52,7 @@ function watched(): { fake: Fake; watching: MachineMonitor } {
 }
 
 describe("the supervisor's watch", () => {
-  it("tells the hub ceilings and events when they have changed, and all of it anew when the hub is new", () => {
+  it("tells the hub ceilings and events when they have changed, and all of it again when the hub is new", () => {
     const { fake, watching } = watched();
     watching.update(PRESENT);
     watching.update(PRESENT);

@@ -29,10 +29,10 @@ describe("the deadline of a stop", () => {
 });
 
 describe("signals", () => {
-  it("within half a second of each other they are one wish; later it is another one", () => {
-    const wishes = new SignalRequests();
+  it("within half a second of each other they are one request; later it is another one", () => {
+    const requests = new SignalRequests();
     assert.deepEqual(
-      [0, 1, 499, 500, 700, 1000].map((ms) => wishes.received(ms)),
+      [0, 1, 499, 500, 700, 1000].map((ms) => requests.received(ms)),
       ["first", "same", "same", "another", "same", "another"],
     );
   });
