@@ -8,6 +8,7 @@ import { it } from "node:test";
 import { trackedFiles } from "../support/repository.js";
 
 /** Pattern of a whole word or name → what to say instead. */
+// cspell:disable
 const INSTEAD: readonly (readonly [pattern: string, instead: string])[] = [
   ["anew", "again"],
   ["beside", "next to, at the same time as, or in addition to"],
