@@ -72,7 +72,8 @@ format: node_modules/.installed ## rewrite files in the project's format
 	npm run --silent format
 
 docs: dist/.built ## rewrite what derives from tables in code: parts of all READMEs, and sysctl/99-megagate.conf
-	@UPDATE=1 node --test dist/test/rules/drift.test.js dist/test/rules/sysctl-file.test.js dist/test/rules/ramp-curve.test.js >/dev/null && echo "READMEs and sysctl/99-megagate.conf are what the tables say"
+	@UPDATE=1 node --test dist/test/rules/drift.test.js dist/test/rules/sysctl-file.test.js dist/test/rules/ramp-curve.test.js >dist/docs.log || { cat dist/docs.log; exit 1; }
+	@echo "READMEs and sysctl/99-megagate.conf are what the tables say"
 
 bench: dist/.built ## publish throughput, by autocannon
 	node dist/test/bench/publish.js $(ARGS)

@@ -1,5 +1,5 @@
 /**
- * The one table of everything that can be refused, answered or closed with, and the one error class.
+ * The one table of everything that can be refused, answered or closed with (close codes are here), and the one error class.
  * A reply to a client, an HTTP refusal, a close frame and an exit status are four columns of one row, so that a fault
  * has the same name wherever it surfaces. Runs in every process; imports nothing.
  *

@@ -106,7 +106,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     key: "net.ipv4.tcp_wmem",
-    why: "The last number bounds what one vanished reader pins in kernel memory; the usual 4 MiB times many is all there is.",
+    why: "The last number bounds what one vanished reader pins in kernel memory; at the usual 4 MiB each, a few thousand vanished readers use up all memory.",
     scope: "namespace",
     wants: () => ({ rule: "lastAtMost", value: 262_144 }),
     lowers:
@@ -134,7 +134,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     key: "net.ipv4.tcp_max_orphans",
-    why: "Sockets still closing after their process let go: a full gateway that stops has N of them, and resets those above.",
+    why: "Sockets still closing after their process ended: stopping a full gateway leaves one for each connection, and the kernel resets those above the limit.",
     scope: "host",
     wants: (plan) => ({ rule: "atLeast", value: plan.connections }),
   },
@@ -159,7 +159,7 @@ export const SETTINGS: readonly Setting[] = [
   },
   {
     key: "net.netfilter.nf_conntrack_max",
-    why: "The 262,144-entry conntrack limit (26w): beyond this default the kernel drops every SYN without an error.",
+    why: "Most connections that conntrack tracks, 262,144 by default (the 26w of many reports): beyond it the kernel drops every SYN without an error.",
     scope: "host",
     wants: (plan) => ({ rule: "atLeast", value: trackedEntries(plan), zeroIsUnlimited: true }),
     when: TRACKED,

@@ -33,7 +33,7 @@ export type MeasuredEvidence = Omit<
 >;
 
 export interface RunDeps {
-  /** Watches the ramp for the mechanism that may end it. */
+  /** Samples kernel and gateway during the ramp, to name what stops it. */
   readonly observer: Observer;
   /** Starts one generator; by default a child process. */
   readonly forkGenerator?: ForkGenerator;

@@ -34,7 +34,7 @@ interface ParkedSocket {
   slowSinceMs: number | undefined;
   /** How long it has taken nothing, in milliseconds. */
   stalledMs: number;
-  /** The topic whose missed pushes an answer promised: they are sent before the next answer. */
+  /** The topic whose answer said `recovered: true`: its missed pushes are sent before any other answer. */
   recovering: string | undefined;
 }
 
@@ -127,7 +127,7 @@ export class Parking {
     parked.slowSinceMs = sinceMs;
   }
 
-  /** `unsubscribe` makes uWebSockets send what is pending, which may overflow: all cursors must be known before it. */
+  /** Sets all cursors before the first `unsubscribe`: it flushes pending messages, and that may fill the buffer. */
   #park(socket: Socket): ParkedSocket {
     const parked: ParkedSocket = {
       cursors: new Map(),
@@ -229,15 +229,15 @@ export class Parking {
   /** Sockets that take nothing: for how long, now that `elapsedMs` have passed, and whether answers wait for them. */
   *stalled(elapsedMs: number): Generator<{ socket: Socket; stalledMs: number; hasUnanswered: boolean }> {
     for (const [socket, parked] of this.#parked) {
-      // Scheduled and able to take more: it waits for us. Unsent bytes below the limit alone do not show that, because such
-      // a socket may still wait for `drain`.
+      // The socket has room and is queued for a turn, so the delay is ours. Room alone is no proof: the socket may still wait
+      // for `drain`.
       if (this.#ready.has(socket) && this.#canTake(socket)) continue;
       parked.stalledMs += elapsedMs;
       yield { socket, stalledMs: parked.stalledMs, hasUnanswered: parked.outbox.unanswered.messages > 0 };
     }
   }
 
-  /** Whether a message would come between fragments and break the connection; a close frame may be sent even so. */
+  /** True while a fragmented message is being sent: any other message would break the connection; a close frame is allowed. */
   isMidMessage(socket: Socket): boolean {
     return this.#parked.get(socket)?.outbox.isMidMessage === true;
   }

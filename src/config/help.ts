@@ -9,7 +9,7 @@ import type { Resolved } from "./resolve.js";
 import { flagName, type Option, type OptionTable } from "./table.js";
 
 const isSwitch = (option: Option): boolean => typeof option.default === "boolean";
-const shown = (value: unknown): string => (value === "" ? "none" : String(value));
+const shown = (value: unknown): string => (value === "" ? "not set" : String(value));
 
 /** An option of a table: knows its variable. */
 class TableOption extends CommanderOption {

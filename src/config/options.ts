@@ -54,7 +54,7 @@ export const SERVE_OPTIONS = {
     range: "a ws:// or wss:// URL",
     pattern: /^wss?:\/\/[^\s"]+$/,
     explanation:
-      "WebSocket address that GET /bcall/url answers, where no trusted proxy gives X-Forwarded-Host; none builds it from the Host header",
+      "WebSocket address that GET /bcall/url answers, where no trusted proxy gives X-Forwarded-Host; when not set, it is built from the Host header",
   }),
   trustedProxies: text({
     default: "",
@@ -358,7 +358,7 @@ export const SERVE_OPTIONS = {
     unit: "path",
     range: "a folder",
     explanation:
-      "Folder on a local disk for the log of what topics remember, so that the next start goes on; none keeps the log in " +
+      "Folder on a local disk for the log of what topics remember, so that the next start goes on; when not set, the log stays in " +
       "memory, where it outlives the hub process and ends with the gateway",
   }),
   stateSync: choice({
@@ -372,7 +372,7 @@ export const SERVE_OPTIONS = {
     default: "",
     unit: "path",
     range: "a folder",
-    explanation: "Folder for the private socket between hub and workers; none makes a temporary one",
+    explanation: "Folder for the private socket between hub and workers; when not set, a temporary one is made",
   }),
   dev: flag({
     default: false,

@@ -1,7 +1,7 @@
 /**
  * What an option table is: the row type, the kinds of value, and how a table becomes a typed configuration.
  * `serve` and `load` each own one table; flags, environment names, file keys, help, README rows and types derive from it.
- * Runs in the supervisor and the command line only (zod stays out of workers: 25 MB and 60 ms each, DEPENDENCIES trap 7).
+ * Runs in the supervisor and the command line only (zod stays out of workers: 25 MB and 60 ms each, measured).
  */
 import { z } from "zod";
 import type { Environment } from "./environment.js";

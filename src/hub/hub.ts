@@ -83,8 +83,8 @@ export class Hub {
   /** Set when everything in the log has been restored. */
   log: HubLog = NO_LOG;
   generation: string;
-  /** Topics forgotten so far: the second part of the next epoch. */
-  forgotten = 0;
+  /** Epochs given out so far: the second part of the next one. */
+  epochCount = 0;
   /** False while the workers link again after a restart of the hub: publications are refused, not half done. */
   open = true;
   publications = 0;
@@ -105,7 +105,7 @@ export class Hub {
     this.now = now;
     this.ids = new RecentIds({ bytes: idempotencyBytes, ageMs: IDEMPOTENCY_AGE_MS });
     const onForgotten = (topic: HubTopic): void => {
-      this.forgotten += 1;
+      this.epochCount += 1;
       this.log.record({ type: "forget", topic: topic.name });
     };
     this.table = new TopicTable(rules, { memoryBytes, lingerMs, now, onForgotten });
@@ -136,11 +136,11 @@ export class Hub {
     const nowMs = this.now();
     const known = id === undefined ? undefined : this.ids.find(name, id, nowMs);
     if (known) return { topic: name, epoch: known.epoch, offset: known.offset, duplicate: true };
-    const topic = this.table.find(name) ?? this.table.create(name, this.forgotten);
+    const topic = this.table.find(name) ?? this.table.create(name, this.epochCount);
     const memory = this.table.memoryOf(topic);
     if (memory && key !== undefined) {
       this.#checkState(topic, key, data);
-      // The topic itself was evicted to free memory for its new state.
+      // Memory for its new state was freed by evicting this very topic: begin with a new one.
       if (this.table.find(name) !== topic) return this.publish({ topic: name, data, key, id });
     }
     topic.offset += 1;
@@ -206,7 +206,7 @@ export class Hub {
         peer.answer(encode({ type: "followRefused", topic: name, request }));
         return;
       }
-      topic = this.table.create(name, this.forgotten);
+      topic = this.table.create(name, this.epochCount);
     }
     this.table.followed(topic);
     // A literal of one element: `push` to an empty array reserves space for 17.
@@ -228,9 +228,9 @@ export class Hub {
   }
 
   #beginAgain(topic: HubTopic): void {
-    this.forgotten += 1;
-    topic.epoch = this.forgotten;
-    // As if its state were the first publication: 0 would mean that nobody has published to it.
+    this.epochCount += 1;
+    topic.epoch = this.epochCount;
+    // It begins again at offset 1, not 0: 0 means "never published".
     topic.offset = Math.min(topic.offset, 1);
     const { memory } = topic;
     if (!memory) return;

@@ -20,7 +20,7 @@ export function restoreRecord(hub: Hub, record: WalRecord, time: RecordTime): vo
   switch (record.type) {
     case "session":
       if (hub.generation !== record.session.generation) hub.newGeneration(record.session.generation);
-      hub.forgotten = Math.max(hub.forgotten, record.session.forgotten);
+      hub.epochCount = Math.max(hub.epochCount, record.session.epochCount);
       return;
     case "publication":
       restorePublication(hub, record, time.atMs);
@@ -31,7 +31,7 @@ export function restoreRecord(hub: Hub, record: WalRecord, time: RecordTime): vo
     case "forget": {
       const topic = hub.table.find(record.topic);
       if (topic) hub.table.forget(topic);
-      else hub.forgotten += 1;
+      else hub.epochCount += 1;
       return;
     }
     case "ids":

@@ -44,7 +44,7 @@ import { CannotStart, type RunningChild, runChild } from "./child.js";
 
 const MEMORY_EVERY_MS = 5000;
 const LOAD_EVERY_MS = 1000;
-/** Publications that are under way get their answers before the admin port closes. */
+/** How long a stop keeps the admin port open, so that publications under way are answered. */
 const LAST_ANSWERS_MS = 100;
 /** The longest that the hub waits for the supervisor to take note of the log's state; the supervisor does little else. */
 const LOG_STATE_MS = 2000;
@@ -132,7 +132,7 @@ class HubProcess implements RunningChild<HubCommand> {
     }
   }
 
-  /** Resolves when the supervisor knows: a hub that dies before is not believed to have lost nothing. */
+  /** Resolves when the supervisor has noted this state, or after LOG_STATE_MS. */
   #reportLogState(state: WalState, detail: string): Promise<void> {
     report({ type: "logState", state, detail });
     return new Promise((resolve) => {
@@ -214,7 +214,7 @@ class HubProcess implements RunningChild<HubCommand> {
     });
   }
 
-  /** Refused once the hub stops: asked for each publication and not once a request, because a stream of lines may last for days. */
+  /** Refuses publications once the hub stops. Checked for each one, because a stream of lines may last for days. */
   #publish(drafts: Parameters<HubPort["publish"]>[0]): ReturnType<HubPort["publish"]> {
     if (this.#isStopping) return { results: [], error: new GatewayError("draining") };
     const batch = this.#hub.publishAll(drafts);
@@ -307,7 +307,7 @@ class HubProcess implements RunningChild<HubCommand> {
     }
   }
 
-  /** Publications are taken as long as there are clients to receive them. A stream that goes on gets its answer. */
+  /** The supervisor stops the hub after the last worker, so that no client misses a publication. A stream that goes on is answered `draining`. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     await new Promise((resolve) => setTimeout(resolve, LAST_ANSWERS_MS));

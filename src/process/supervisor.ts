@@ -1,6 +1,6 @@
 /**
  * `megagate serve`: forks hub and workers, restarts what dies, replaces workers one by one when asked to, stops all in
- * order. Holds no state and serves nothing, so that it has no reason to fail.
+ * order. Keeps no topics and serves no clients, so that little can make it fail.
  *
  *   supervisor ──control──► hub process (admin port)
  *       └──────control──► worker 1 … worker W (all on the public port)     hub ◄─unix socket─► workers
@@ -62,13 +62,13 @@ export class Supervisor {
   #port: number;
   #adminPort: number;
   readonly #ticketKey = randomBytes(32).toString("hex");
-  /** The storm budget as the workers know it: measured by the hub, until then assumed. */
+  /** The handshake rate and window last sent to the workers: an assumption at first, then what the hub measures. */
   #budget: { readonly rate: number; readonly windowMs: number };
   #started = false;
   #logFiles: readonly OpenLogFile[] = [];
-  /** False once the log was nowhere for a while: numbers may have been given out that stand in no file. */
+  /** False once the hub had nowhere to write its log: offsets may have been sent that no file holds. */
   #isLogWhole = true;
-  /** Why what topics remember would not outlive the gateway, or did not; "" where it does. */
+  /** Why the memory of topics will not survive a restart of the gateway, or did not; "" where it will. */
   #notSaved = "";
   /** Why there is no file in --state-dir at all. */
   #noDisk = "";
@@ -115,7 +115,7 @@ export class Supervisor {
     });
   }
 
-  /** Resolves when everybody listens. Throws what the user can mend. */
+  /** Resolves when the hub and all workers are ready. Rejects with an error that the user can act on. */
   async start(): Promise<Addresses> {
     const { host, port, adminHost, adminPort } = this.#config;
     this.#port = await this.#ports.take({ what: "public", host, port });
@@ -204,7 +204,7 @@ export class Supervisor {
     }
   }
 
-  /** The hub holds back everything of that turn until this is answered: if it dies before, the next hub knows that the log may lack something. */
+  /** The hub sends nothing of that turn until this is answered, so that `#isLogWhole` is right before anyone sees an offset that the log lacks. */
   #onLogState(state: WalState, detail: string): void {
     this.#isLogWhole = state !== "none";
     this.#notSaved = this.#config.stateDir === "" ? "" : detail;
@@ -216,7 +216,7 @@ export class Supervisor {
     return this.#noDisk || this.#notSaved;
   }
 
-  /** Matters only while starting: a gateway that has run keeps trying. */
+  /** Ends the start after START_TRIES early deaths; once the gateway has started, children are restarted for ever. */
   #onEarlyDeath(name: string, deaths: number): void {
     if (deaths < START_TRIES) return;
     this.#onFatal?.(

@@ -33,7 +33,7 @@ import { CannotStart, type RunningChild, runChild } from "./child.js";
 
 const TICK_MS = 1000;
 const ADDRESSES_EVERY_MS = 100;
-/** At 10 ms, 56 workers took an eighth of a core (measured). */
+/** Sampling every 10 ms cost 56 workers an eighth of a core together (measured). */
 const LOOP_DELAY_RESOLUTION_MS = 100;
 const log = forwardedLog({ process: "worker" });
 
@@ -145,7 +145,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
     if (this.#admission.addresses?.areReported === true)
       this.#timers.push(setInterval(() => this.#reportAddresses(), ADDRESSES_EVERY_MS));
-    // Before the banner: a reader of it may ask /readyz at once, and the hub knows only from counters which workers listen.
+    // Counters before "ready": a script may ask /readyz as soon as it sees the banner, and the hub knows from counters who listens.
     this.#sendCounters();
     report({ type: "ready" });
   }
@@ -223,7 +223,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
     this.#link.send({ type: "counters", values: counters });
   }
 
-  /** Clients learn early how to come back if this process dies without a goodbye, and how seldom to ask where they are many. */
+  /** Tells clients in advance in which window to reconnect if this worker dies, and in a large gateway to send heartbeats less often. */
   #announceReconnectWindow(): void {
     const hasChanged = this.#reconnectWindow.update(this.#admission.windowMs, monotonicMs());
     const { windowMs } = this.#reconnectWindow;

@@ -64,7 +64,7 @@ export class Sessions {
   readonly #rateLimit: MessageRateLimit;
   readonly #textHeartbeat: Buffer;
   readonly #textHeartbeatAnswer: Buffer;
-  /** The reason of a close that we call ourselves: the native close handler runs inside the call. */
+  /** Why this class closes a socket right now. A field, because uWebSockets runs the close handler inside `end()`. */
   #closing: CloseReason | undefined;
 
   constructor(
@@ -247,7 +247,7 @@ export class Sessions {
     this.#closing = undefined;
   }
 
-  /** The native close handler. `observed` is the reason that the edge sees; a reason of our own overrides it. */
+  /** The native close handler. `observed` is the reason that socket/server.ts derives from the close code; a reason of our own overrides it. */
   closed(socket: Socket, observed: CloseReason): void {
     this.#open.delete(socket);
     this.slow.closed(socket);

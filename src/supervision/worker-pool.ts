@@ -2,9 +2,9 @@
  * The worker processes as a group: which there are, which are at their caps, which are leaving. Every process has a slot, a
  * number that no other living worker has; slots are reused. Supervisor only.
  *
- * Some workers go on listening at their caps, to answer 503 where otherwise the kernel would refuse: the last one with room,
- * or all of them when none has room. A worker learns it before it is full, so that it does not close its listener first. A
- * worker that is dead, starting or leaving has no room to offer.
+ * If all workers stopped listening, the kernel would refuse clients. So the last worker with room, or all of them if none has
+ * room, listens beyond its cap and answers 503. A worker learns it before it is full, so that it does not close its listener
+ * first. A worker that is dead, starting or leaving has no room to offer.
  */
 
 import type { DrainOptions } from "../drain/goodbye.js";
@@ -29,7 +29,7 @@ export interface WorkerPoolDeps {
   startMessage(slot: number): StartWorker;
   /** Every message of a worker: log lines, readiness, what makes a start impossible. */
   onMessage(message: ChildReport): void;
-  /** It has died so many times. */
+  /** Called at each death; `deaths` counts them. */
   onEarlyDeath(name: string, deaths: number): void;
   /** The number of worker processes has changed. */
   onSizeChanged(size: number): void;
@@ -108,9 +108,9 @@ export class WorkerPool {
   }
 
   #review(): void {
-    const alone = workersThatMustOverflow(this.#workers);
+    const mustOverflow = workersThatMustOverflow(this.#workers);
     for (const worker of this.#workers.filter(({ leaving }) => !leaving)) {
-      const overflow = worker.up && alone.has(worker);
+      const overflow = worker.up && mustOverflow.has(worker);
       if (overflow === worker.overflow) continue;
       worker.overflow = overflow;
       worker.child.send({ type: "overflow", on: overflow });

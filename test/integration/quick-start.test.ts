@@ -64,7 +64,7 @@ describe("the quick start of README.md", { skip: needsPrograms("make", "curl"), 
   });
 
   it("publishes and watches by its commands", async () => {
-    const [curl, publish, watch] = lines(CODE[1]!.text).map((line) => here(line.replace(/ +# .*/, "")));
+    const [watch, curl, publish] = lines(CODE[1]!.text).map((line) => here(line.replace(/ +# .*/, "")));
     const watching = sh(watch!, env);
     await until(
       "it watches",
@@ -101,7 +101,7 @@ describe("the quick start of README.md", { skip: needsPrograms("make", "curl"), 
         () => page.stdout,
         (out) => out.includes("talking"),
       );
-      await sh(here(lines(CODE[1]!.text)[0]!)).ended;
+      await sh(here(lines(CODE[1]!.text)[1]!)).ended;
       await until(
         "a push",
         () => page.stdout,

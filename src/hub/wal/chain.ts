@@ -77,8 +77,8 @@ export class LogChain {
   }
 
   /** Writes one block, and this hub's session before its first. Throws what the file throws. */
-  append(block: Buffer, forgotten: number): void {
-    if (!this.#hasSession) this.begin(forgotten);
+  append(block: Buffer, epochCount: number): void {
+    if (!this.#hasSession) this.begin(epochCount);
     this.#append(block);
   }
 
@@ -94,9 +94,9 @@ export class LogChain {
   }
 
   /** This hub's session: in the file that was read, or in an empty one, which then needs no older file. */
-  begin(forgotten: number): void {
+  begin(epochCount: number): void {
     if (this.file !== undefined) {
-      this.#writeSession(forgotten, false);
+      this.#writeSession(epochCount, false);
       return;
     }
     const spare = this.spare("disk") ?? this.spare("memory");
@@ -104,19 +104,19 @@ export class LogChain {
     spare.empty();
     this.#chain = [spare];
     this.#sequence += 1;
-    this.#writeSession(forgotten, true);
+    this.#writeSession(epochCount, true);
   }
 
   /** Writes go to `next` from now on. Throws if its first block cannot be written. */
-  switchTo(next: LogFile, forgotten: number): void {
+  switchTo(next: LogFile, epochCount: number): void {
     next.empty();
     this.#chain.push(next);
     this.#sequence += 1;
     this.#hasSession = false;
-    this.#writeSession(forgotten, false);
+    this.#writeSession(epochCount, false);
   }
 
-  #writeSession(forgotten: number, isWhole: boolean): void {
+  #writeSession(epochCount: number, isWhole: boolean): void {
     const out = new ByteWriter();
     beginBlock(out);
     const session: Session = {
@@ -126,7 +126,7 @@ export class LogChain {
       inode: this.file!.inode,
       monotonicMs: monotonicMs(),
       wallMs: Date.now(),
-      forgotten,
+      epochCount: epochCount,
     };
     writeRecord(out, { type: "session", session });
     if (isWhole) writeRecord(out, { type: "mark" });

@@ -55,7 +55,7 @@ export function openWal(hub: Hub, { files, isWhole, sync, log, onWritten, onStat
       onWritten,
       onState,
       images: () => hub.images(),
-      forgotten: () => hub.forgotten,
+      epochCount: () => hub.epochCount,
     },
     { generation: hub.generation, boot, sequence: session?.sequence ?? 0, chain, isClean },
   );

@@ -23,7 +23,7 @@ export interface Session {
   readonly monotonicMs: number;
   readonly wallMs: number;
   /** Topics forgotten so far. */
-  readonly forgotten: number;
+  readonly epochCount: number;
 }
 
 /** A whole topic: it replaces what earlier records say of it. */

@@ -37,7 +37,7 @@ export interface WalOptions {
   /** The idempotency ids and every topic as it stands, one record at a time. */
   readonly images: () => Iterator<WalRecord>;
   /** Topics forgotten so far. */
-  readonly forgotten: () => number;
+  readonly epochCount: () => number;
   /** A turn is in the log: its frames may leave. */
   readonly onWritten: () => void;
   /** Resolves when the supervisor has confirmed the state. */
@@ -84,7 +84,7 @@ export class Wal {
     this.#chain = new LogChain({ ...start, files, sync, onSlow: (milliseconds) => this.#slow(milliseconds) });
     this.#isClean = start.isClean;
     this.#needsImages = this.#chain.needsOlderFiles;
-    this.#forgotten = options.forgotten();
+    this.#forgotten = options.epochCount();
     // How much of it is images is not known. With 3/4 of its size as a guess, it grows by half before the next switch.
     this.#lastImageBytes = (this.#chain.file?.size ?? 0) * 0.75;
     beginBlock(this.#records);
@@ -149,7 +149,7 @@ export class Wal {
     if (this.#failing) return;
     const published = this.#records.length;
     if (!this.#write(this.#records)) return;
-    this.#forgotten = this.#options.forgotten();
+    this.#forgotten = this.#options.epochCount();
     this.#release();
     if (this.#imaging) this.#writeImages(published);
     else this.#switchIfFull();

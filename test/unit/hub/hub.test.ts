@@ -123,7 +123,7 @@ describe("hub", () => {
     for (let n = 0; n < 200; n++) publish(hub, `t:${n % 7}`, n % 3 === 0 ? "null" : '"välue"', `k${n % 10}`);
     hub.follow(peer, follow("t:1", 1, { epoch: "e.0", offset: 25 }));
     for (const topic of [...hub.table.values()]) hub.table.forget(topic);
-    assert.deepEqual([hub.table.memoryBytes, hub.topics, hub.forgotten], [0, 0, 7]);
+    assert.deepEqual([hub.table.memoryBytes, hub.topics, hub.epochCount], [0, 0, 7]);
   });
 
   it("a worker that claims an offset which was not given out: the topic gets a new epoch for every follower, and the claim is counted", () => {

@@ -20,7 +20,7 @@ const record: fc.Arbitrary<WalRecord> = fc.oneof(
       inode: "7",
       monotonicMs: 1.5,
       wallMs: 9,
-      forgotten: 2,
+      epochCount: 2,
     }),
   }),
   fc.record(

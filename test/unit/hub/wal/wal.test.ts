@@ -55,7 +55,7 @@ describe("the log", () => {
           } else {
             await logged.flushed();
             const before = visible(logged.hub);
-            const { generation, forgotten } = logged.hub;
+            const { generation, epochCount: forgotten } = logged.hub;
             // Published in the turn in which the hub dies: nothing of it was visible outside.
             logged.hub.publish({ topic: "a", data: "1" });
             if (each.type === "tear") {
@@ -65,7 +65,7 @@ describe("the log", () => {
             logged.start();
             assert.deepEqual(visible(logged.hub), before);
             if (Object.keys(before).length > 0)
-              assert.deepEqual([logged.hub.generation, logged.hub.forgotten], [generation, forgotten]);
+              assert.deepEqual([logged.hub.generation, logged.hub.epochCount], [generation, forgotten]);
           }
         }
       }),
