@@ -100,7 +100,7 @@ async function main(): Promise<number> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, stop);
   // Whoever read the output has left.
   process.stdout.on("error", stop);
-  const env = values.all ? { MEGAGATE_THOROUGH: process.env.MEGAGATE_THOROUGH ?? "1" } : {};
+  const env = values.all ? { THOROUGH: process.env.THOROUGH ?? "1" } : {};
   const { all, flaky } = await again(await runAll(jobsOf(files), env), env);
   const seconds = (performance.now() - startMs) / 1000;
   const { lines, passed } = conclude({ outcomes: all, flaky, seconds, noSkips: process.env.NO_SKIPS === "1" });
