@@ -25,7 +25,7 @@ const SUB = "{sub}";
 const PART = /^[A-Za-z0-9_-]+$/;
 
 /** Undefined for a text that is not a pattern. */
-export function parsePatterns(patterns: readonly unknown[]): Patterns | undefined {
+function parsePatterns(patterns: readonly unknown[]): Patterns | undefined {
   return patterns.every(isPattern) ? new Patterns(patterns) : undefined;
 }
 
@@ -35,6 +35,12 @@ export function isPattern(pattern: unknown): pattern is string {
   const parts = pattern.split(":");
   if (parts.at(-1) === "*") parts.pop();
   return parts.every((part) => part === SUB || PART.test(part));
+}
+
+/** Whether the text is patterns joined by commas, as an option has them. */
+export function isPatternList(text: string): boolean {
+  const patterns = text.split(",").map((pattern) => pattern.trim());
+  return patterns.length <= MAX_PATTERNS && patterns.every(isPattern);
 }
 
 /** The patterns of one action. */
@@ -80,7 +86,9 @@ export class Grant {
 }
 
 export class Grants {
-  readonly #shared = new Map<string, Grant>();
+  readonly #shared = new BoundedMap<Grant>();
+  /** By the JSON of the claim: finds most grants without reading the patterns, which costs four times as much. */
+  readonly #bySpelling = new BoundedMap<Grant>();
   readonly #default: Grant | undefined;
 
   /** `defaults` are the patterns of tokens without the claim, for subscribe and query. */
@@ -91,16 +99,17 @@ export class Grants {
   /** The grant of a claim; undefined where the claim is malformed or too large. An empty or missing list grants nothing. */
   of(claim: unknown): Grant | undefined {
     if (claim === undefined) return this.#default;
+    const spelling = JSON.stringify(claim);
+    const grant = this.#bySpelling.get(spelling) ?? this.#read(claim);
+    if (grant) this.#bySpelling.set(spelling, grant);
+    return grant;
+  }
+
+  #read(claim: unknown): Grant | undefined {
     const patterns = readClaim(claim);
     if (!patterns) return undefined;
     const canonical = ACTIONS.map((action) => patterns[action].canonical).join(" ");
-    const known = this.#shared.get(canonical);
-    if (known) return known;
-    const grant = new Grant(patterns);
-    if (this.#shared.size >= MAX_SHARED_GRANTS) {
-      const [oldest] = this.#shared.keys();
-      this.#shared.delete(oldest!);
-    }
+    const grant = this.#shared.get(canonical) ?? new Grant(patterns);
     this.#shared.set(canonical, grant);
     return grant;
   }
@@ -108,6 +117,28 @@ export class Grants {
   /** Grants that are found again. */
   get size(): number {
     return this.#shared.size;
+  }
+}
+
+/** The first that came goes first. */
+class BoundedMap<V> {
+  readonly #map = new Map<string, V>();
+
+  get size(): number {
+    return this.#map.size;
+  }
+
+  get(key: string): V | undefined {
+    return this.#map.get(key);
+  }
+
+  set(key: string, value: V): void {
+    if (this.#map.has(key)) return;
+    if (this.#map.size >= MAX_SHARED_GRANTS) {
+      const [oldest] = this.#map.keys();
+      this.#map.delete(oldest!);
+    }
+    this.#map.set(key, value);
   }
 }
 

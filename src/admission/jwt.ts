@@ -11,6 +11,8 @@ import { type JsonObject, parseStrictObject } from "./strict-json.js";
 
 /** Why a token is refused, in words for the client. They tell nothing that it could not read in its own token. */
 export const TOKEN_FAULTS = {
+  unclearSource:
+    "a handshake carries one token: in one Authorization: Bearer header, or as one sub-protocol bearer.TOKEN next to megagate.v1",
   tooLong: "the token is too long",
   notCompact: "the token is not three parts joined by dots",
   notBase64url: "a part of the token is not canonical base64url without padding",

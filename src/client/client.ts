@@ -145,11 +145,27 @@ export class MegagateClient {
       this.#events.emit("error", { error });
       if (this.#state !== "connecting") return;
     }
+    const { token } = this.#settings;
+    if (typeof token === "function") void this.#askToken(token, address, this.#attempt);
+    else this.#open(address, token);
+  }
+
+  async #askToken(token: () => string | Promise<string>, address: string, attempt: number): Promise<void> {
+    try {
+      const answer = await token();
+      if (attempt === this.#attempt) this.#open(address, answer);
+    } catch (error) {
+      if (attempt === this.#attempt) this.#noAddress(error, "no token to connect with");
+    }
+  }
+
+  #open(address: string, token: string | undefined): void {
     const url = this.#feeds.addressed(address);
     const { WebSocket, protocols } = this.#settings;
+    const offered = token === undefined ? protocols : [...protocols, `bearer.${token}`];
     let socket: InstanceType<typeof WebSocket>;
     try {
-      socket = new WebSocket(url, [...protocols]);
+      socket = new WebSocket(url, [...offered]);
     } catch (error) {
       this.#noAddress(error);
       return;
@@ -162,12 +178,12 @@ export class MegagateClient {
     });
   }
 
-  #noAddress(error: unknown): void {
+  #noAddress(error: unknown, reason = "no address to connect to"): void {
     const afterMs = error instanceof NoAddress ? error.retryAfterMs : undefined;
     // Retry-After has whole seconds: spread over one, so that clients with the same answer do not come at once.
     if (afterMs !== undefined) this.#backoff.setWindow([afterMs, afterMs + 1000]);
     this.#events.emit("error", { error: error instanceof Error ? error.message : String(error) });
-    this.#giveUp("no address to connect to");
+    this.#giveUp(reason);
   }
 
   #giveUp(reason: string): void {

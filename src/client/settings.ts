@@ -18,8 +18,10 @@ import type { HeartbeatSettings } from "./heartbeat.js";
 import { type ListenerErrors, reportListenerError } from "./listener-errors.js";
 import { SUBPROTOCOL } from "./protocol.js";
 
+export type Token = string | (() => string | Promise<string>);
+
 export interface ClientOptions {
-  /** Where to connect. A function is called before each attempt, for an address or a token that changes. */
+  /** Where to connect. A function is called before each attempt, for an address that changes. */
   readonly url?: string | (() => Promise<string>);
   /**
    * Instead of `url`: the gateway's `/bcall/url`, fetched before each connection; in a storm its answer has the client's turn.
@@ -36,6 +38,11 @@ export interface ClientOptions {
   /** Fetches `addressUrl`. Default: the global one. */
   readonly fetch?: Fetch;
   readonly protocols?: readonly string[];
+  /**
+   * The token of a gateway that wants one, sent as a sub-protocol because browsers cannot set headers. A function is called
+   * before each connection: when a token has expired, the gateway closes the connection, and the next one gets a new token.
+   */
+  readonly token?: Token;
   /**
    * Idle time before a heartbeat, shortened at random by up to a quarter. Default 25,000, or longer if a gateway with many
    * clients asks for it; a value given here is kept.
@@ -61,6 +68,7 @@ export interface ClientOptions {
 export interface Settings extends HeartbeatSettings, BackoffSettings, AddressSettings {
   readonly WebSocket: WebSocketConstructor;
   readonly protocols: readonly string[];
+  readonly token: Token | undefined;
   readonly topicsInUrl: boolean;
   /** Whether the gateway may change `heartbeatMs`. */
   readonly followsHeartbeat: boolean;
@@ -81,6 +89,7 @@ export function settingsOf(options: ClientOptions): Settings {
     topicsInUrl: options.topicsInUrl ?? true,
     WebSocket: options.WebSocket ?? globalWebSocket(),
     protocols: options.protocols ?? [SUBPROTOCOL],
+    token: options.token,
     heartbeatMs: options.heartbeatMs ?? 25_000,
     followsHeartbeat: options.heartbeatMs === undefined,
     answerTimeoutMs: options.answerTimeoutMs ?? 10_000,

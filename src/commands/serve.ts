@@ -4,13 +4,14 @@
  * command (owner.ts).
  */
 import { closeSync, openSync } from "node:fs";
-import type { ServeConfig } from "../config/options.js";
+import { isAuthenticated, isLoopback, type ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { whenOwnerIsGone } from "../process/owner.js";
 import { Supervisor } from "../process/supervisor.js";
 import { ADDRESS_PATH, WEBSOCKET_PATH } from "../protocol/messages.js";
 import { SignalRequests } from "../signals.js";
+import { AuthFiles } from "../supervision/auth-files.js";
 import type { KnownCeiling, MachineProbe } from "../supervision/machine-monitor.js";
 import { LIMITS, type Sizing, sizeGateway } from "../supervision/sizing.js";
 
@@ -25,8 +26,9 @@ export interface Start {
 export async function serve({ config, machine, notices }: Start): Promise<number> {
   const log = await stderrLog(config.logLevel, config.logFormat);
   for (const notice of notices) log("warn", notice);
+  const authFiles = new AuthFiles(config, log);
   const sizing = await sizeGateway(config, machine);
-  const supervisor = new Supervisor({ config, sizing, log, machine });
+  const supervisor = new Supervisor({ config, sizing, log, machine, authFiles });
   const stopped = onSignals(supervisor, log);
   logCapacity({ config, sizing, first: machine.first, log });
   try {
@@ -54,7 +56,10 @@ function logCapacity({ config, sizing, first, log }: Capacity): void {
   if (max < config.connections) {
     log("warn", `room for ${max} connections, not ${config.connections}: ${LIMITS[cap.limit](nofile)} decides it`);
   }
-  if (!config.adminHost.startsWith("127.")) {
+  if (!isLoopback(config.host) && !isAuthenticated(config)) {
+    log("warn", `--allow-anonymous: everybody who reaches ${config.host} may follow every topic`);
+  }
+  if (!isLoopback(config.adminHost)) {
     const who =
       config.adminHost === "0.0.0.0" ? "everybody who reaches this machine" : "everybody who reaches that address";
     log("warn", `--admin-host ${config.adminHost} is not loopback: ${who} may publish, restart and read everything`);

@@ -3,9 +3,11 @@
  * the configuration derive from it (table.ts). A value outside its range stops the start, and the message gives the range.
  */
 import { isProxyList } from "../admission/client-address.js";
+import { isPatternList, MAX_PATTERNS } from "../admission/grants.js";
+import { ALGORITHMS } from "../admission/keys.js";
 import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
 import { MAX_WORKERS } from "./capacity.js";
-import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
+import { bytes, type ConfigOf, choice, flag, flagName, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 
@@ -17,7 +19,8 @@ export const SERVE_OPTIONS = {
     unit: "IPv4",
     range: "an IPv4 address; 0.0.0.0 for every interface",
     pattern: IPV4,
-    explanation: "Address that clients connect to. Nothing is authenticated yet, so the default is this machine only",
+    explanation:
+      "Address that clients connect to. Any other than this machine's own (127.…) needs keys to authenticate clients, or --allow-anonymous",
   }),
   port: whole({
     default: 8080,
@@ -63,6 +66,67 @@ export const SERVE_OPTIONS = {
     pattern: { test: isProxyList },
     explanation:
       "Proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: by them addresses are limited and GET /bcall/url answers; from anybody else they are ignored",
+  }),
+  authSecretFile: text({
+    default: "",
+    unit: "path",
+    range: "a file",
+    explanation:
+      "File whose bytes, without a line break at the end, are the secret of HS256 tokens, at least 32. With it or one of the next two every client needs a token; the files are read again when the workers are replaced (SIGHUP)",
+  }),
+  authPublicKeyFile: text({
+    default: "",
+    unit: "path",
+    range: "a PEM file",
+    explanation:
+      "File with public keys or certificates of token issuers, as PEM, one after the other: RSA (RS256), P-256 (ES256) or Ed25519 (EdDSA)",
+  }),
+  authJwksFile: text({
+    default: "",
+    unit: "path",
+    range: "a JWKS file",
+    explanation:
+      "File with such public keys as a JSON Web Key Set; a token's kid names the one that it is verified with",
+  }),
+  authIssuer: text({
+    default: "",
+    unit: "text",
+    range: "1–1,000 characters",
+    pattern: /^.{1,1000}$/su,
+    explanation: "The iss that tokens must have; none accepts any whose signature is right",
+  }),
+  authAudience: text({
+    default: "",
+    unit: "names",
+    range: "names, joined by commas",
+    pattern: /^[^,\s]+(?: *, *[^,\s]+)*$/,
+    explanation: "Names of which a token's aud must have one; none does not look at aud",
+  }),
+  authAlgorithms: text({
+    default: "",
+    unit: "names",
+    range: `${ALGORITHMS.join(", ")}, joined by commas`,
+    pattern: { test: (list) => list.split(",").every((name) => ALGORITHMS.some((known) => known === name.trim())) },
+    explanation: "Algorithms that tokens may use, fewer than there are keys for; none takes those of the keys",
+  }),
+  authClockSkewSeconds: whole({
+    default: 5,
+    min: 0,
+    max: 300,
+    unit: "seconds",
+    explanation:
+      "How far the clock of the issuer may differ: so long a token is accepted after its exp and before its nbf",
+  }),
+  authDefaultTopics: text({
+    default: "",
+    unit: "patterns",
+    range: `patterns such as news, user:{sub} or call:*, joined by commas, at most ${MAX_PATTERNS}`,
+    pattern: { test: isPatternList },
+    explanation: "Topics that a token without the claim megagate may follow; none lets it follow nothing",
+  }),
+  allowAnonymous: flag({
+    default: false,
+    explanation: "Everybody who reaches --host may follow every topic, although it is not this machine alone",
   }),
   connections: whole({
     default: 1_000_000,
@@ -393,8 +457,29 @@ export const SERVE_OPTIONS = {
 
 export type ServeConfig = ConfigOf<typeof SERVE_OPTIONS>;
 
+type Related = Pick<
+  ServeConfig,
+  | "host"
+  | "port"
+  | "adminHost"
+  | "adminPort"
+  | "allowAnonymous"
+  | "authSecretFile"
+  | "authPublicKeyFile"
+  | "authJwksFile"
+  | "authIssuer"
+  | "authAudience"
+  | "authAlgorithms"
+  | "authDefaultTopics"
+>;
+
 /** What no single option shows: values that do not go together, a sentence each. */
-export function faultsOf({
+export function faultsOf(config: Related): string[] {
+  return [...portFaults(config), ...authFaults(config)];
+}
+
+/** Both ports on one address. */
+export function portFaults({
   host,
   port,
   adminHost,
@@ -406,3 +491,30 @@ export function faultsOf({
 }
 
 const EVERY_INTERFACE = "0.0.0.0";
+
+/** Whether clients need a token. */
+export const isAuthenticated = (
+  config: Pick<ServeConfig, "authSecretFile" | "authPublicKeyFile" | "authJwksFile">,
+): boolean => config.authSecretFile !== "" || config.authPublicKeyFile !== "" || config.authJwksFile !== "";
+
+export const isLoopback = (host: string): boolean => host.startsWith("127.");
+
+const KEY_FILES = "--auth-secret-file, --auth-public-key-file or --auth-jwks-file";
+
+function authFaults(config: Related): string[] {
+  const { host, allowAnonymous } = config;
+  if (isAuthenticated(config)) {
+    return allowAnonymous ? ["--allow-anonymous: clients need a token here; leave out this option, or the keys"] : [];
+  }
+  const needsKeys = ["authIssuer", "authAudience", "authAlgorithms", "authDefaultTopics"] as const;
+  const faults = needsKeys
+    .filter((key) => config[key] !== "")
+    .map((key) => `--${flagName(key)}: says which tokens are accepted, and without a key none is: give ${KEY_FILES}`);
+  if (!isLoopback(host) && !allowAnonymous) {
+    const who = `whoever reaches ${host} could follow every topic`;
+    faults.push(
+      `--host: ${who}; give keys to authenticate clients (${KEY_FILES}), or --allow-anonymous if that is meant`,
+    );
+  }
+  return faults;
+}

@@ -15,6 +15,7 @@ import { goodbyesWithinMs } from "../drain/goodbye.js";
 import { GatewayError } from "../errors.js";
 import type { WalState } from "../hub/wal/wal.js";
 import type { Log } from "../log.js";
+import type { AuthFiles } from "../supervision/auth-files.js";
 import { Child, FIRST_DESCRIPTOR } from "../supervision/child-process.js";
 import type { ChildReport, Load, StartHub, StartWorker } from "../supervision/control-channel.js";
 import { Liveness, type NamedChild } from "../supervision/liveness.js";
@@ -46,11 +47,13 @@ export interface SupervisorOptions {
   readonly sizing: Sizing;
   readonly log: Log;
   readonly machine: MachineProbe;
+  readonly authFiles: Pick<AuthFiles, "keys" | "reload">;
 }
 
 export class Supervisor {
   readonly #config: ServeConfig;
   readonly #sizing: Sizing;
+  readonly #authFiles: SupervisorOptions["authFiles"];
   readonly #log: Log;
   readonly #hub: Child;
   readonly #pool: WorkerPool;
@@ -80,10 +83,11 @@ export class Supervisor {
   #onFatal: ((error: GatewayError) => void) | undefined;
   #onReady: (() => void) | undefined;
 
-  constructor({ config, sizing, log, machine }: SupervisorOptions) {
+  constructor({ config, sizing, log, machine, authFiles }: SupervisorOptions) {
     this.#config = config;
     this.#sizing = sizing;
     this.#log = log;
+    this.#authFiles = authFiles;
     this.#port = config.port;
     this.#adminPort = config.adminPort;
     const rate = config.acceptRate || priorRate(machine.cpus);
@@ -264,6 +268,7 @@ export class Supervisor {
       nofile,
       ...this.#budget,
       ticketKey: this.#ticketKey,
+      authKeys: this.#authFiles.keys,
       drain: this.#drainOfAll(),
     };
   }
@@ -289,6 +294,8 @@ export class Supervisor {
   /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
   restartWorkers(why: string): void {
     const refusal = this.#stopping ? "the gateway is stopping" : this.#started ? undefined : "the gateway is starting";
+    // Keys rotate so: the new workers verify with what the files hold now.
+    if (refusal === undefined && this.#roller.state.state !== "rolling") this.#authFiles.reload();
     this.#roller.begin(this.#pool, why, refusal);
   }
 

@@ -7,6 +7,7 @@
  */
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { Admission } from "../admission/admission.js";
+import { Authentication } from "../admission/authentication.js";
 import { returnRate } from "../admission/budget.js";
 import { ReconnectWindow } from "../admission/reconnect-window.js";
 import { monotonicMs } from "../clock.js";
@@ -72,6 +73,7 @@ class WorkerProcess implements RunningChild<WorkerCommand> {
       listener: this.#listener,
       sessions: this.#sessions,
       admission: this.#admission,
+      authentication: given.authKeys.length > 0 ? new Authentication(given.authKeys, given.config) : undefined,
       topicEmptied: (topic) => this.#topics.emptied(topic, monotonicMs()),
       config: given.config,
     });

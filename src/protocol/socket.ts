@@ -7,6 +7,8 @@
  *  - `send` and `unsubscribe` first send the publications that are pending for the socket, which may call `dropped`.
  */
 export interface Socket {
+  /** Readable in the close handler too. */
+  getUserData(): UserData;
   /** 1: sent; 0: buffered; 2: dropped, after `dropped` was called. */
   send(message: Uint8Array, isBinary: boolean): number;
   /** RFC 6455 fragments; between the first and the last nothing but control frames may be sent. */
@@ -25,6 +27,17 @@ export interface Socket {
   end(code: number, reason: string): void;
   /** Disconnects without a close frame. */
   close(): void;
+}
+
+/** What a handshake with a token left with its socket. A socket without a grant is anonymous, and may follow every topic. */
+export interface UserData {
+  /** Shared by sockets that may do the same. */
+  readonly grant?: { allows(action: "subscribe" | "query", topic: string, sub: string | undefined): boolean };
+  readonly sub?: string | undefined;
+  /** The second of the wall clock in which the token is no longer accepted. */
+  readonly expirySecond?: number;
+  /** Its place among those that expire in the same second (session/expiry.ts). */
+  expirySlot?: number;
 }
 
 /**

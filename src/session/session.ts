@@ -25,8 +25,9 @@ import {
   type SubscribeRequest,
   unsubscribeReply,
 } from "../protocol/messages.js";
-import type { Socket } from "../protocol/socket.js";
+import type { Socket, UserData } from "../protocol/socket.js";
 import type { Topic, Topics } from "../topics/topics.js";
+import { TokenExpiry } from "./expiry.js";
 import { MessageRateLimit } from "./rate-limit.js";
 import { Subscriptions, type Waiter } from "./subscriptions.js";
 
@@ -43,7 +44,7 @@ type SessionConfig = Pick<
 
 /** A close with a frame: its row of the error table, the reason under which it is counted, and the text in the frame. */
 interface Ending {
-  readonly error: "messageTooBig" | "tooManyRequests" | "draining" | "restarting";
+  readonly error: "messageTooBig" | "tooManyRequests" | "tokenExpired" | "draining" | "restarting";
   readonly reason: CloseReason;
   readonly text: string;
 }
@@ -62,6 +63,10 @@ export class Sessions {
   readonly #config: SessionConfig;
   readonly #open = new Set<Socket>();
   readonly #rateLimit: MessageRateLimit;
+  readonly #expiry = new TokenExpiry<Socket>(
+    (socket) => socket.getUserData() as Required<UserData>,
+    Math.floor(Date.now() / 1000),
+  );
   readonly #textHeartbeat: Buffer;
   readonly #textHeartbeatAnswer: Buffer;
   /** Why this class closes a socket right now. A field, because uWebSockets runs the close handler inside `end()`. */
@@ -112,16 +117,19 @@ export class Sessions {
     return this.#open.size;
   }
 
-  /** Once a second. */
-  tick(nowMs: number): void {
+  /** Once a second. Tokens expire by the wall clock. */
+  tick(nowMs: number, nowSecond = Math.floor(Date.now() / 1000)): void {
     this.#rateLimit.tick();
     this.slow.tick(nowMs);
+    const { text } = ERRORS.tokenExpired;
+    this.#expiry.tick(nowSecond, (socket) => this.#end(socket, { error: "tokenExpired", reason: "expired", text }));
   }
 
   /** A handshake succeeded; `topics` are those of the URL, already checked. */
   opened(socket: Socket, topics: readonly SubscribeRequest[]): void {
     this.#open.add(socket);
     counters[SLOT.accepted]! += 1;
+    if (socket.getUserData().grant) this.#expiry.opened(socket);
     for (const request of topics) this.subscriptions.subscribe(socket, request);
     if (this.greeting) this.#sendBestEffort(socket, this.greeting);
   }
@@ -250,6 +258,7 @@ export class Sessions {
   /** The native close handler. `observed` is the reason that socket/server.ts derives from the close code; a reason of our own overrides it. */
   closed(socket: Socket, observed: CloseReason): void {
     this.#open.delete(socket);
+    if (socket.getUserData().grant) this.#expiry.closed(socket);
     this.slow.closed(socket);
     const reason = this.#closing ?? observed;
     this.parking.closed(socket, reason === "slow" ? "disconnect" : "closed");

@@ -51,6 +51,11 @@ export class Subscriptions {
 
   /** Answered at once where the worker has the topic, else when the hub has sent it. */
   subscribe(socket: Socket, request: SubscribeRequest): void {
+    // First, so that neither an answer nor its delay tells whether a topic that is refused exists.
+    if (!isAllowed(socket, request)) {
+      this.#sockets.refuse(socket, new GatewayError("topicRefused"), request);
+      return;
+    }
     const { maxTopicsPerConnection } = this.#config;
     if (!this.#mayFollow(socket, request.topic)) {
       const detail = `one connection may follow ${maxTopicsPerConnection} topics`;
@@ -182,6 +187,12 @@ export class Subscriptions {
   closed(socket: Socket): void {
     this.#waiting.closed(socket);
   }
+}
+
+/** The one place where it is asked whether a client may follow a topic: Subscribe, Query and topics of the URL come here. */
+function isAllowed(socket: Socket, { action, topic }: SubscribeRequest): boolean {
+  const { grant, sub } = socket.getUserData();
+  return grant === undefined || grant.allows(action === undefined ? "subscribe" : "query", topic, sub);
 }
 
 /** A socket that waits for a topic. */

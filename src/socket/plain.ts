@@ -9,6 +9,7 @@ const STATUS: Readonly<Record<number, string>> = {
   200: "200 OK",
   204: "204 No Content",
   400: "400 Bad Request",
+  401: "401 Unauthorized",
   404: "404 Not Found",
   405: "405 Method Not Allowed",
   426: "426 Upgrade Required",

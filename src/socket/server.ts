@@ -1,11 +1,12 @@
 /**
  * The edge of a worker: maps uWebSockets' events to the sessions, refuses requests that are not handshakes, answers the
  * few plain HTTP paths, and counts. Every plain answer closes its connection: this port is for WebSockets.
- * A connection costs no object here: `res.upgrade` gets one shared empty object as user data, or, where addresses are
- * limited, the count of its address.
+ * A connection costs no object here: `res.upgrade` gets one shared empty object as user data, or what its token allows, and,
+ * where addresses are limited, the count of its address. uWebSockets copies it into the object of the socket, without its class.
  */
 import type { AddressEntry } from "../admission/addresses.js";
 import type { Admission, ConnectSlot } from "../admission/admission.js";
+import type { Authentication } from "../admission/authentication.js";
 import { type ClientAddress, clientAddress, TrustedProxies } from "../admission/client-address.js";
 import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
 import { monotonicMs } from "../clock.js";
@@ -15,6 +16,7 @@ import { SLOT } from "../metrics/catalog.js";
 import { counters } from "../metrics/counters.js";
 import type { CloseReason, RefuseReason } from "../metrics/reasons.js";
 import { ADDRESS_PATH, HEALTH_PATH, SUBPROTOCOL, type SubscribeRequest, WEBSOCKET_PATH } from "../protocol/messages.js";
+import type { UserData as SocketUserData } from "../protocol/socket.js";
 import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
@@ -29,7 +31,7 @@ const ALIVE = JSON.stringify({ status: "alive" });
 /** An answer may hold a ticket, which is for one client. */
 const NO_STORE = { "Cache-Control": "no-store" };
 
-interface UserData {
+interface UserData extends SocketUserData {
   readonly addressEntry?: AddressEntry;
 }
 const NO_USER_DATA: UserData = Object.freeze({});
@@ -45,6 +47,8 @@ export interface ServerOptions {
   readonly listener: Listener;
   readonly sessions: Sessions;
   readonly admission: Admission;
+  /** Undefined where clients are anonymous. */
+  readonly authentication: Authentication | undefined;
   /** The last native subscriber of the topic left. */
   readonly topicEmptied: (topic: string) => void;
   readonly config: ServerConfig;
@@ -56,6 +60,7 @@ export class Server {
   readonly #listener: Listener;
   readonly #sessions: Sessions;
   readonly #admission: Admission;
+  readonly #authentication: Authentication | undefined;
   readonly #topicEmptied: (topic: string) => void;
   readonly #config: ServerConfig;
   readonly #proxies: TrustedProxies;
@@ -64,11 +69,12 @@ export class Server {
   /** Plain HTTP answers whose connections have not reported their end yet. */
   #answered = 0;
 
-  constructor({ app, listener, sessions, admission, topicEmptied, config }: ServerOptions) {
+  constructor({ app, listener, sessions, admission, authentication, topicEmptied, config }: ServerOptions) {
     this.#app = app;
     this.#listener = listener;
     this.#sessions = sessions;
     this.#admission = admission;
+    this.#authentication = authentication;
     this.#topicEmptied = topicEmptied;
     this.#config = config;
     this.#proxies = new TrustedProxies(config.trustedProxies);
@@ -160,17 +166,19 @@ export class Server {
         return;
       }
       let protocols = req.getHeader("sec-websocket-protocol");
-      // Rare, and 2 µs: the header may have further lines.
-      if (protocols !== "" && protocols !== SUBPROTOCOL) protocols = headerLines(req, "sec-websocket-protocol");
-      const handshake = { version: req.getHeader("sec-websocket-version"), protocols, query };
+      // 2 µs, and rare but for tokens: the header may have further lines.
+      if (protocols !== "" && (protocols !== SUBPROTOCOL || this.#authentication))
+        protocols = headerLines(req, "sec-websocket-protocol");
+      const authorization = this.#authentication && headerOnce(req, "authorization");
+      const handshake = { version: req.getHeader("sec-websocket-version"), protocols, authorization, query };
       const decision = decideUpgrade(handshake, this.#config.maxTopicsPerConnection);
       if ("reason" in decision) {
         this.#refuse(res, req, decision);
         return;
       }
-      const userData = this.#userData(res, req);
-      if (!userData) {
-        this.#refuse(res, req, refuseAddress(Math.random()));
+      const userData = this.#userData(res, req, decision.token);
+      if ("reason" in userData) {
+        this.#refuse(res, req, userData);
         return;
       }
       this.#opening = decision.topics;
@@ -184,12 +192,15 @@ export class Server {
     }
   }
 
-  /** Undefined when the address of the client is at its limit. */
-  #userData(res: HttpResponse, req: HttpRequest): UserData | undefined {
+  /** The limit of the address comes before the token, whose verification costs more. */
+  #userData(res: HttpResponse, req: HttpRequest, token: string | undefined): UserData | Refusal {
     const { addresses } = this.#admission;
-    if (!addresses) return NO_USER_DATA;
-    const addressEntry = addresses.acquire(this.#client(res, req).address);
-    return addressEntry && { addressEntry };
+    const addressEntry = addresses?.acquire(this.#client(res, req).address);
+    if (addresses && !addressEntry) return refuseAddress(Math.random());
+    const identity = this.#authentication?.authenticate(token, Date.now() / 1000);
+    if (addressEntry && identity && "reason" in identity) addresses!.release(addressEntry);
+    if (!addressEntry) return identity ?? NO_USER_DATA;
+    return identity && "reason" in identity ? identity : { ...identity, addressEntry };
   }
 
   #client(res: HttpResponse, req: HttpRequest): ClientAddress {
@@ -245,6 +256,10 @@ export class Server {
     writeAnswer(res, answer, req.getMethod() === "head");
   }
 }
+
+/** Empty, or all lines: a second one costs 2 µs to find, so only where there is a first. */
+const headerOnce = (req: HttpRequest, name: string): string =>
+  req.getHeader(name) === "" ? "" : headerLines(req, name);
 
 function forwardedBy(req: HttpRequest): Forwarded {
   const header = (name: string): string => headerLines(req, `x-forwarded-${name}`);

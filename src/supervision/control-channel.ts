@@ -1,6 +1,7 @@
 /** Messages between the supervisor and its children, over Node's IPC channel as JSON. Publications never go this way. */
 
 import type { CapReason } from "../admission/ceiling.js";
+import type { PlainKey } from "../admission/keys.js";
 import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import type { DrainOptions } from "../drain/goodbye.js";
@@ -67,6 +68,8 @@ export interface StartWorker {
   readonly windowMs: number;
   /** The key of tickets, hexadecimal; all workers have the same. */
   readonly ticketKey: string;
+  /** What tokens are verified with; empty where clients are not authenticated. */
+  readonly authKeys: readonly PlainKey[];
   /** How it sends its clients away when the supervisor is gone. */
   readonly drain: DrainOptions;
 }

@@ -91,7 +91,7 @@ describe("command line", () => {
   });
 
   it("an address that this machine does not have", () =>
-    fails(["serve", "--host", "192.0.2.1", "--port", "0"], {}, /no such address/));
+    fails(["serve", "--host", "192.0.2.1", "--allow-anonymous", "--port", "0"], {}, /no such address/));
 
   it("more than the descriptors allow: says how many workers it takes", async () => {
     const limited = (args: string): Run =>

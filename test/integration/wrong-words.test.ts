@@ -77,6 +77,23 @@ const TABLE: readonly Wrong[] = [
     /--admin-port: 8080 is the public port \(--port\) too; give each its own/,
   ),
   wrong("serve --port 80 --admin-port 80 --admin-host 0.0.0.0", /--admin-port: 80 is the public port/),
+  wrong(
+    "serve --host 192.168.0.1",
+    /--host: whoever reaches 192\.168\.0\.1 could follow every topic; give keys .*, or --allow-anonymous/,
+  ),
+  wrong(
+    "serve --auth-issuer x",
+    /--auth-issuer: says which tokens are accepted, and without a key none is: give --auth-/,
+  ),
+  wrong("serve --auth-secret-file x --allow-anonymous", /--allow-anonymous: clients need a token here; leave out/),
+  wrong("serve --auth-secret-file /nowhere", /cannot read the keys in \/nowhere: ENOENT/),
+  wrong("serve --auth-secret-file /dev/null", /\/dev\/null: a secret for HS256 has at least 32 bytes, this one 0/),
+  wrong("serve --auth-algorithms none", /--auth-algorithms: must be HS256, RS256, ES256, EdDSA, joined by commas/),
+  wrong(
+    "serve --auth-default-topics us*",
+    /--auth-default-topics: must be patterns such as news, user:\{sub\} or call:\*/,
+  ),
+  wrong("serve --auth-clock-skew-seconds 301", /--auth-clock-skew-seconds: must be a whole number in 0–300/),
   wrong("million --port 8081", /--admin-port: 8081 is the public port/),
   wrong("tune --ports 8080;8081", /--ports: must be port numbers \(1–65,535 each, separated by commas\)/),
   wrong("plan --cores many", /--cores: must be a whole number \(0–4,096 cores\), got "many"/),

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
-import { SERVE_OPTIONS } from "../../src/config/options.js";
+import { faultsOf, SERVE_OPTIONS } from "../../src/config/options.js";
 import { resolve } from "../../src/config/resolve.js";
 import { type KernelPlan, memoryNeededBytes } from "../../sysctl/plan.js";
 import { MILLION, needsOf } from "../../sysctl/remedies/render.js";
@@ -100,6 +100,8 @@ for (const name of ["compose", "kubernetes"] as const) {
       assert.deepEqual([config.host, config.adminHost], ["0.0.0.0", "0.0.0.0"]);
       assert.deepEqual([config.port, config.adminPort], [8080, 8081]);
     });
+
+    it("has options that go together", () => assert.deepEqual(faultsOf(config), []));
 
     it("sets the namespace's kernel settings to what the table wants for its connections", () => {
       const { sysctls } =

@@ -38,6 +38,7 @@ const rows = (cells: readonly (readonly (string | number)[])[]): string =>
 /** The options of `serve` as src/config/README.md groups them; each begins with the option that is named here. */
 const SERVE_GROUPS: Readonly<Partial<Record<keyof typeof SERVE_OPTIONS, string>>> = {
   host: "Addresses",
+  authSecretFile: "Authentication",
   connections: "Size and admission",
   idleTimeoutSeconds: "Clients",
   maxPublicationBytes: "Topics",

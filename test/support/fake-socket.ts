@@ -3,7 +3,7 @@
  * messages wait for the end of the turn, or for the next send; of those that a full socket cannot take only the first is
  * reported.
  */
-import type { Socket } from "../../src/protocol/socket.js";
+import type { Socket, UserData } from "../../src/protocol/socket.js";
 
 export interface FakeEvents {
   readonly dropped: (socket: FakeSocket, message: Uint8Array) => void;
@@ -18,6 +18,7 @@ export class FakeSocket implements Socket {
   /** Whole messages as the client got them. */
   readonly messages: string[] = [];
   readonly topics = new Set<string>();
+  userData: UserData = {};
   open = true;
   /** A slow reader: what is sent stays buffered until `drain`. */
   slow = false;
@@ -95,6 +96,10 @@ export class FakeSocket implements Socket {
 
   #whole(message: Buffer): void {
     this.messages.push(message.toString());
+  }
+
+  getUserData(): UserData {
+    return this.userData;
   }
 
   getBufferedAmount(): number {

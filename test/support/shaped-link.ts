@@ -48,7 +48,18 @@ export class FarGateway implements AsyncDisposable {
 
   /** Only if noLink() is false. */
   static async start(...args: readonly string[]): Promise<FarGateway> {
-    const serve = ["serve", "--host", GATEWAY, "--port", "0", "--admin-host", GATEWAY, "--admin-port", "0"];
+    const serve = [
+      "serve",
+      "--host",
+      GATEWAY,
+      "--allow-anonymous",
+      "--port",
+      "0",
+      "--admin-host",
+      GATEWAY,
+      "--admin-port",
+      "0",
+    ];
     const command = ["--net", "sh", "-c", FAR_END, process.execPath, CLI, ...serve, "--connections", "100", ...args];
     const env = { ...process.env, PATH };
     const run = new Run(spawn("unshare", command, { env, stdio: ["ignore", "pipe", "pipe"] }));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Grants, isPattern, MAX_PATTERNS } from "../../../src/admission/grants.js";
+import { Grants, isPattern, isPatternList, MAX_PATTERNS } from "../../../src/admission/grants.js";
 import { runs } from "../../support/runs.js";
 
 const grants = new Grants([]);
@@ -88,6 +88,12 @@ describe("a pattern", () => {
       runs(10_000),
     );
   });
+});
+
+it("a list of patterns is joined by commas, and bounded", () => {
+  const list = (count: number): string => Array.from({ length: count }, (_, i) => `t${i}`).join();
+  assert.deepEqual(["news, user:{sub}", list(MAX_PATTERNS)].map(isPatternList), [true, true]);
+  assert.deepEqual(["", "news,", "us*", list(MAX_PATTERNS + 1)].map(isPatternList), [false, false, false, false]);
 });
 
 describe("the grant of a claim", () => {

@@ -41,6 +41,53 @@ describe("client connects", () => {
     fixture.client.close();
   });
 
+  it("with a token as a sub-protocol more, asked for before each attempt; one that comes too late is not used", async () => {
+    const fixed = new Fixture({ token: "a.b.c" });
+    fixed.client.subscribe("t");
+    assert.deepEqual(fixed.socket.protocols, ["megagate.v1", "bearer.a.b.c"]);
+    fixed.client.close();
+    const pending: ((token: string) => void)[] = [];
+    const token = (): Promise<string> => new Promise((resolve) => pending.push(resolve));
+    const fixture = new Fixture({ token, connectTimeoutMs: 100 });
+    fixture.client.subscribe("t");
+    fixture.clock.advance(100);
+    fixture.clock.advance(500);
+    pending[0]?.("late");
+    pending[1]?.("second");
+    await settled();
+    assert.deepEqual(
+      fixture.sockets.map(({ protocols }) => protocols[1]),
+      ["bearer.second"],
+    );
+    fixture.client.close();
+  });
+
+  it("with a new token when the gateway says that the old one has expired", async () => {
+    let asked = 0;
+    const fixture = new Fixture({ token: () => `token${++asked}` });
+    fixture.client.subscribe("t");
+    await settled();
+    fixture.socket.open();
+    fixture.socket.end(4100);
+    fixture.clock.advance(0);
+    await settled();
+    assert.deepEqual(
+      fixture.sockets.map(({ protocols }) => protocols[1]),
+      ["bearer.token1", "bearer.token2"],
+    );
+    fixture.client.close();
+  });
+
+  it("again when there is no token, and reports it", async () => {
+    const errors: string[] = [];
+    const fixture = new Fixture({ token: () => Promise.reject(new Error("signed out")) });
+    fixture.client.on("error", ({ error }) => errors.push(error));
+    fixture.client.subscribe("t");
+    await settled();
+    assert.deepEqual([errors, fixture.client.state, fixture.sockets.length], [["signed out"], "waiting", 0]);
+    fixture.client.close();
+  });
+
   it("again when there is no address, or one that is none, and reports it", async () => {
     const errors: string[] = [];
     const fixture = new Fixture({ url: () => Promise.reject(new Error("no such host")) });

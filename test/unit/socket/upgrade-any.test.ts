@@ -35,7 +35,7 @@ it("any handshake is admitted with valid topics or refused", () => {
   const version = fc.constantFrom("13", "13", "13", "8", "", "13 ", "013");
   fc.assert(
     fc.property(version, fc.string(), query, (v, protocols, named) => {
-      const decision = decideUpgrade({ version: v, protocols, query: named }, 8);
+      const decision = decideUpgrade({ version: v, protocols, query: named, authorization: undefined }, 8);
       if ("reason" in decision) {
         assert.ok(decision.error.row.http >= 400 && decision.error.row.code >= 4000);
         return;

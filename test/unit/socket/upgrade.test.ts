@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { decideUpgrade, refusePlain } from "../../../src/socket/upgrade.js";
 
-const handshake = { version: "13", protocols: "", query: "" };
+const handshake = { version: "13", protocols: "", query: "", authorization: undefined };
 const decide = ({ topics, ...change }: { topics?: string; [field: string]: unknown }): unknown => {
   const query = topics === undefined ? "" : `topics=${topics}`;
   const decision = decideUpgrade({ ...handshake, query, ...change }, 3);
@@ -11,13 +11,14 @@ const decide = ({ topics, ...change }: { topics?: string; [field: string]: unkno
 };
 
 it("admits with the topics of the URL, each once, and our sub-protocol if it is offered", () => {
-  assert.deepEqual(decide({}), { topics: [], protocol: "" });
-  assert.deepEqual(decide({ topics: "" }), { topics: [], protocol: "" });
+  assert.deepEqual(decide({}), { topics: [], protocol: "", token: undefined });
+  assert.deepEqual(decide({ topics: "" }), { topics: [], protocol: "", token: undefined });
   assert.deepEqual(decide({ topics: "a,b,a", protocols: "x, megagate.v1" }), {
     topics: [{ topic: "a" }, { topic: "b" }],
     protocol: "megagate.v1",
+    token: undefined,
   });
-  assert.deepEqual(decide({ protocols: "other" }), { topics: [], protocol: "" });
+  assert.deepEqual(decide({ protocols: "other" }), { topics: [], protocol: "", token: undefined });
 });
 
 it("refuses a wrong version before wrong topics", () => {
@@ -55,10 +56,14 @@ it("several topics= fields add up, wherever they stand and however they are esca
     "%74opics=a%2Cb%3ac",
     "topics=a,b:c&topics",
   ]) {
-    assert.deepEqual(decide({ query }), { topics, protocol: "" }, query);
+    assert.deepEqual(decide({ query }), { topics, protocol: "", token: undefined }, query);
   }
   assert.equal(decide({ query: "topics=a,b&topics=c,d" }), "bad_topic", "too many together");
-  assert.deepEqual(decide({ query: "Topics=a&topic=b&ticket=%26topics%3Dc" }), { topics: [], protocol: "" });
+  assert.deepEqual(decide({ query: "Topics=a&topic=b&ticket=%26topics%3Dc" }), {
+    topics: [],
+    protocol: "",
+    token: undefined,
+  });
 });
 
 it("malformed escapes in topics are refused, never read as another topic or as none", () => {
@@ -81,4 +86,49 @@ it("malformed escapes in topics are refused, never read as another topic or as n
     assert.equal(decide({ topics }), "bad_topic", topics);
     assert.equal(decide({ query: `topics=a&topics=${topics}` }), "bad_topic", topics);
   }
+});
+
+it("takes one token, from the header or the sub-protocols, and selects ours alone", () => {
+  const token = (authorization: string | undefined, protocols = "", query = ""): unknown => {
+    const decision = decideUpgrade({ ...handshake, authorization, protocols, query }, 3);
+    return "reason" in decision ? decision.reason : [decision.token, decision.protocol];
+  };
+  const OURS = "megagate.v1";
+  for (const [authorization, protocols, wanted] of [
+    ["", "", [undefined, ""]],
+    ["Bearer a.b.c", "", ["a.b.c", ""]],
+    ["bearer a.b.c", OURS, ["a.b.c", OURS]],
+    ["BEARER   a.b.c ", "", ["a.b.c", ""]],
+    ["", `${OURS}, bearer.a.b.c`, ["a.b.c", OURS]],
+    ["", `bearer.a.b.c,${OURS}`, ["a.b.c", OURS]],
+    ["", `${OURS}, bearer.`, ["", OURS]],
+    ["", `${OURS}, Bearer.a.b.c`, [undefined, OURS]],
+    ["", "bearer.a.b.c", "bad_token"],
+    ["", `${OURS}, bearer.a, bearer.a`, "bad_token"],
+    ["Bearer a", `${OURS}, bearer.a`, "bad_token"],
+    ["Bearer", "", "bad_token"],
+    ["Bearer ", "", "bad_token"],
+    ["Bearer a b", "", "bad_token"],
+    ["Bearer a, Bearer b", "", "bad_token"],
+    ["Basic eDp5, Bearer b", "", "bad_token"],
+    ["Basic eDp5", "", [undefined, ""]],
+    ["Basic eDp5", `${OURS}, bearer.a`, ["a", OURS]],
+    ["Bearers", "", [undefined, ""]],
+    ["", `${Array(15).fill("x").join()},${OURS},bearer.a`, [undefined, OURS]],
+    [undefined, `${OURS}, bearer.a, bearer.b`, [undefined, OURS]],
+  ] as const) {
+    assert.deepEqual(token(authorization, protocols), wanted, `${authorization} | ${protocols}`);
+  }
+  for (const name of ["token", "access_token", "authorization", "bearer"]) {
+    assert.deepEqual(token("", "", `${name}=a.b.c`), [undefined, ""], "never from the URL");
+  }
+});
+
+it("refuses a wrong version before a wrong token, and that before wrong topics", () => {
+  const all = { authorization: "Bearer", query: "topics=a b", protocols: "" };
+  const reason = (version: string): unknown => {
+    const decision = decideUpgrade({ ...all, version }, 3);
+    return "reason" in decision && decision.reason;
+  };
+  assert.deepEqual([reason("8"), reason("13")], ["bad_version", "bad_token"]);
 });
