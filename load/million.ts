@@ -6,8 +6,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
+import { portFaults } from "../src/config/faults.js";
 import { addOptions } from "../src/config/help.js";
-import { portFaults } from "../src/config/options.js";
 import { resolve } from "../src/config/resolve.js";
 import { whole } from "../src/config/table.js";
 import { GatewayError } from "../src/errors.js";
@@ -52,7 +52,7 @@ export function registerMillion(program: Command): void {
 async function million(flags: Readonly<Record<string, unknown>>): Promise<number> {
   const given = { command: "million", flags, env: process.env };
   const { port, adminPort, ...rest } = resolve(MILLION_OPTIONS, given).config;
-  const faults = portFaults({ host: LOOPBACK, port, adminHost: LOOPBACK, adminPort });
+  const faults = portFaults({ host: LOOPBACK, port, adminHost: LOOPBACK, adminPort, adminKeysFile: "" });
   if (faults.length > 0) throw new GatewayError("config", faults.join("\n"));
   refuseWhereGroupsBound(rest);
   const report = new EvidenceFile(rest.report);

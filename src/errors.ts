@@ -61,6 +61,8 @@ export const ERRORS = {
     retry: "now",
     text: "the token has expired; come back with a new one",
   },
+  keyNeeded: { code: 4031, http: 401, retry: "stay", text: "the admin port asks for a key that it knows" },
+  keyLacksScope: { code: 4032, http: 403, retry: "stay", text: "the key does not have the scope of this request" },
   full: { code: 4200, http: 503, close: 1013, retry: "window", text: "every worker is at its connection cap" },
   draining: { code: 4201, http: 503, close: 1012, retry: "window", text: "the gateway is stopping" },
   restarting: { code: 4203, http: 503, close: 1012, retry: "window", text: "this worker is being replaced" },

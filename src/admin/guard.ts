@@ -9,10 +9,10 @@ import { isIP } from "node:net";
 import { GatewayError } from "../errors.js";
 import type { AdminRefuseReason } from "../metrics/reasons.js";
 
-/** A refused request, and what it is counted as. */
-export class ForeignRequest extends GatewayError {
+/** A request that no route may see, and what it is counted as. */
+export class RefusedRequest extends GatewayError {
   constructor(
-    kind: "foreignPage" | "foreignHost",
+    kind: "foreignPage" | "foreignHost" | "keyNeeded" | "keyLacksScope",
     readonly reason: AdminRefuseReason,
     detail: string,
   ) {
@@ -25,19 +25,19 @@ export function adminHostnames(list: string): ReadonlySet<string> {
   return new Set(list.split(",").map(hostname).filter(Boolean));
 }
 
-/** Throws ForeignRequest for what a web page of somebody else could have sent. */
+/** Throws RefusedRequest for what a web page of somebody else could have sent. */
 export function refuseForeign(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
   const { host, origin, "sec-fetch-site": site } = headers;
   // HTTP/1.0 may leave it out, as health checks do; Node refuses HTTP/1.1 without it, and browsers always send it.
   if (host !== undefined && !isOurs(hostname(host), names)) {
     const detail = `the admin port does not answer under the name ${JSON.stringify(host)}: use an address or localhost, or start the gateway with --admin-hostnames ${hostname(host)}`;
-    throw new ForeignRequest("foreignHost", "foreign_host", detail);
+    throw new RefusedRequest("foreignHost", "foreign_host", detail);
   }
   const isCrossSite = site?.trim().toLowerCase() === "cross-site";
   if (!isCrossSite && (origin === undefined || isOwn(origin, host))) return;
   const from = origin === undefined ? "another site" : JSON.stringify(origin);
   const detail = `the admin port does not answer web pages of others, and this request is of a page of ${from}: publish from a server, or through a proxy that checks who it is and leaves Origin out`;
-  throw new ForeignRequest("foreignPage", "foreign_page", detail);
+  throw new RefusedRequest("foreignPage", "foreign_page", detail);
 }
 
 /** Without port, brackets and the root's dot, in lower case. */

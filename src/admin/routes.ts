@@ -1,4 +1,7 @@
-/** The routes of the admin port: publish, look, restart workers. Each asks the room that owns the matter. Hub process only. */
+/**
+ * The routes of the admin port: publish, look, restart workers, each with the scope that a key needs for it. Each asks the
+ * room that owns the matter. Hub process only.
+ */
 import type { Registry } from "prom-client";
 import { returnRate } from "../admission/budget.js";
 import { GOODBYE_RATE } from "../config/capacity.js";
@@ -16,7 +19,7 @@ import { type PageRequest, pageRequest } from "../publish/page-request.js";
 import type { RollState } from "../supervision/control-channel.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import type { Readiness } from "./readiness.js";
-import type { Routes } from "./server.js";
+import type { Route, Routes } from "./server.js";
 import { Turns } from "./turns.js";
 
 const SLOWEST_SHOWN = 50;
@@ -31,12 +34,17 @@ export interface RouteDeps extends InspectDeps {
 export function adminRoutes(deps: RouteDeps): Routes {
   const { publishApi, registry, readiness, rolling } = deps;
   return {
-    "POST /publish": async (request) => ({ body: await publishApi.publish(request) }),
-    "GET /metrics": async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
-    "GET /healthz": () => ({ body: { status: "alive" } }),
-    "GET /readyz": () => readiness.answer(),
-    "POST /restart-workers": () => ({ status: 202, body: rolling.begin() }),
-    "GET /restart-workers": () => ({ body: rolling.state() }),
+    "POST /publish": { scope: "publish", answer: async (request) => ({ body: await publishApi.publish(request) }) },
+    "GET /metrics": {
+      scope: "read",
+      answer: async () => ({ body: await registry.metrics(), contentType: registry.contentType }),
+    },
+    // Load balancers and Kubernetes send no keys; the two say whether the gateway works, and nothing of what it carries.
+    "GET /healthz": { scope: "none", answer: () => ({ body: { status: "alive" } }) },
+    "GET /readyz": { scope: "none", answer: () => readiness.answer() },
+    "POST /restart-workers": { scope: "operate", answer: () => ({ status: 202, body: rolling.begin() }) },
+    // So that one scope is enough for `megagate restart-workers`, which waits for the end.
+    "GET /restart-workers": { scope: "operate", answer: () => ({ body: rolling.state() }) },
     ...inspectRoutes(deps),
   };
 }
@@ -58,13 +66,14 @@ export interface InspectDeps {
 function inspectRoutes({ hub, acceptor, fleet, config, workerCap, flushed, acceptRate }: InspectDeps): Routes {
   const turns = new Turns();
   const connections = (): number => fleet.total("connections");
+  const read = (answer: Route["answer"]): Route => ({ scope: "read", answer });
   return {
-    "GET /topics": async (request) => {
+    "GET /topics": read(async (request) => {
       const body = await listTopics(hub, acceptor, request.url ?? "");
       await flushed();
       return { body };
-    },
-    "GET /topics/{name}": async ({ url = "" }, name) => {
+    }),
+    "GET /topics/{name}": read(async ({ url = "" }, name) => {
       const page = pageRequest(url);
       if (!isTopic(name)) throw new GatewayError("badTopic", `topic: ${TOPIC_RULE}`);
       if (!hub.describe(name)) throw noSuchTopic(name);
@@ -73,13 +82,13 @@ function inspectRoutes({ hub, acceptor, fleet, config, workerCap, flushed, accep
       const body = describe(hub, { name, subscribers, ...page });
       await flushed();
       return { body, contentType: "application/json" };
-    },
-    "GET /slow-readers": async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } }),
-    "GET /openapi.json": async () => {
+    }),
+    "GET /slow-readers": read(async () => ({ body: { readers: await acceptor.slowest(SLOWEST_SHOWN) } })),
+    "GET /openapi.json": read(async () => {
       const { openApi } = await import("../publish/openapi.js");
       return { body: openApi({ version: VERSION, maxPublicationBytes: config.maxPublicationBytes }) };
-    },
-    "GET /drain": () => ({
+    }),
+    "GET /drain": read(() => ({
       body: {
         connections: connections(),
         workers: fleet.members().map((member) => member.connections),
@@ -89,8 +98,8 @@ function inspectRoutes({ hub, acceptor, fleet, config, workerCap, flushed, accep
         stopSeconds: config.stopSeconds,
         stopNoticeSeconds: config.stopNoticeSeconds,
       } satisfies DrainFacts,
-    }),
-    "GET /processes": () => ({
+    })),
+    "GET /processes": read(() => ({
       body: {
         processes: [
           { role: "supervisor", pid: process.ppid },
@@ -100,7 +109,7 @@ function inspectRoutes({ hub, acceptor, fleet, config, workerCap, flushed, accep
         connections: connections(),
         clients: `ws://${config.host}:${config.port}${WEBSOCKET_PATH}`,
       },
-    }),
+    })),
   };
 }
 

@@ -7,7 +7,8 @@ import type { Socket } from "node:net";
 import { GatewayError } from "../errors.js";
 import type { AdminRefuseReason } from "../metrics/reasons.js";
 import { type Answer, type AnswerLimits, Answers } from "./answers.js";
-import { ForeignRequest, refuseForeign } from "./guard.js";
+import { RefusedRequest, refuseForeign } from "./guard.js";
+import type { AdminKeys, RouteScope } from "./keys.js";
 
 /** Another method than those of its path: the answer names them (RFC 9110 §15.5.6). */
 class BadMethod extends GatewayError {
@@ -22,7 +23,11 @@ class BadMethod extends GatewayError {
 }
 
 /** `name` is what stands in the place of `{name}`, decoded; empty where the route has none. */
-export type Route = (request: IncomingMessage, name: string) => Promise<Answer> | Answer;
+export interface Route {
+  /** What a key must be for; no route is open to everybody by omission. */
+  readonly scope: RouteScope;
+  readonly answer: (request: IncomingMessage, name: string) => Promise<Answer> | Answer;
+}
 /** "GET /metrics", "GET /topics/{name}" → what answers it. */
 export type Routes = Readonly<Record<string, Route>>;
 
@@ -33,18 +38,22 @@ export interface AdminLimits extends AnswerLimits {
   readonly headSeconds: number;
   /** Names under which it is reached, in addition to addresses and `localhost`. */
   readonly hostnames: ReadonlySet<string>;
+  readonly keys: Pick<AdminKeys, "admit">;
 }
 
 export function createAdmin(routes: Routes, limits: AdminLimits): Server {
   // How often Node looks for late heads: usually every 30 s.
   const options = { keepAlive: true, connectionsCheckingInterval: 1000 };
   const answers = new Answers(limits);
-  const server = createServer(options, (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     // Node goes on parsing what it had read when the connection ended; an answer to that, before one to an earlier request
     // of the pipeline, ends the process with an assertion (found by fuzzing).
     if (!request.socket.destroyed && !request.socket.writableEnded)
       void answers.inTurn(request, response, () => respond({ routes, limits, answers, request, response }));
-  });
+  };
+  const server = createServer(options, onRequest);
+  // `Expect: 100-continue`: Node would ask for the body before anybody has looked at the head.
+  server.on("checkContinue", onRequest);
   server.once("close", () => answers.close());
   // A scraper that stalls must not hold a connection for ever; publishers keep theirs between requests, and a stream of
   // lines may last for days and be quiet for hours: only a request's head is limited, dead peers are found by TCP.
@@ -101,10 +110,13 @@ async function respond({ routes, limits, answers, request, response }: Exchange)
   const send = (answer: Answer): void => answers.send(response, answer);
   try {
     refuseForeign(request.headers, limits.hostnames);
-    const { route, name } = find(routes, request);
-    send(await route(request, name));
+    const found = find(routes, request);
+    limits.keys.admit(request, found?.route.scope);
+    if (!found) throw noSuchRoute(routes, request);
+    if (request.headers.expect !== undefined && request.httpVersion === "1.1") response.writeContinue();
+    send(await found.route.answer(request, found.name));
   } catch (error) {
-    if (error instanceof ForeignRequest) limits.onRefused(error.reason);
+    if (error instanceof RefusedRequest) limits.onRefused(error.reason);
     if (response.destroyed || response.headersSent) return;
     if (error instanceof GatewayError) {
       if (request.complete) send({ status: error.row.http, body: error.toJSON(), headers: headersOf(error) });
@@ -117,24 +129,43 @@ async function respond({ routes, limits, answers, request, response }: Exchange)
   }
 }
 
-function find(routes: Routes, request: IncomingMessage): { route: Route; name: string } {
-  const path = (request.url ?? "/").split("?", 1)[0]!;
+/** The path as it came, and the pattern that it may fit. Nothing is normalised: `//publish` and `/%2e/publish` are no routes. */
+function pathOf({ url = "/" }: IncomingMessage): { path: string; pattern: string; last: string } {
+  const path = url.split("?", 1)[0]!;
   const slash = path.lastIndexOf("/");
-  const pattern = `${path.slice(0, slash)}/{name}`;
+  return { path, pattern: `${path.slice(0, slash)}/{name}`, last: path.slice(slash + 1) };
+}
+
+function find(routes: Routes, request: IncomingMessage): { route: Route; name: string } | undefined {
+  const { path, pattern, last } = pathOf(request);
   // Node leaves the body of the answer to HEAD away.
   const method = request.method === "HEAD" ? "GET" : (request.method ?? "");
   const exact = routes[`${method} ${path}`];
   if (exact) return { route: exact, name: "" };
   const named = routes[`${method} ${pattern}`];
-  if (named) return { route: named, name: decode(path.slice(slash + 1)) };
-  const methods = Object.keys(routes).filter((key) => key.endsWith(` ${path}`) || key.endsWith(` ${pattern}`));
-  if (methods.length === 0)
-    throw new GatewayError("notFound", `no such path; there are ${Object.keys(routes).join(", ")}`);
-  throw new BadMethod(methods);
+  return named && { route: named, name: decode(last) };
 }
 
-const headersOf = (error: GatewayError): Readonly<Record<string, string>> =>
-  error instanceof BadMethod ? { Allow: error.allow } : {};
+function noSuchRoute(routes: Routes, request: IncomingMessage): GatewayError {
+  const { path, pattern } = pathOf(request);
+  const methods = Object.keys(routes).filter((key) => key.endsWith(` ${path}`) || key.endsWith(` ${pattern}`));
+  if (methods.length > 0) return new BadMethod(methods);
+  return new GatewayError("notFound", `no such path; there are ${Object.keys(routes).join(", ")}`);
+}
+
+/** What a refusal must say in its head (RFC 9110 §15.5.2, §15.5.6; RFC 6750 §3). */
+function headersOf(error: GatewayError): Readonly<Record<string, string>> {
+  if (error instanceof BadMethod) return { Allow: error.allow };
+  if (!(error instanceof RefusedRequest)) return {};
+  const challenge = CHALLENGES[error.reason];
+  return challenge === undefined ? {} : { "WWW-Authenticate": challenge };
+}
+
+const CHALLENGES: Partial<Record<AdminRefuseReason, string>> = {
+  no_key: 'Bearer realm="megagate"',
+  wrong_key: 'Bearer realm="megagate", error="invalid_token"',
+  missing_scope: 'Bearer realm="megagate", error="insufficient_scope"',
+};
 
 function decode(text: string): string {
   try {

@@ -1,10 +1,11 @@
 /**
  * The `serve` command: a supervisor from start to stop, its banner on stdout (for a program, one line of JSON), and its
- * signals: SIGTERM and SIGINT end it, SIGHUP replaces the workers. A gateway that another command started ends with that
+ * signals: SIGTERM and SIGINT end it, SIGHUP reads the keys of the admin port again and replaces the workers. A gateway that another command started ends with that
  * command (owner.ts).
  */
 import { closeSync, openSync } from "node:fs";
-import { isAuthenticated, isLoopback, type ServeConfig } from "../config/options.js";
+import { isAuthenticated, isLoopback } from "../config/faults.js";
+import { type ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { whenOwnerIsGone } from "../process/owner.js";
@@ -58,11 +59,6 @@ function logCapacity({ config, sizing, first, log }: Capacity): void {
   }
   if (!isLoopback(config.host) && !isAuthenticated(config)) {
     log("warn", `--allow-anonymous: everybody who reaches ${config.host} may follow every topic`);
-  }
-  if (!isLoopback(config.adminHost)) {
-    const who =
-      config.adminHost === "0.0.0.0" ? "everybody who reaches this machine" : "everybody who reaches that address";
-    log("warn", `--admin-host ${config.adminHost} is not loopback: ${who} may publish, restart and read everything`);
   }
   if (!first) return;
   const { limit, connections } = first;
@@ -123,7 +119,9 @@ function onSignals(supervisor: Supervisor, log: Log): Promise<number> {
     process.on("SIGHUP", () => {
       // A terminal that is closed hangs up too: then nobody asked for new workers.
       if (!began || hasTerminal()) {
-        if (rolls.received() !== "same") supervisor.restartWorkers("SIGHUP");
+        if (rolls.received() === "same") return;
+        supervisor.reloadKeys();
+        supervisor.restartWorkers("SIGHUP");
         return;
       }
       if (!asked) log("warn", TERMINAL_CLOSED, { signal: "SIGHUP" });

@@ -34,7 +34,8 @@ export const SERVE_OPTIONS = {
     unit: "IPv4",
     range: "an IPv4 address",
     pattern: IPV4,
-    explanation: "Address of the private admin port. Who reaches it may publish: never open it to the world",
+    explanation:
+      "Address of the private admin port. Outside loopback it needs --admin-keys-file, and a network that nobody reads: keys travel unencrypted",
   }),
   adminPort: whole({
     default: 8081,
@@ -50,6 +51,13 @@ export const SERVE_OPTIONS = {
     pattern: HOSTNAMES,
     explanation:
       "Names under which tools reach the admin port, such as megagate in a Compose file; addresses and localhost need none. Any other Host is refused, so that no web page can get in by a name of its own",
+  }),
+  adminKeysFile: text({
+    default: "",
+    unit: "path",
+    range: "a file, a key a line: NAME SCOPES KEY, or sha256:DIGEST in place of KEY",
+    explanation:
+      "Keys that the admin port asks for, each with its scopes, of publish, read and operate, joined by commas; /healthz and /readyz need none. Read again on SIGHUP and when it changes; when not set, no key is needed, which is allowed on loopback only",
   }),
   publicUrl: text({
     default: "",
@@ -456,65 +464,3 @@ export const SERVE_OPTIONS = {
 } as const;
 
 export type ServeConfig = ConfigOf<typeof SERVE_OPTIONS>;
-
-type Related = Pick<
-  ServeConfig,
-  | "host"
-  | "port"
-  | "adminHost"
-  | "adminPort"
-  | "allowAnonymous"
-  | "authSecretFile"
-  | "authPublicKeyFile"
-  | "authJwksFile"
-  | "authIssuer"
-  | "authAudience"
-  | "authAlgorithms"
-  | "authDefaultTopics"
->;
-
-/** What no single option shows: values that do not go together, a sentence each. */
-export function faultsOf(config: Related): string[] {
-  return [...portFaults(config), ...authFaults(config)];
-}
-
-/** Both ports on one address. */
-export function portFaults({
-  host,
-  port,
-  adminHost,
-  adminPort,
-}: Pick<ServeConfig, "host" | "port" | "adminHost" | "adminPort">): string[] {
-  const isSameHost = host === adminHost || host === EVERY_INTERFACE || adminHost === EVERY_INTERFACE;
-  if (port === 0 || port !== adminPort || !isSameHost) return [];
-  return [`--admin-port: ${adminPort} is the public port (--port) too; give each its own`];
-}
-
-const EVERY_INTERFACE = "0.0.0.0";
-
-/** Whether clients need a token. */
-export const isAuthenticated = (
-  config: Pick<ServeConfig, "authSecretFile" | "authPublicKeyFile" | "authJwksFile">,
-): boolean => config.authSecretFile !== "" || config.authPublicKeyFile !== "" || config.authJwksFile !== "";
-
-export const isLoopback = (host: string): boolean => host.startsWith("127.");
-
-const KEY_FILES = "--auth-secret-file, --auth-public-key-file or --auth-jwks-file";
-
-function authFaults(config: Related): string[] {
-  const { host, allowAnonymous } = config;
-  if (isAuthenticated(config)) {
-    return allowAnonymous ? ["--allow-anonymous: clients need a token here; leave out this option, or the keys"] : [];
-  }
-  const needsKeys = ["authIssuer", "authAudience", "authAlgorithms", "authDefaultTopics"] as const;
-  const faults = needsKeys
-    .filter((key) => config[key] !== "")
-    .map((key) => `--${flagName(key)}: says which tokens are accepted, and without a key none is: give ${KEY_FILES}`);
-  if (!isLoopback(host) && !allowAnonymous) {
-    const who = `whoever reaches ${host} could follow every topic`;
-    faults.push(
-      `--host: ${who}; give keys to authenticate clients (${KEY_FILES}), or --allow-anonymous if that is meant`,
-    );
-  }
-  return faults;
-}

@@ -71,6 +71,9 @@ export const ADMIN_REFUSE_REASONS = {
   too_slow: "the head did not come in --admin-head-seconds (408)",
   foreign_page: "a web page of another site asked, by its Origin or Sec-Fetch-Site (403)",
   foreign_host: "a Host that is neither an address nor localhost nor of --admin-hostnames (403)",
+  no_key: "no key, or two, where --admin-keys-file asks for one (401)",
+  wrong_key: "a key that is not in --admin-keys-file, or was removed while its request went on (401, or cut)",
+  missing_scope: "a key without the scope of the route (403)",
   unread:
     "an answer was not taken in --admin-answer-seconds, or was the one that waited longest when --admin-answer-bytes were reached (cut)",
   pipelined: "more than 100 requests of one connection waited for their answers (cut)",

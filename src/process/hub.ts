@@ -7,12 +7,14 @@
  */
 import type { Server } from "node:http";
 import { adminHostnames } from "../admin/guard.js";
+import { AdminKeys } from "../admin/keys.js";
 import { Readiness, Silence } from "../admin/readiness.js";
 import { adminRoutes } from "../admin/routes.js";
 import { AdminRefusals, hubSamples } from "../admin/samples.js";
 import { createAdmin } from "../admin/server.js";
 import { Budget } from "../admission/budget.js";
 import { monotonicMs } from "../clock.js";
+import type { AdminKey } from "../config/admin-keys.js";
 import { topicMemoryBytes } from "../config/capacity.js";
 import { GatewayError } from "../errors.js";
 import { Acceptor } from "../hub/acceptor.js";
@@ -65,6 +67,8 @@ class HubProcess implements RunningChild<HubCommand> {
   readonly #readiness: Readiness;
   readonly #warnings: HubWarnings;
   readonly #admin: Server;
+  readonly #adminKeys: AdminKeys;
+  readonly #refusals = new AdminRefusals();
   readonly #timers: NodeJS.Timeout[] = [];
   #workerProcesses: number;
   #ended: Ended;
@@ -108,6 +112,7 @@ class HubProcess implements RunningChild<HubCommand> {
       logState: () => this.#wal.state,
     });
     this.#warnings = new HubWarnings(this.#hub, log);
+    this.#adminKeys = new AdminKeys(given.adminKeys);
     this.#admin = this.#createAdmin();
   }
 
@@ -176,7 +181,6 @@ class HubProcess implements RunningChild<HubCommand> {
       bytes: config.publishBufferBytes,
       seconds: config.publishBodySeconds,
     });
-    const refusals = new AdminRefusals();
     const sources = {
       given: this.#given,
       hub: this.#hub,
@@ -188,7 +192,7 @@ class HubProcess implements RunningChild<HubCommand> {
       memory: this.#memory,
       limits: this.#limits,
       silence: this.#silence,
-      refusals,
+      refusals: this.#refusals,
       ended: () => this.#ended,
     };
     const routes = adminRoutes({
@@ -210,7 +214,8 @@ class HubProcess implements RunningChild<HubCommand> {
       hostnames: adminHostnames(config.adminHostnames),
       answerBytes: config.adminAnswerBytes,
       answerSeconds: config.adminAnswerSeconds,
-      onRefused: (reason) => refusals.count(reason),
+      keys: this.#adminKeys,
+      onRefused: (reason) => this.#refusals.count(reason),
     });
   }
 
@@ -298,6 +303,9 @@ class HubProcess implements RunningChild<HubCommand> {
       case "roll":
         this.#roll = message.roll;
         break;
+      case "adminKeys":
+        this.#replaceKeys(message.keys);
+        break;
       case "workerEnded":
         this.#ended = message.ended;
         this.#exits.processEnded(message.worker, message.pid, endedInAll(message.ended));
@@ -305,6 +313,12 @@ class HubProcess implements RunningChild<HubCommand> {
       default:
         message satisfies never;
     }
+  }
+
+  #replaceKeys(keys: readonly AdminKey[]): void {
+    const cut = this.#adminKeys.replace(keys);
+    for (let i = 0; i < cut; i++) this.#refusals.count("wrong_key");
+    if (cut > 0) log("warn", "requests under way were cut: their keys may no longer do it", { requests: cut });
   }
 
   /** The supervisor stops the hub after the last worker, so that no client misses a publication. A stream that goes on is answered `draining`. */

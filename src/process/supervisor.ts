@@ -18,6 +18,7 @@ import type { Log } from "../log.js";
 import type { AuthFiles } from "../supervision/auth-files.js";
 import { Child, FIRST_DESCRIPTOR } from "../supervision/child-process.js";
 import type { ChildReport, Load, StartHub, StartWorker } from "../supervision/control-channel.js";
+import { KeyFile } from "../supervision/key-file.js";
 import { Liveness, type NamedChild } from "../supervision/liveness.js";
 import { type OpenLogFile, openLogFiles } from "../supervision/log-files.js";
 import { MachineMonitor, type MachineProbe } from "../supervision/machine-monitor.js";
@@ -62,6 +63,7 @@ export class Supervisor {
   readonly #roller: RollingRestart;
   readonly #runDir: RunDir;
   readonly #ports = new PortClaims();
+  readonly #keyFile: KeyFile | undefined;
   #port: number;
   #adminPort: number;
   readonly #ticketKey = randomBytes(32).toString("hex");
@@ -93,6 +95,7 @@ export class Supervisor {
     const rate = config.acceptRate || priorRate(machine.cpus);
     this.#budget = { rate, windowMs: returnWindowMs(0, rate) };
     this.#runDir = new RunDir(config.runDir);
+    this.#keyFile = this.#createKeyFile();
     this.#monitor = new MachineMonitor(machine, log, (news) => this.#hub.send(news));
     this.#hub = this.#createHub();
     this.#liveness = new Liveness({
@@ -122,6 +125,7 @@ export class Supervisor {
   /** Resolves when the hub and all workers are ready. Rejects with an error that the user can act on. */
   async start(): Promise<Addresses> {
     const { host, port, adminHost, adminPort } = this.#config;
+    this.#keyFile?.start();
     this.#port = await this.#ports.take({ what: "public", host, port });
     this.#adminPort = await this.#ports.take({ what: "admin", host: adminHost, port: adminPort });
     this.#liveness.start();
@@ -135,6 +139,12 @@ export class Supervisor {
     this.#onFatal = undefined;
     this.#started = true;
     return { port: this.#port, adminPort: this.#adminPort };
+  }
+
+  #createKeyFile(): KeyFile | undefined {
+    const path = this.#config.adminKeysFile;
+    if (path === "") return undefined;
+    return new KeyFile(path, this.#log, (keys) => this.#hub.send({ type: "adminKeys", keys }));
   }
 
   #until(done: () => boolean): Promise<void> {
@@ -247,6 +257,7 @@ export class Supervisor {
       logFiles: this.#logFiles.map((file, i) => ({ ...file, fd: FIRST_DESCRIPTOR + i })),
       isLogWhole: this.#isLogWhole,
       rate: this.#budget.rate,
+      adminKeys: this.#keyFile?.keys ?? null,
     };
   }
 
@@ -291,6 +302,11 @@ export class Supervisor {
     return { reason: "drain", among: this.#sizing.workers, perSecond, withinMs };
   }
 
+  /** Reads the keys of the admin port again; those before stay where the file is not usable. */
+  reloadKeys(): void {
+    this.#keyFile?.reload();
+  }
+
   /** Replaces every worker process, one after the other. Refused, with a line in the log, while another one runs. */
   restartWorkers(why: string): void {
     const refusal = this.#stopping ? "the gateway is stopping" : this.#started ? undefined : "the gateway is starting";
@@ -313,6 +329,7 @@ export class Supervisor {
       this.#notice = setTimeout(resolve, leftMs(deadline.noticeEndMs));
     });
     this.#liveness.stop();
+    this.#keyFile?.stop();
     const late = await this.#pool.stop(leftMs(deadline.workersEndMs), this.#drainOfAll());
     if (late > 0)
       this.#log("warn", "workers were not done within --stop-seconds; their clients were cut", { workers: late });
@@ -336,6 +353,7 @@ export class Supervisor {
     // A pending timer would keep this process alive.
     clearTimeout(this.#notice);
     this.#liveness.stop();
+    this.#keyFile?.stop();
     this.#pool.kill();
     this.#hub.kill();
     this.#ports.release();

@@ -20,10 +20,11 @@ export function openApi(given: { version: string; maxPublicationBytes: number })
       title: "Megagate admin port",
       version: given.version,
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-      description: "Private: every client that reaches it may publish. Every fault is answered as `Fault`.",
+      description:
+        "Private. With --admin-keys-file each request but /healthz and /readyz needs a key with its scope (401 without a key, 403 without the scope); without that file every client that reaches the port may do everything. Every fault is answered as `Fault`.",
     },
     servers: [{ url: "/" }],
-    security: [],
+    security: [{}, { key: [] }],
     paths: {
       "/publish": { post: publish(given.maxPublicationBytes) },
       "/topics": { get: topics() },
@@ -68,7 +69,10 @@ export function openApi(given: { version: string; maxPublicationBytes: number })
         }),
       },
     },
-    components: { schemas: components() },
+    components: {
+      schemas: components(),
+      securitySchemes: { key: { type: "http", scheme: "bearer", description: "A key of --admin-keys-file" } },
+    },
   };
 }
 

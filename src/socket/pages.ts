@@ -13,15 +13,18 @@ export interface StaticPage {
 
 const read = (name: string): string => readFileSync(new URL(`../../browser/${name}`, import.meta.url), "utf8");
 
-export type PageConfig = Pick<ServeConfig, "dev" | "adminHost" | "adminPort">;
+export type PageConfig = Pick<ServeConfig, "dev" | "adminHost" | "adminPort" | "adminKeysFile">;
 
 /** Where the example page names the admin port, of which a browser cannot know. */
 const ADMIN_URL = "{{admin-url}}";
+/** Where its command has a key, if the port asks for one. */
+const KEY_HEADER = "{{key-header}}";
 
 export function loadPages(config: PageConfig): StaticPage[] {
   const sdk = { path: "/megagate.js", contentType: "text/javascript; charset=utf-8", body: read("megagate.js") };
   if (!config.dev) return [sdk];
-  const body = read("extensions.html").replaceAll(ADMIN_URL, adminUrl(config));
+  const key = config.adminKeysFile === "" ? "" : "-H 'Authorization: Bearer KEY' ";
+  const body = read("extensions.html").replaceAll(ADMIN_URL, adminUrl(config)).replaceAll(KEY_HEADER, key);
   return [sdk, { path: "/", contentType: "text/html; charset=utf-8", body }];
 }
 

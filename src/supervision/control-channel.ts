@@ -2,6 +2,7 @@
 
 import type { CapReason } from "../admission/ceiling.js";
 import type { PlainKey } from "../admission/keys.js";
+import type { AdminKey } from "../config/admin-keys.js";
 import type { Cap } from "../config/capacity.js";
 import type { ServeConfig } from "../config/options.js";
 import type { DrainOptions } from "../drain/goodbye.js";
@@ -49,6 +50,8 @@ export interface StartHub {
   readonly workerCap: number;
   /** The budget as it was last known, or the assumed one (admission/budget.ts): handshakes a second. */
   readonly rate: number;
+  /** The keys of the admin port, as digests; null where it needs none. */
+  readonly adminKeys: readonly AdminKey[] | null;
 }
 export interface StartWorker {
   readonly type: "startWorker";
@@ -120,6 +123,8 @@ export type HubCommand =
   | { readonly type: "workerEnded"; readonly worker: number; readonly pid: number; readonly ended: Ended }
   /** The supervisor has taken note of the log's state. */
   | { readonly type: "logStateKnown" }
+  /** The keys that count from now on. */
+  | { readonly type: "adminKeys"; readonly keys: readonly AdminKey[] }
   /** How the rolling restart goes. */
   | { readonly type: "roll"; readonly roll: RollState };
 

@@ -10,6 +10,7 @@ import { SCENARIO_OPTIONS } from "../../load/scenarios/options.js";
 import { workedPlan } from "../../load/sizing/examples.js";
 import { PLAN_OPTIONS } from "../../load/sizing/options.js";
 import { renderPlanMarkdown } from "../../load/sizing/report.js";
+import { adminRoutes, type RouteDeps } from "../../src/admin/routes.js";
 import { DRAIN_OPTIONS } from "../../src/commands/drain.js";
 import { renderMarkdown } from "../../src/config/help.js";
 import { SERVE_OPTIONS } from "../../src/config/options.js";
@@ -72,6 +73,13 @@ const generated: Readonly<Record<string, () => string>> = {
   "drain options": () => renderMarkdown(DRAIN_OPTIONS, "drain"),
   "doctor options": () => renderMarkdown(DOCTOR_OPTIONS, "doctor"),
   "slow reader cost": slowReaderSentence,
+  "admin routes": () =>
+    rows([
+      ["route", "scope"],
+      ["---", "---"],
+      // Asked for their scopes alone.
+      ...Object.entries(adminRoutes({} as RouteDeps)).map(([route, { scope }]) => [`\`${route}\``, scope]),
+    ]),
   codes: () =>
     rows([
       ["code", "close code", "HTTP", "client should", "meaning"],

@@ -26,6 +26,7 @@ const MAX_LINES: Readonly<Record<string, number>> = {
   "load/results/README.md": 60,
   "load/sizing/README.md": 150,
   "src/README.md": 250,
+  "src/admin/README.md": 60,
   "src/admission/README.md": 110,
   "src/client/README.md": 120,
   "src/config/README.md": 100,

@@ -4,7 +4,9 @@
  * The test's process enters the one namespace for good; the gateway, in the other, is ended by handle.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { readlinkSync } from "node:fs";
+import { mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { enterNewNamespace } from "../../sysctl/prove/namespace.js";
 import { CLI, Run } from "./gateway.js";
 import { needsPrograms, needsRoot } from "./needs.js";
@@ -18,6 +20,9 @@ const SHAPE = ["rate", "256kbit", "burst", "1600", "latency", "5s"];
 const FAR_END = `ip link set lo up
 until ip link show gate >/dev/null 2>&1; do sleep 0.05; done
 ip address add ${GATEWAY}/24 dev gate && ip link set gate up && exec "$0" "$@"`;
+
+/** Its admin port is not on loopback. */
+const KEY = "0123456789abcdef0123456789abcdef";
 
 const PATH = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
 
@@ -36,30 +41,25 @@ export function noLink(): string | false {
 export class FarGateway implements AsyncDisposable {
   readonly #run: Run;
   readonly #adminPort: number;
+  readonly #keys: string;
 
   private constructor(
     run: Run,
     readonly port: number,
     adminPort: number,
+    keys: string,
   ) {
+    this.#keys = keys;
     this.#run = run;
     this.#adminPort = adminPort;
   }
 
   /** Only if noLink() is false. */
   static async start(...args: readonly string[]): Promise<FarGateway> {
-    const serve = [
-      "serve",
-      "--host",
-      GATEWAY,
-      "--allow-anonymous",
-      "--port",
-      "0",
-      "--admin-host",
-      GATEWAY,
-      "--admin-port",
-      "0",
-    ];
+    const keys = mkdtempSync(join(tmpdir(), "megagate-far-"));
+    writeFileSync(join(keys, "keys"), `test publish,read,operate ${KEY}\n`, { mode: 0o600 });
+    const admin = ["--admin-host", GATEWAY, "--admin-port", "0", "--admin-keys-file", join(keys, "keys")];
+    const serve = ["serve", "--host", GATEWAY, "--allow-anonymous", "--port", "0", ...admin];
     const command = ["--net", "sh", "-c", FAR_END, process.execPath, CLI, ...serve, "--connections", "100", ...args];
     const env = { ...process.env, PATH };
     const run = new Run(spawn("unshare", command, { env, stdio: ["ignore", "pipe", "pipe"] }));
@@ -81,8 +81,8 @@ export class FarGateway implements AsyncDisposable {
         (text) => text.includes("\n"),
         30_000,
       );
-      const { clients, admin } = JSON.parse(line) as { clients: string; admin: string };
-      const gateway = new FarGateway(run, Number(new URL(clients).port), Number(new URL(admin).port));
+      const ready = JSON.parse(line) as { clients: string; admin: string };
+      const gateway = new FarGateway(run, Number(new URL(ready.clients).port), Number(new URL(ready.admin).port), keys);
       await until(
         "it is ready",
         async () => (await gateway.admin("/readyz")).status,
@@ -102,12 +102,14 @@ export class FarGateway implements AsyncDisposable {
   }
 
   admin(path: string, init?: RequestInit): Promise<Response> {
-    return fetch(`http://${GATEWAY}:${this.#adminPort}${path}`, init);
+    const headers = { authorization: `Bearer ${KEY}` };
+    return fetch(`http://${GATEWAY}:${this.#adminPort}${path}`, { ...init, headers });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#run.process.kill("SIGTERM");
     await this.#run.ended;
+    rmSync(this.#keys, { recursive: true });
   }
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Server } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, describe, it } from "node:test";
+import { AdminKeys } from "../../../src/admin/keys.js";
 import { type AdminLimits, createAdmin } from "../../../src/admin/server.js";
 import { until } from "../../support/wait.js";
 
@@ -26,20 +27,27 @@ class Admin {
   constructor(limits: Partial<AdminLimits> = {}) {
     this.server = createAdmin(
       {
-        "GET /big": () => {
-          this.made += 1;
-          return { body: BIG };
+        "GET /big": {
+          scope: "read",
+          answer: () => {
+            this.made += 1;
+            return { body: BIG };
+          },
         },
-        "GET /healthz": () => ({ body: { status: "alive" } }),
-        "POST /publish": () => {
-          this.posts += 1;
-          return { body: {} };
+        "GET /healthz": { scope: "none", answer: () => ({ body: { status: "alive" } }) },
+        "POST /publish": {
+          scope: "publish",
+          answer: () => {
+            this.posts += 1;
+            return { body: {} };
+          },
         },
       },
       {
         connections: 1000,
         headSeconds: 10,
         hostnames: new Set(),
+        keys: new AdminKeys(null),
         answerBytes: 20_000_000,
         answerSeconds: 30,
         onRefused: (reason) => void this.refused.push(reason),

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { describe, it } from "node:test";
-import { adminHostnames, ForeignRequest, refuseForeign } from "../../../src/admin/guard.js";
+import { adminHostnames, RefusedRequest, refuseForeign } from "../../../src/admin/guard.js";
 
 const NAMES = adminHostnames("megagate, Push.Example.");
 
@@ -11,7 +11,7 @@ function verdict(headers: IncomingHttpHeaders): string {
     refuseForeign(headers, NAMES);
     return "served";
   } catch (error) {
-    assert.ok(error instanceof ForeignRequest);
+    assert.ok(error instanceof RefusedRequest);
     assert.equal(error.row.http, 403);
     return error.reason;
   }
