@@ -2,7 +2,7 @@
  * The option table of `megagate load`. Flags, environment names, help and README rows derive from it (src/config/help.ts).
  * Runs in the command line only: generators get a plain configuration from the coordinator (generator/messages.ts).
  */
-import { ADMIN_URL, CLIENT_URL } from "../src/config/gateway-address.js";
+import { ADMIN_KEY_FILE, ADMIN_URL, CLIENT_URL } from "../src/config/gateway-address.js";
 import { bytes, type ConfigOf, flag, text, url, whole } from "../src/config/table.js";
 
 export const LOAD_OPTIONS = {
@@ -20,6 +20,7 @@ export const LOAD_OPTIONS = {
     ...ADMIN_URL,
     explanation: `The gateway's admin address, where broadcasts are published and its own count is read; ${ADMIN_URL.explanation.split("; ")[1]!}`,
   },
+  adminKeyFile: ADMIN_KEY_FILE,
   connections: whole({
     default: 10_000,
     min: 1,

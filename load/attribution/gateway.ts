@@ -2,21 +2,22 @@
  * The gateway's own numbers that may explain why a curve went flat, read from its admin address within a short time limit.
  * Runs in the coordinator. A gateway may leave out any of them: a missing number is NaN.
  */
+import { type AdminAccess, authorization } from "../../src/config/admin-access.js";
 import type { GatewayNumbers } from "../../sysctl/attribution/proofs.js";
 
 const WITHIN_MS = 3000;
 
 /** Null when the admin address does not answer. `nofile` returns a process's descriptor limit where it runs on this host. */
 export async function readGatewayNumbers(
-  adminUrl: string,
+  access: AdminAccess,
   nofile: (pid: number) => number | undefined,
 ): Promise<GatewayNumbers | null> {
   try {
-    const base = adminUrl.replace(/\/$/, "");
-    const signal = AbortSignal.timeout(WITHIN_MS);
+    const base = access.adminUrl.replace(/\/$/, "");
+    const init = { headers: authorization(access), signal: AbortSignal.timeout(WITHIN_MS) };
     const [metrics, processes] = await Promise.all([
-      fetch(`${base}/metrics`, { signal }).then((answer) => answer.text()),
-      fetch(`${base}/processes`, { signal }).then((answer) => answer.json()),
+      fetch(`${base}/metrics`, init).then((answer) => answer.text()),
+      fetch(`${base}/processes`, init).then((answer) => answer.json()),
     ]);
     return { ...parseMetrics(metrics), descriptorsLeft: descriptorsLeft(processes, nofile) };
   } catch {

@@ -20,7 +20,7 @@ export interface OpenRun extends PhaseContext {
 export interface TrialScenario {
   readonly reconnects: Omit<ReconnectConfig, "first">;
   /** Runs before anything is forked; throws GatewayError where the scenario cannot run against this gateway. */
-  check(adminUrl: string, colocated: boolean): Promise<void>;
+  check(colocated: boolean): Promise<void>;
   /** Adds what did not hold to the run's complaints. */
   run(run: OpenRun): Promise<ScenarioEvidence>;
 }

@@ -8,6 +8,7 @@ import { Agent, type IncomingMessage, request } from "node:http";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { Readable } from "node:stream";
+import { type AdminAccess, authorization, whyNotAdmitted } from "../../src/config/admin-access.js";
 import { GatewayError } from "../../src/errors.js";
 import { clientFrame, closeFrame, FrameDecoder, OPCODE } from "../generator/frames.js";
 import { AnswerCheck, INCOMPLETE, KeyPool, REFUSED, UpgradeRequest } from "../generator/handshake.js";
@@ -113,16 +114,26 @@ export interface Processes {
 }
 
 /** The admin address as the phases of a run use it: `Admin`, or a test's own. */
-export type AdminClient = Pick<Admin, "url" | "processes" | "scrape" | "publish" | "publishAll" | "end">;
+export type AdminClient = Pick<Admin, "access" | "processes" | "scrape" | "publish" | "publishAll" | "end">;
 
 /** A client of the gateway's admin address. */
 export class Admin {
   readonly #agent = new Agent({ keepAlive: true });
 
-  constructor(readonly url: string) {}
+  readonly #key: Readonly<Record<string, string>>;
+  readonly access: AdminAccess;
 
+  /** Throws `config` where the key file is not usable. */
+  constructor(access: AdminAccess) {
+    this.access = access;
+    this.#key = authorization(access);
+  }
+
+  /** Throws `failed`, in words, where the gateway does not accept the key. */
   async processes(): Promise<Processes> {
-    const { body } = await this.#ask("GET", "/processes");
+    const answer = await this.#ask("GET", "/processes");
+    this.#refuseWithoutKey(answer);
+    const { body } = answer;
     const value = JSON.parse(body) as Processes;
     return { processes: value.processes, connections: value.connections };
   }
@@ -166,9 +177,21 @@ export class Admin {
     }
   }
 
+  /** Publishes nothing. Throws `failed` where the key may not publish: better now than after a ramp of minutes. */
+  async mayPublish(): Promise<void> {
+    this.#refuseWithoutKey(await this.#stream("/publish", []));
+  }
+
+  #refuseWithoutKey({ status, body }: { status: number; body: string }): void {
+    if (status !== 401 && status !== 403) return;
+    const { code, error } = JSON.parse(body) as { code?: unknown; error?: unknown };
+    const why = whyNotAdmitted({ status, code, error }, this.access);
+    if (why !== undefined) throw new GatewayError("failed", why);
+  }
+
   #stream(path: string, parts: Iterable<string>): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
-      const headers = { "content-type": "application/x-ndjson" };
+      const headers = { ...this.#key, "content-type": "application/x-ndjson" };
       const asked = request(this.#at(path), { method: "POST", headers, agent: this.#agent }, (answer) => {
         whole(answer).then(resolve, reject);
       });
@@ -178,7 +201,7 @@ export class Admin {
   }
 
   #at(path: string): string {
-    return this.url.replace(/\/$/, "") + path;
+    return this.access.adminUrl.replace(/\/$/, "") + path;
   }
 
   end(): void {
@@ -187,8 +210,9 @@ export class Admin {
 
   #ask(method: string, path: string, body = ""): Promise<{ status: number; body: string }> {
     return new Promise((resolve, reject) => {
-      const headers =
+      const ofBody =
         body === "" ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+      const headers = { ...this.#key, ...ofBody };
       const asked = request(this.#at(path), { method, headers, agent: this.#agent }, (answer) => {
         whole(answer).then(resolve, reject);
       });

@@ -86,7 +86,7 @@ function observe({ config, plan, target, host, admin }: RunContext, facts: Machi
   const files = new KernelFiles();
   return new Observer(circumstances, {
     kernel: () => takeSnapshot(files),
-    gateway: () => (admin ? readGatewayNumbers(admin.url, nofile) : Promise.resolve(null)),
+    gateway: () => (admin ? readGatewayNumbers(admin.access, nofile) : Promise.resolve(null)),
   });
 }
 
@@ -111,11 +111,12 @@ async function survey(config: LoadConfig, scenario?: TrialScenario): Promise<Sur
   const host = new MachineReader();
   const topics = new TopicPattern(config.topic, config.connections);
   const target = await findTarget(config.target, topics);
-  const admin = new Admin(config.adminUrl);
+  const admin = new Admin(config);
   // Asked before the probe, whose connection would be counted; reported after it, because a wrong target matters more.
   const found = await processesOf(admin);
   await probe(target, topics.of(0));
   if (found instanceof Error && (config.broadcasts > 0 || scenario)) throw noAdmin(config.adminUrl, found);
+  if (config.broadcasts > 0 || scenario) await admin.mayPublish();
   const processes = found instanceof Error ? [] : found.processes;
   const workers = processes.filter((one) => one.role === "worker");
   const here = processes.filter((one) => host.runs(one));
@@ -137,7 +138,7 @@ async function survey(config: LoadConfig, scenario?: TrialScenario): Promise<Sur
     host: facts,
   });
   const known = !(found instanceof Error);
-  await scenario?.check(config.adminUrl, target.colocated);
+  await scenario?.check(target.colocated);
   const reconnects = scenario && { reconnects: scenario.reconnects };
   return {
     context: {
@@ -170,6 +171,8 @@ async function processesOf(admin: Admin): Promise<Processes | Error> {
 }
 
 function noAdmin(url: string, error: Error): GatewayError {
+  // It answered, and does not accept the key.
+  if (error instanceof GatewayError) return error;
   return new GatewayError(
     "unreachable",
     `the gateway's admin address ${url} did not answer: ${error.message}.\n` +

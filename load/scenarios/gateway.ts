@@ -3,6 +3,7 @@
  * pushes. Runs in the coordinator. A worker may be killed only if the gateway names its pid and this host confirms it.
  */
 import { readFileSync } from "node:fs";
+import { type AdminAccess, authorization, whyNotAdmitted } from "../../src/config/admin-access.js";
 import { GatewayError } from "../../src/errors.js";
 import { MachineReader } from "../../sysctl/kernel/machine.js";
 
@@ -20,8 +21,16 @@ export interface GatewayWorker {
   readonly connections: number;
 }
 
-async function ask(adminUrl: string, path: string, method = "GET"): Promise<Response> {
-  return await fetch(`${adminUrl.replace(/\/$/, "")}${path}`, { method, signal: AbortSignal.timeout(WITHIN_MS) });
+/** Throws `failed`, in words, where the gateway does not accept the key. */
+async function ask(access: AdminAccess, path: string, method = "GET"): Promise<Response> {
+  const init = { method, headers: authorization(access), signal: AbortSignal.timeout(WITHIN_MS) };
+  const answer = await fetch(access.adminUrl.replace(/\/$/, "") + path, init);
+  const { status } = answer;
+  if (status !== 401 && status !== 403) return answer;
+  const { code, error } = (await answer.clone().json()) as { code?: unknown; error?: unknown };
+  const why = whyNotAdmitted({ status, code, error }, access);
+  if (why === undefined) return answer;
+  throw new GatewayError("failed", why);
 }
 
 export interface RollingRestart {
@@ -32,15 +41,15 @@ export interface RollingRestart {
 }
 
 /** GET: the progress of a rolling restart; POST: begins one. Throws `failed` when the gateway refuses. */
-export async function rollingRestart(adminUrl: string, method: "GET" | "POST"): Promise<RollingRestart> {
-  const answer = await ask(adminUrl, "/restart-workers", method);
+export async function rollingRestart(access: AdminAccess, method: "GET" | "POST"): Promise<RollingRestart> {
+  const answer = await ask(access, "/restart-workers", method);
   if (answer.ok) return (await answer.json()) as RollingRestart;
   throw new GatewayError("failed", `the gateway does not restart its workers: ${await answer.text()}`);
 }
 
 /** Connections of the fullest worker, and the cap at which a worker stops listening. */
-export async function workerLoad(adminUrl: string): Promise<{ max: number; cap: number }> {
-  const { workers, cap } = (await (await ask(adminUrl, "/drain")).json()) as { workers: number[]; cap: number };
+export async function workerLoad(access: AdminAccess): Promise<{ max: number; cap: number }> {
+  const { workers, cap } = (await (await ask(access, "/drain")).json()) as { workers: number[]; cap: number };
   return { max: Math.max(0, ...workers), cap };
 }
 
@@ -48,8 +57,8 @@ export async function workerLoad(adminUrl: string): Promise<{ max: number; cap: 
  * The gateway's workers, each confirmed: it runs a worker's program, as a child of the gateway's supervisor, on this host. (A
  * supervisor in a container is process 1, whose children here are the system's services.) Throws `refused` otherwise.
  */
-export async function confirmedWorkers(adminUrl: string, host = new MachineReader()): Promise<GatewayWorker[]> {
-  const { processes } = (await (await ask(adminUrl, "/processes")).json()) as { processes: readonly Row[] };
+export async function confirmedWorkers(access: AdminAccess, host = new MachineReader()): Promise<GatewayWorker[]> {
+  const { processes } = (await (await ask(access, "/processes")).json()) as { processes: readonly Row[] };
   const supervisor = processes.find((row) => row.role === "supervisor")?.pid;
   const workers = processes.filter((row) => row.role === "worker");
   for (const { pid } of workers) {
@@ -60,7 +69,7 @@ export async function confirmedWorkers(adminUrl: string, host = new MachineReade
     const fault = parent === undefined ? "is not on this host" : wrong;
     throw new GatewayError(
       "refused",
-      `drill kills workers of the gateway at ${adminUrl}, but process ${pid}, which it names, ${fault}.\n` +
+      `drill kills workers of the gateway at ${access.adminUrl}, but process ${pid}, which it names, ${fault}.\n` +
         "Remedy: run the drill on the gateway's own host, in the same pid namespace",
     );
   }
@@ -85,8 +94,8 @@ export interface GatewayCounters {
   readonly refused: Readonly<Record<string, number>>;
 }
 
-export async function readCounters(adminUrl: string): Promise<GatewayCounters> {
-  return parseCounters(await (await ask(adminUrl, "/metrics")).text());
+export async function readCounters(access: AdminAccess): Promise<GatewayCounters> {
+  return parseCounters(await (await ask(access, "/metrics")).text());
 }
 
 export function parseCounters(text: string): GatewayCounters {
@@ -116,14 +125,14 @@ export function grown(
 
 /** Polls /readyz and adds up for how long the gateway was not ready. */
 export class ReadinessProbe {
-  readonly #adminUrl: string;
+  readonly #access: AdminAccess;
   readonly #timer: NodeJS.Timeout;
   #asking = false;
   #lastMs = performance.now();
   notReadyMs = 0;
 
-  constructor(adminUrl: string) {
-    this.#adminUrl = adminUrl;
+  constructor(access: AdminAccess) {
+    this.#access = access;
     this.#timer = setInterval(() => {
       if (!this.#asking) void this.#sample();
     }, READY_EVERY_MS);
@@ -135,7 +144,7 @@ export class ReadinessProbe {
 
   async #sample(): Promise<void> {
     this.#asking = true;
-    const ready = await ask(this.#adminUrl, "/readyz").then(
+    const ready = await ask(this.#access, "/readyz").then(
       async (answer) => {
         await answer.arrayBuffer();
         return answer.ok;

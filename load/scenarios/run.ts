@@ -8,7 +8,7 @@ import { firstPauseMs } from "../reconnects/backoff.js";
 import { topicCount } from "../reconnects/identities.js";
 import type { OpenRun, TrialScenario } from "../run/scenario.js";
 import type { ScenarioEvidence } from "./evidence.js";
-import { confirmedWorkers, grown } from "./gateway.js";
+import { confirmedWorkers, grown, rollingRestart } from "./gateway.js";
 import { type ScenarioConfig, shareOf } from "./options.js";
 import { ScenarioRun, type Window } from "./scenario-run.js";
 import { SCENARIOS, type ScenarioOutcome } from "./scenarios.js";
@@ -27,11 +27,13 @@ export function scenarioOf(config: ScenarioConfig): TrialScenario {
   return {
     reconnects: { policy: reconnect, naiveMs: reconnectSeconds * 1000, topics, socketsPerTopic },
     // Refused here, before a ramp of minutes.
-    check: async (adminUrl, colocated) => {
+    check: async (colocated) => {
       refuseTooLong(config);
+      // The answer does not matter: a key without the scope to restart is refused here.
+      if (scenario === "restart") await rollingRestart(config, "GET");
       if (scenario !== "drill") return;
       if (!colocated) throw notOnThisHost(config.target);
-      await confirmedWorkers(adminUrl);
+      await confirmedWorkers(config);
     },
     run: (run) => runScenario(run, config),
   };

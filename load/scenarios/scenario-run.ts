@@ -60,7 +60,7 @@ export class ScenarioRun {
     this.publishBytes = publishBytes;
     const { topics } = run.context.reconnects!;
     this.kernelBefore = takeSnapshot(this.#files);
-    this.#readiness = new ReadinessProbe(admin.url);
+    this.#readiness = new ReadinessProbe(admin.access);
     this.publisher = new Publisher(admin, {
       topics: Array.from({ length: topics }, (_, i) => topicName(config.topic, i, topics)),
       ratePerSecond: config.publishRate,
@@ -73,7 +73,7 @@ export class ScenarioRun {
   /** Reads the gateway's counters, begins to publish, and begins the first window. */
   static async begin(run: OpenRun, config: ScenarioConfig, publishBytes: number): Promise<ScenarioRun> {
     const admin = run.context.admin!;
-    const countersBefore = await readCounters(admin.url);
+    const countersBefore = await readCounters(admin.access);
     const scenarioRun = new ScenarioRun({ run, config, admin, countersBefore, publishBytes });
     scenarioRun.window();
     return scenarioRun;
@@ -159,7 +159,7 @@ export class ScenarioRun {
   async conclude(): Promise<{ notReadyMs: number; kernel: Snapshot; counters: GatewayCounters }> {
     this.#readiness.end();
     await new Promise((resolve) => setTimeout(resolve, COUNTERS_AGE_MS));
-    const counters = await readCounters(this.admin.url);
+    const counters = await readCounters(this.admin.access);
     return { notReadyMs: this.#readiness.notReadyMs, kernel: takeSnapshot(this.#files), counters };
   }
 

@@ -46,7 +46,7 @@ async function storm(scenarioRun: ScenarioRun): Promise<ScenarioOutcome> {
 /** Some of the gateway's workers are killed; their clients reconnect to the other workers and to new ones. */
 async function drill(scenarioRun: ScenarioRun): Promise<ScenarioOutcome> {
   scenarioRun.run.enter("drill");
-  const workers = await confirmedWorkers(scenarioRun.admin.url);
+  const workers = await confirmedWorkers(scenarioRun.admin.access);
   const count = Math.max(1, Math.round(shareOf(scenarioRun.config.kill) * workers.length));
   const victims = workers.slice(0, count);
   const eventAtMs = scenarioRun.window();
@@ -60,13 +60,13 @@ const ROLL_POLL_SECONDS = 0.25;
 /** Every worker is replaced, one after the other; their clients move to the other workers and to the new ones. */
 async function restart(scenarioRun: ScenarioRun): Promise<ScenarioOutcome> {
   scenarioRun.run.enter("rolling restart");
-  const { url } = scenarioRun.admin;
+  const { access } = scenarioRun.admin;
   const eventAtMs = scenarioRun.window();
-  let [progress, fullestWorker, workerCap] = [await rollingRestart(url, "POST"), 0, 0];
+  let [progress, fullestWorker, workerCap] = [await rollingRestart(access, "POST"), 0, 0];
   while (progress.state === "rolling" && !scenarioRun.run.stopped) {
     await scenarioRun.wait(ROLL_POLL_SECONDS);
-    const { max, cap } = await workerLoad(url);
-    [progress, fullestWorker, workerCap] = [await rollingRestart(url, "GET"), Math.max(fullestWorker, max), cap];
+    const { max, cap } = await workerLoad(access);
+    [progress, fullestWorker, workerCap] = [await rollingRestart(access, "GET"), Math.max(fullestWorker, max), cap];
   }
   const { state, replaced, of, detail } = progress;
   if (state !== "done") scenarioRun.run.complaints.push(`${replaced} of ${of} workers were replaced: ${detail}`);

@@ -4,6 +4,7 @@
  * Runs in the command line only.
  */
 import { plain } from "../client/plain.js";
+import { type AdminAccess, authorization, whyNotAdmitted } from "../config/admin-access.js";
 import { ERRORS, GatewayError } from "../errors.js";
 
 const ANSWER_MS = 10_000;
@@ -17,10 +18,17 @@ interface Question {
   readonly has: string;
 }
 
-/** Throws `unreachable` when no gateway answers, `failed` when it refuses. */
-export async function ask(adminUrl: string, { path, method = "GET", has }: Question): Promise<unknown> {
+/** Throws `unreachable` when no gateway answers, `failed` when it refuses, `config` without a usable key file. */
+export async function ask(access: AdminAccess, { path, method = "GET", has }: Question): Promise<unknown> {
   const signal = AbortSignal.timeout(ANSWER_MS);
-  return (await exchange(adminUrl, path, { method, signal }, has)).answer;
+  return (await exchange(access, { path, has, init: { method, signal } })).answer;
+}
+
+interface Exchange extends Pick<Question, "path" | "has"> {
+  readonly init: Omit<RequestInit, "headers"> & {
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly duplex?: "half";
+  };
 }
 
 /**
@@ -28,15 +36,15 @@ export async function ask(adminUrl: string, { path, method = "GET", has }: Quest
  * A body that is a stream has no time limit.
  */
 export async function exchange(
-  adminUrl: string,
-  path: string,
-  init: RequestInit & { readonly duplex?: "half" },
-  has: string,
+  access: AdminAccess,
+  { path, has, init }: Exchange,
 ): Promise<{ readonly answer: object; readonly text: string }> {
+  const { adminUrl } = access;
+  const headers = { ...init.headers, ...authorization(access) };
   let response: Response;
   let text: string;
   try {
-    response = await fetch(new URL(path, adminUrl), init);
+    response = await fetch(new URL(path, adminUrl), { ...init, headers });
     text = (await response.text()).trim();
   } catch (error) {
     throw noGateway(adminUrl, inWords(error));
@@ -50,6 +58,9 @@ export async function exchange(
       `status ${response.status} ${JSON.stringify(shown)} is no answer of a gateway's admin port`,
     );
   }
+  const { code, error } = answer;
+  const why = whyNotAdmitted({ status: response.status, code, error }, access);
+  if (why !== undefined) throw new GatewayError("failed", plain(why));
   const isElsewhere = answer.code === ERRORS.notFound.code && !text.includes(path);
   const hint = isElsewhere ? ". Is that its admin port? --admin-url names it" : "";
   throw new GatewayError("failed", `the gateway refused: ${plain(text)}${hint}`);

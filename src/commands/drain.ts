@@ -3,7 +3,7 @@
  * it, and a refusal where the window is too short for it. Changes nothing: SIGTERM is what drains.
  */
 
-import { ADMIN_URL } from "../config/gateway-address.js";
+import { ADMIN_KEY_FILE, ADMIN_URL } from "../config/gateway-address.js";
 import { type ConfigOf, flag, whole } from "../config/table.js";
 import { type DrainFacts, type DrainPlan, planDrain } from "../drain/plan.js";
 import { GatewayError } from "../errors.js";
@@ -23,6 +23,7 @@ export const DRAIN_OPTIONS = {
       "Time that the drain may take, such as a pod's grace period; the plan is refused where that is too short. 0 takes the gateway's --stop-notice-seconds and --stop-seconds",
   }),
   adminUrl: ADMIN_URL,
+  adminKeyFile: ADMIN_KEY_FILE,
   json: flag({ default: false, explanation: "Print the plan as JSON" }),
 } as const;
 
@@ -34,7 +35,7 @@ export async function drain(options: ConfigOf<typeof DRAIN_OPTIONS>, write: (tex
       "this command only plans: megagate drain --plan. What drains a gateway is SIGTERM to its `megagate serve`",
     );
   }
-  const facts = (await ask(options.adminUrl, { path: "/drain", has: "stopSeconds" })) as DrainFacts;
+  const facts = (await ask(options, { path: "/drain", has: "stopSeconds" })) as DrainFacts;
   const allowed = options.window === 0 ? facts.stopSeconds : options.window - facts.stopNoticeSeconds;
   const plan = planDrain(facts, Math.min(allowed, facts.stopSeconds));
   write(options.json ? `${JSON.stringify({ ...facts, ...plan })}\n` : report(facts, plan));

@@ -1,10 +1,11 @@
 /** The commands and their options, as commander knows them. Rooms are loaded by the command that needs them. */
 import { Command, CommanderError } from "commander";
 import { plain } from "../client/plain.js";
+import type { AdminAccess } from "../config/admin-access.js";
 import { withDevSize } from "../config/dev.js";
 import { noticesOf } from "../config/environment.js";
 import { faultsOf } from "../config/faults.js";
-import { ADMIN_URL, CLIENT_URL } from "../config/gateway-address.js";
+import { ADMIN_KEY_FILE, ADMIN_URL, CLIENT_URL } from "../config/gateway-address.js";
 import { addOptions, renderConfig, variablesOf } from "../config/help.js";
 import { withIdleTimeout } from "../config/idle.js";
 import { SERVE_OPTIONS } from "../config/options.js";
@@ -97,6 +98,9 @@ interface FileFlags {
   printConfig?: true;
 }
 
+/** Where a gateway's admin port is, and the key for it. */
+const ADMIN_ACCESS = { adminUrl: ADMIN_URL, adminKeyFile: ADMIN_KEY_FILE };
+
 /** The variable that names the configuration file. */
 const CONFIG = "MEGAGATE_CONFIG";
 
@@ -152,10 +156,9 @@ function addPublish(program: Command): void {
     .option("--key <key>", "key of the topic's state that the data is the newest value of")
     .option("--delete", "delete the key")
     .option("--raw", "each line on stdin is a whole message; TOPIC is for those that name none");
-  const options = { adminUrl: ADMIN_URL };
-  addOptions(publish, options).action(
-    async (topic: string | undefined, data: string | undefined, flags: Omit<PublishFlags, "adminUrl">) => {
-      const { config } = resolve(options, { command: "publish", flags: { ...flags }, env: process.env });
+  addOptions(publish, ADMIN_ACCESS).action(
+    async (topic: string | undefined, data: string | undefined, flags: Omit<PublishFlags, keyof AdminAccess>) => {
+      const { config } = resolve(ADMIN_ACCESS, { command: "publish", flags: { ...flags }, env: process.env });
       const { publish: send } = await import("./publish.js");
       process.stdout.write(`${await send({ ...flags, ...config }, { topic, data, input: process.stdin })}\n`);
     },
@@ -167,13 +170,13 @@ function addWatch(program: Command): void {
     .command("watch")
     .description("Show a topic as it changes, until Ctrl-C: its state, then each push, without a gap.")
     .argument("<topic>", "topic name");
-  const options = { url: CLIENT_URL, adminUrl: ADMIN_URL };
+  const options = { url: CLIENT_URL, ...ADMIN_ACCESS };
   addOptions(watch, options).action(async (topic: string, flags: Record<string, unknown>) => {
     const { config, sources } = resolve(options, { command: "watch", flags, env: process.env });
     const { watchUrl, watchUntilEnd } = await import("./watch.js");
     // Who names the private address alone means the gateway that answers there.
     const isAdminAlone = sources.url === "default" && sources.adminUrl !== "default";
-    const url = isAdminAlone ? await watchUrl(config.adminUrl) : config.url;
+    const url = isAdminAlone ? await watchUrl(config) : config.url;
     await watchUntilEnd(url, topic);
   });
 }
@@ -182,11 +185,10 @@ function addRestartWorkers(program: Command): void {
   const restart = program
     .command("restart-workers")
     .description("Replace the worker processes of a running gateway one by one; the same as SIGHUP to it.");
-  const options = { adminUrl: ADMIN_URL };
-  addOptions(restart, options).action(async (flags: Record<string, unknown>) => {
-    const { adminUrl } = resolve(options, { command: "restart-workers", flags, env: process.env }).config;
+  addOptions(restart, ADMIN_ACCESS).action(async (flags: Record<string, unknown>) => {
+    const { config } = resolve(ADMIN_ACCESS, { command: "restart-workers", flags, env: process.env });
     const { restartWorkers } = await import("./restart-workers.js");
-    await restartWorkers(adminUrl, (line) => void process.stdout.write(line));
+    await restartWorkers(config, (line) => void process.stdout.write(line));
   });
 }
 

@@ -3,14 +3,14 @@
  * gateway's answer as JSON. Lines go out as they come in, in one request; the gateway's line numbers are those of the input.
  */
 import type { Readable } from "node:stream";
+import type { AdminAccess } from "../config/admin-access.js";
 import { GatewayError } from "../errors.js";
 import { Lines } from "../publish/lines.js";
 import { parseJson } from "../publish/message.js";
 import { exchange } from "./admin-client.js";
 
 /** As commander gives them. */
-export interface PublishFlags {
-  readonly adminUrl: string;
+export interface PublishFlags extends AdminAccess {
   readonly key?: string;
   readonly delete?: boolean;
   readonly raw?: boolean;
@@ -34,7 +34,7 @@ export async function publish(
   if (why !== undefined) throw new GatewayError("usage", why);
   if (lines) return await publishLines(flags, topic, input);
   const value = flags.delete === true ? null : asJson(data!);
-  return await post(flags.adminUrl, "application/json", JSON.stringify({ topic, key, data: value }));
+  return await post(flags, "application/json", JSON.stringify({ topic, key, data: value }));
 }
 
 function misuse(
@@ -67,7 +67,7 @@ async function publishLines(flags: PublishFlags, topic: string | undefined, inpu
   const body = messages(input, wrap, refused);
   let answer: string;
   try {
-    answer = await post(flags.adminUrl, "application/x-ndjson", body);
+    answer = await post(flags, "application/x-ndjson", body);
   } finally {
     // The gateway may have answered before the input ended; an open pipe would keep this process.
     input.destroy();
@@ -112,9 +112,9 @@ const rawMessage =
   (message: unknown): unknown =>
     typeof message === "object" && message !== null && !Array.isArray(message) ? { topic, ...message } : message;
 
-async function post(adminUrl: string, type: string, body: string | AsyncGenerator<Buffer>): Promise<string> {
+async function post(access: AdminAccess, type: string, body: string | AsyncGenerator<Buffer>): Promise<string> {
   const one = { body, signal: AbortSignal.timeout(ANSWER_MS) };
   const how = typeof body === "string" ? one : { body, duplex: "half" as const };
   const init = { method: "POST", headers: { "Content-Type": type }, ...how };
-  return (await exchange(adminUrl, "/publish", init, "code")).text;
+  return (await exchange(access, { path: "/publish", has: "code", init })).text;
 }

@@ -3,6 +3,7 @@
  * SIGHUP to its supervisor, with an end that a script can wait for.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { AdminAccess } from "../config/admin-access.js";
 import { GatewayError } from "../errors.js";
 import type { RollState } from "../supervision/control-channel.js";
 import { ask } from "./admin-client.js";
@@ -14,8 +15,8 @@ const AWAY_MS = 30_000;
 const ROLL = { path: "/restart-workers", has: "state" } as const;
 
 /** Resolves when every worker has been replaced. Throws `failed` when one was not, `unreachable` without a gateway. */
-export async function restartWorkers(adminUrl: string, write: (line: string) => void): Promise<void> {
-  let roll = (await ask(adminUrl, { ...ROLL, method: "POST" })) as RollState;
+export async function restartWorkers(access: AdminAccess, write: (line: string) => void): Promise<void> {
+  let roll = (await ask(access, { ...ROLL, method: "POST" })) as RollState;
   const startMs = performance.now();
   let shown = "";
   while (roll.state === "rolling") {
@@ -23,18 +24,18 @@ export async function restartWorkers(adminUrl: string, write: (line: string) => 
     if (line !== shown) write(`${((performance.now() - startMs) / 1000).toFixed(1).padStart(6)} s  ${line}\n`);
     shown = line;
     await sleep(POLL_MS);
-    roll = await poll(adminUrl);
+    roll = await poll(access);
   }
   if (roll.state !== "done")
     throw new GatewayError("failed", `${roll.replaced} of ${roll.of} replaced: ${roll.detail}`);
   write(`${roll.of} workers replaced in ${((performance.now() - startMs) / 1000).toFixed(1)} s\n`);
 }
 
-async function poll(adminUrl: string): Promise<RollState> {
+async function poll(access: AdminAccess): Promise<RollState> {
   const endMs = performance.now() + AWAY_MS;
   for (;;) {
     try {
-      return (await ask(adminUrl, ROLL)) as RollState;
+      return (await ask(access, ROLL)) as RollState;
     } catch (error) {
       if (performance.now() >= endMs) throw error;
       await sleep(POLL_MS);

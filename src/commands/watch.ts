@@ -4,6 +4,7 @@
  */
 import WebSocket from "ws";
 import { watchTopic } from "../client/watch.js";
+import type { AdminAccess } from "../config/admin-access.js";
 import { GatewayError } from "../errors.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import { ask, inWords, noGateway } from "./admin-client.js";
@@ -13,8 +14,9 @@ const CONNECT_MS = 10_000;
 const COME_AGAIN = /\b(?:429|503)$/;
 
 /** The address for clients, asked from the gateway with this private address. */
-export async function watchUrl(adminUrl: string): Promise<string> {
-  const { clients } = (await ask(adminUrl, { path: "/processes", has: "processes" })) as { clients?: unknown };
+export async function watchUrl(access: AdminAccess): Promise<string> {
+  const { adminUrl } = access;
+  const { clients } = (await ask(access, { path: "/processes", has: "processes" })) as { clients?: unknown };
   if (typeof clients !== "string") {
     throw new GatewayError("failed", `the gateway at ${adminUrl} does not say where its clients connect: give --url`);
   }

@@ -5,7 +5,7 @@
  */
 import { readConfigFile } from "./config-file.js";
 import { type Environment, envName, given } from "./environment.js";
-import { type Derived, type Option, url } from "./table.js";
+import { type Derived, type Option, text, url } from "./table.js";
 
 /** One option, from its variables or its file. */
 function spoken(env: Environment, key: string): Derived | undefined {
@@ -50,6 +50,17 @@ export const ADMIN_URL: Option<string> = {
   }),
   env: "MEGAGATE_ADMIN_URL",
   derive: derived({ scheme: "http:", hostKey: "adminHost", portKey: "adminPort", port: "8081", path: "" }),
+};
+
+/** What lets a command into it. */
+export const ADMIN_KEY_FILE: Option<string> = {
+  ...text({
+    default: "",
+    unit: "path",
+    range: "a file with one key",
+    explanation: "File with a key of the gateway's --admin-keys-file, where its admin port asks for one",
+  }),
+  env: "MEGAGATE_ADMIN_KEY_FILE",
 };
 
 /** The address of its clients. */

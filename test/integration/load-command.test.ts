@@ -5,22 +5,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { describe, it } from "node:test";
 import { descendants, living } from "../support/descendants.js";
 import { evidencePath, load, readEvidence, startLoad } from "../support/evidence.js";
-import { CLI, cli, Gateway, Run } from "../support/gateway.js";
+import { CLI, cli, freePorts, Gateway, Run } from "../support/gateway.js";
 import { until } from "../support/wait.js";
-
-/** Two ports that were free a moment ago. */
-async function freePorts(): Promise<{ port: string; adminPort: string }> {
-  const servers = await Promise.all(
-    [0, 1].map(async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const [port, adminPort] = servers.map((server) => String((server.address() as AddressInfo).port));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return { port: port!, adminPort: adminPort! };
-}
 
 describe("load", () => {
   it("holds all connections, and writes evidence with every key of its schema", async () => {

@@ -76,6 +76,10 @@ const TABLE: readonly Wrong[] = [
     "serve --port 8080 --admin-port 8080",
     /--admin-port: 8080 is the public port \(--port\) too; give each its own/,
   ),
+  wrong("serve --admin-host 0.0.0.0", /--admin-host: 0\.0\.0\.0 is not loopback,.*--admin-keys-file/),
+  wrong("serve --admin-host 10.0.0.1 --print-config", /--admin-host: 10\.0\.0\.1 is not loopback,/),
+  wrong("serve --admin-keys-file /nowhere/keys", /--admin-keys-file: \/nowhere\/keys: cannot be read: ENOENT/),
+  wrong("publish t 1 --admin-key-file /nowhere/key", /--admin-key-file: \/nowhere\/key: cannot be read: ENOENT/),
   wrong("serve --port 80 --admin-port 80 --admin-host 0.0.0.0", /--admin-port: 80 is the public port/),
   wrong(
     "serve --host 192.168.0.1",

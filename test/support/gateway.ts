@@ -1,5 +1,6 @@
 /** A real gateway for tests: `megagate serve` on free ports, ended by handle. Use with `await using`. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { until } from "./wait.js";
 
@@ -50,6 +51,20 @@ export function cli(
   const command = ["-c", `${limit}exec "$0" "$@"`, process.execPath, program, ...args];
   const as = user === undefined ? {} : { uid: user, gid: user };
   return new Run(spawn("sh", command, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"], ...as }));
+}
+
+/** Two that were free a moment ago, for commands that take no port 0. */
+export async function freePorts(): Promise<{ port: string; adminPort: string }> {
+  const servers = await Promise.all(
+    [0, 1].map(async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const [port, adminPort] = servers.map((server) => String((server.address() as AddressInfo).port));
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return { port: port!, adminPort: adminPort! };
 }
 
 export interface ProcessRow {

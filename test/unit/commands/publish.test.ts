@@ -6,7 +6,14 @@ import { Readable } from "node:stream";
 import { describe, it } from "node:test";
 import { type PublishFlags, publish } from "../../../src/commands/publish.js";
 
-const REFUSED: [flags: Partial<PublishFlags>, topic: string | undefined, data: string | undefined, error: RegExp][] = [
+const NOBODY = { adminUrl: "http://127.0.0.1:1", adminKeyFile: "" };
+
+const REFUSED: [
+  flags: Omit<PublishFlags, keyof typeof NOBODY>,
+  topic: string | undefined,
+  data: string | undefined,
+  error: RegExp,
+][] = [
   [{}, undefined, undefined, /name a topic/],
   [{ delete: true }, "t", undefined, /--delete needs a --key/],
   [{ delete: true, key: "k" }, "t", "1", /takes no data/],
@@ -23,7 +30,7 @@ describe("megagate publish", () => {
       const server = createServer((_request, response) => response.writeHead(status).end(`${text}\n`));
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
       const adminUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-      const run = publish({ adminUrl }, { topic: "t", data: "1", input: Readable.from([]) });
+      const run = publish({ adminUrl, adminKeyFile: "" }, { topic: "t", data: "1", input: Readable.from([]) });
       if (status === 200) assert.equal(await run, shown);
       else await assert.rejects(run, { message: `the gateway refused: ${shown}` });
       server.closeAllConnections();
@@ -33,14 +40,14 @@ describe("megagate publish", () => {
 
   for (const [flags, topic, data, error] of REFUSED) {
     it(`refuses ${JSON.stringify({ ...flags, topic, data })}`, async () => {
-      const run = publish({ adminUrl: "http://127.0.0.1:1", ...flags }, { topic, data, input: Readable.from([]) });
+      const run = publish({ ...NOBODY, ...flags }, { topic, data, input: Readable.from([]) });
       await assert.rejects(run, { kind: "usage", message: error });
     });
   }
 
   it("asks for - where a person would be left typing", async () => {
     const input = Object.assign(Readable.from([]), { isTTY: true });
-    const run = publish({ adminUrl: "http://127.0.0.1:1" }, { topic: "t", data: undefined, input });
+    const run = publish(NOBODY, { topic: "t", data: undefined, input });
     await assert.rejects(run, { kind: "usage", message: /or - to type lines/ });
   });
 });

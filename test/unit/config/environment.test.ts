@@ -40,6 +40,7 @@ describe("the name of a variable", () => {
     }
     const shared = [...owners].filter(([, commands]) => commands.length > 1).map(([name]) => name);
     assert.deepEqual(shared.sort(), [
+      "MEGAGATE_ADMIN_KEY_FILE",
       "MEGAGATE_ADMIN_PORT",
       "MEGAGATE_ADMIN_URL",
       "MEGAGATE_PORT",

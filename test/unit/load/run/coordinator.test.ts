@@ -21,7 +21,7 @@ import { FakeGenerator } from "./fake-generator.js";
 const SHARES = [40, 30, 30];
 
 class FakeAdmin implements AdminClient {
-  readonly url = "http://127.0.0.1:1";
+  readonly access = { adminUrl: "http://127.0.0.1:1", adminKeyFile: "" };
   readonly published: string[][] = [];
   /** What the gateway counts, before the run's 100 and with them. */
   connections = 105;
