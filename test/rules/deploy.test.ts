@@ -16,7 +16,8 @@ import { MILLION, needsOf } from "../../sysctl/remedies/render.js";
 const FOLDER = "sysctl/deploy";
 const read = (path: string): string => readFileSync(`${FOLDER}/${path}`, "utf8");
 const dockerfile = read("container/Dockerfile");
-const compose = (parse(read("container/compose.yaml")) as { services: { megagate: ComposeService } }).services.megagate;
+const { services, secrets: composeSecrets } = parse(read("container/compose.yaml")) as ComposeFile;
+const compose = services.megagate;
 const manifests = parseAllDocuments(read("kubernetes/megagate.yaml")).map((document) => document.toJS() as Manifest);
 const stateful = manifests.find(({ kind }) => kind === "StatefulSet")!.spec as unknown as StatefulSpec;
 const pod = stateful.template.spec;
@@ -29,8 +30,13 @@ interface ComposeService {
   readonly ulimits: { readonly nofile: { readonly soft: number; readonly hard: number } };
   readonly sysctls: Readonly<Record<string, string>>;
   readonly volumes: readonly string[];
+  readonly secrets: readonly string[];
   readonly healthcheck: { readonly test: readonly string[] };
   readonly stop_grace_period: string;
+}
+interface ComposeFile {
+  readonly services: { readonly megagate: ComposeService };
+  readonly secrets: Readonly<Record<string, { readonly file: string }>>;
 }
 interface Manifest {
   readonly kind: string;
@@ -54,8 +60,9 @@ interface StatefulSpec {
         readonly startupProbe: Probe;
         readonly readinessProbe: Probe;
         readonly livenessProbe: Probe;
-        readonly volumeMounts: readonly { readonly mountPath: string }[];
+        readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
       }[];
+      readonly volumes: readonly { readonly name: string; readonly secret: { readonly defaultMode: number } }[];
     };
   };
 }
@@ -100,6 +107,19 @@ for (const name of ["compose", "kubernetes"] as const) {
       );
       assert.deepEqual([config.host, config.adminHost], ["0.0.0.0", "0.0.0.0"]);
       assert.deepEqual([config.port, config.adminPort], [8080, 8081]);
+    });
+
+    it("mounts the keys of the admin port where the gateway reads them, readable to its user alone", () => {
+      if (name === "compose") {
+        assert.deepEqual(compose.secrets, ["admin-keys"]);
+        assert.deepEqual(composeSecrets, { "admin-keys": { file: "/etc/megagate.keys" } });
+        assert.equal(config.adminKeysFile, "/run/secrets/admin-keys");
+      } else {
+        const mount = container.volumeMounts.find(({ name: volume }) => volume === "admin-keys")!;
+        assert.equal(config.adminKeysFile, `${mount.mountPath}/admin-keys`);
+        const { secret } = pod.volumes.find((volume) => volume.name === mount.name)!;
+        assert.equal(secret.defaultMode, 0o440);
+      }
     });
 
     it("has options that go together", () => assert.deepEqual(faultsOf(config), []));
