@@ -85,6 +85,7 @@ export const ERRORS = {
     text: "a token is needed: Authorization: Bearer TOKEN, or Sec-WebSocket-Protocol: megagate.v1, bearer.TOKEN; never in the URL",
   },
   badToken: { code: 4303, http: 401, retry: "never", text: "the token is not accepted" },
+  foreignOrigin: { code: 4304, http: 403, retry: "never", text: "web pages of this origin may not connect" },
   usage: { code: 4020, http: 400, exit: 2, retry: "never", text: "bad usage" },
   config: { code: 4021, http: 400, exit: 2, retry: "never", text: "bad configuration" },
   platform: { code: 4022, http: 500, exit: 2, retry: "never", text: "this machine cannot run megagate" },

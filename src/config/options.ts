@@ -5,6 +5,7 @@
 import { isProxyList } from "../admission/client-address.js";
 import { isPatternList, MAX_PATTERNS } from "../admission/grants.js";
 import { ALGORITHMS } from "../admission/keys.js";
+import { isOriginList } from "../admission/origins.js";
 import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
 import { MAX_WORKERS } from "./capacity.js";
 import { bytes, type ConfigOf, choice, flag, flagName, text, whole } from "./table.js";
@@ -66,6 +67,15 @@ export const SERVE_OPTIONS = {
     pattern: /^wss?:\/\/[^\s"]+$/,
     explanation:
       "WebSocket address that GET /bcall/url answers, where no trusted proxy gives X-Forwarded-Host; when not set, it is built from the Host header",
+  }),
+  allowedOrigins: text({
+    default: "",
+    unit: "origins",
+    range:
+      "origins without a path (https://example.com, https://*.example.com, http://localhost:3000), joined by commas",
+    pattern: { test: isOriginList },
+    explanation:
+      "Web pages that may connect, by the Origin that browsers send; * stands for one label. Others get 403 and cannot read plain answers. None lets every page in. Programs that send no Origin are not asked",
   }),
   trustedProxies: text({
     default: "",

@@ -29,6 +29,7 @@ export const REFUSE_REASONS = {
   not_found: "unknown path (404)",
   bad_method: "another method than its path answers (405)",
   bad_host: "a Host, or X-Forwarded-… of a trusted proxy, that is no host, path or scheme (400)",
+  foreign_origin: "a web page of an origin that --allowed-origins does not name (403)",
   broken: "garbage, half a handshake or a silent peer, answered 505 or cut by uWebSockets itself",
   bad_topic: "topics in the URL malformed or too many (400)",
   no_token: "no token, where --auth-… files give keys (401)",

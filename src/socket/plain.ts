@@ -10,6 +10,7 @@ const STATUS: Readonly<Record<number, string>> = {
   204: "204 No Content",
   400: "400 Bad Request",
   401: "401 Unauthorized",
+  403: "403 Forbidden",
   404: "404 Not Found",
   405: "405 Method Not Allowed",
   426: "426 Upgrade Required",
@@ -31,12 +32,18 @@ export const READ_METHODS = "GET, HEAD, OPTIONS";
 /** How long a browser may cache the answer to a preflight. */
 const PREFLIGHT_SECONDS = "7200";
 
-/** HEAD gets the same head without the body (RFC 9110 §9.3.2). */
-export function writeAnswer(res: HttpResponse, { status, body, headers = {} }: PlainAnswer, isHead: boolean): void {
+export interface AnswerTo {
+  /** HEAD gets the same head without the body (RFC 9110 §9.3.2). */
+  readonly isHead: boolean;
+  /** Which pages may read the answer. */
+  readonly cors: Headers;
+}
+
+export function writeAnswer(res: HttpResponse, answer: PlainAnswer, { isHead, cors }: AnswerTo): void {
+  const { status, body } = answer;
+  const headers = withCors(answer.headers ?? {}, cors);
   res.cork(() => {
     res.writeStatus(STATUS[status] ?? String(status));
-    // Pages of other origins may read the answer: the original front end is served elsewhere.
-    res.writeHeader("Access-Control-Allow-Origin", "*");
     if (body !== "" && headers["Content-Type"] === undefined) res.writeHeader("Content-Type", "application/json");
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
     if (status === 204) {
@@ -53,6 +60,11 @@ export function writeAnswer(res: HttpResponse, { status, body, headers = {} }: P
       res.end(body, true);
     }
   });
+}
+
+function withCors(headers: Headers, cors: Headers): Headers {
+  const vary = [headers.Vary, cors.Vary].filter((name) => name !== undefined).join(", ");
+  return { ...cors, ...headers, ...(vary !== "" && { Vary: vary }) };
 }
 
 /**
@@ -76,10 +88,13 @@ export function preflight(requestedHeaders: string): PlainAnswer {
 }
 
 /** All lines of a header, joined as in RFC 9110 §5.3; `getHeader` returns the first line only. `name` is in lower case. */
-export function headerLines(req: HttpRequest, name: string): string {
+export const headerLines = (req: HttpRequest, name: string): string => headerIfSent(req, name) ?? "";
+
+/** The same; undefined where the header is missing, which is not the same as an empty one. */
+export function headerIfSent(req: HttpRequest, name: string): string | undefined {
   const lines: string[] = [];
   req.forEach((key, value) => {
     if (key === name) lines.push(value);
   });
-  return lines.join(", ");
+  return lines.length === 0 ? undefined : lines.join(", ");
 }

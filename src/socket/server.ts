@@ -8,6 +8,7 @@ import type { AddressEntry } from "../admission/addresses.js";
 import type { Admission, ConnectSlot } from "../admission/admission.js";
 import type { Authentication } from "../admission/authentication.js";
 import { type ClientAddress, clientAddress, TrustedProxies } from "../admission/client-address.js";
+import { AllowedOrigins, ANY_PAGE, corsHeaders, refuseOrigin } from "../admission/origins.js";
 import { type Refusal, refuseAddress, retryAfterMs } from "../admission/refusal.js";
 import { monotonicMs } from "../clock.js";
 import type { ServeConfig } from "../config/options.js";
@@ -21,15 +22,16 @@ import type { Sessions } from "../session/session.js";
 import type { Listener } from "./listener.js";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./native.js";
 import { loadPages, type PageConfig } from "./pages.js";
-import { headerLines, type PlainAnswer, preflight, READ_METHODS, writeAnswer } from "./plain.js";
+import { headerIfSent, headerLines, type PlainAnswer, preflight, READ_METHODS, writeAnswer } from "./plain.js";
 import { type Forwarded, publicAddress } from "./public-address.js";
 import { decideUpgrade, refusePlain } from "./upgrade.js";
 
 /** Above it uWebSockets cuts the connection without a close frame; our own, lower limit closes with 1009. */
 const NATIVE_MAX_PAYLOAD_BYTES = 8192;
 const ALIVE = JSON.stringify({ status: "alive" });
-/** An answer may hold a ticket, which is for one client. */
 const NO_STORE = { "Cache-Control": "no-store" };
+/** The answer depends on the Host, and may hold a ticket, which is for one client. */
+const ADDRESS_HEADERS = { ...NO_STORE, Vary: "Host" };
 
 interface UserData extends SocketUserData {
   readonly addressEntry?: AddressEntry;
@@ -39,7 +41,12 @@ const NO_USER_DATA: UserData = Object.freeze({});
 export type ServerConfig = PageConfig &
   Pick<
     ServeConfig,
-    "idleTimeoutSeconds" | "maxBackpressureBytes" | "maxTopicsPerConnection" | "publicUrl" | "trustedProxies"
+    | "allowedOrigins"
+    | "idleTimeoutSeconds"
+    | "maxBackpressureBytes"
+    | "maxTopicsPerConnection"
+    | "publicUrl"
+    | "trustedProxies"
   >;
 
 export interface ServerOptions {
@@ -64,6 +71,8 @@ export class Server {
   readonly #topicEmptied: (topic: string) => void;
   readonly #config: ServerConfig;
   readonly #proxies: TrustedProxies;
+  /** Undefined where every page may connect. */
+  readonly #origins: AllowedOrigins | undefined;
   /** Topics of the handshake that is being upgraded: `open` runs inside `res.upgrade`, so no user data is needed. */
   #opening: readonly SubscribeRequest[] = [];
   /** Plain HTTP answers whose connections have not reported their end yet. */
@@ -78,6 +87,7 @@ export class Server {
     this.#topicEmptied = topicEmptied;
     this.#config = config;
     this.#proxies = new TrustedProxies(config.trustedProxies);
+    this.#origins = config.allowedOrigins === "" ? undefined : new AllowedOrigins(config.allowedOrigins);
     this.#registerRoutes();
   }
 
@@ -161,6 +171,7 @@ export class Server {
       const query = (req.getQuery() as string | undefined) ?? "";
       let refusal = this.#refusalOfAll;
       if (!refusal && admission.needsTicket) refusal = admission.checkTicket(req.getQuery("ticket"), monotonicMs());
+      if (!refusal && this.#origins) refusal = refuseOrigin(this.#origins, headerIfSent(req, "origin"));
       if (refusal) {
         this.#refuse(res, req, refusal);
         return;
@@ -224,15 +235,19 @@ export class Server {
 
   /** The WebSocket address for clients that ask before they connect; in a storm also when to use it. */
   #addressAnswer(res: HttpResponse, req: HttpRequest): PlainAnswer {
-    const answer = (body: object): PlainAnswer => ({ status: 200, body: JSON.stringify(body), headers: NO_STORE });
+    const answer = (body: object): PlainAnswer => ({
+      status: 200,
+      body: JSON.stringify(body),
+      headers: ADDRESS_HEADERS,
+    });
     let data: string;
     try {
       const forwarded = this.#proxies.isEmpty || !this.#client(res, req).viaProxy ? undefined : forwardedBy(req);
-      data = publicAddress({ host: req.getHeader("host"), forwarded }, this.#config.publicUrl);
+      data = publicAddress({ host: headerLines(req, "host"), forwarded }, this.#config.publicUrl);
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
       this.#count("bad_host");
-      return { status: error.row.http, body: JSON.stringify(error) };
+      return { status: error.row.http, body: JSON.stringify(error), headers: ADDRESS_HEADERS };
     }
     const refusal = this.#refusalOfAll;
     // Status 200 even so: the original front end gives up after any other answer.
@@ -253,7 +268,8 @@ export class Server {
   #answer(res: HttpResponse, req: HttpRequest, answer: PlainAnswer): void {
     this.#answered += 1;
     this.#boundAnswered();
-    writeAnswer(res, answer, req.getMethod() === "head");
+    const cors = this.#origins ? corsHeaders(this.#origins, headerIfSent(req, "origin")) : ANY_PAGE;
+    writeAnswer(res, answer, { isHead: req.getMethod() === "head", cors });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Plain HTTP answers: which head and body uWebSockets is asked to write. The response and the request are fakes. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { ANY_PAGE } from "../../../src/admission/origins.js";
 import type { HttpRequest, HttpResponse } from "../../../src/socket/native.js";
 import { headerLines, type PlainAnswer, preflight, writeAnswer } from "../../../src/socket/plain.js";
 
@@ -18,7 +19,7 @@ function written(answer: PlainAnswer, isHead = false): string[] {
       return [true, false];
     },
   } as unknown as HttpResponse;
-  writeAnswer(res, answer, isHead);
+  writeAnswer(res, answer, { isHead, cors: ANY_PAGE });
   const origin = "Access-Control-Allow-Origin: *";
   assert.ok(calls.includes(origin));
   return calls.filter((call) => call !== origin);
@@ -41,6 +42,19 @@ describe("a plain answer", () => {
     ]);
     const page = { status: 200, body: "<p>", headers: { "Content-Type": "text/html" } };
     assert.deepEqual(written(page), ["200 OK", "Content-Type: text/html", "end <p>, close"]);
+  });
+
+  it("names every request header on which it depends in one Vary", () => {
+    const calls: string[] = [];
+    const res = {
+      cork: (run: () => void) => run(),
+      writeStatus: () => undefined,
+      writeHeader: (name: string, value: string) => calls.push(`${name}: ${value}`),
+      end: () => undefined,
+    } as unknown as HttpResponse;
+    const cors = { "Access-Control-Allow-Origin": "https://a.example", Vary: "Origin" };
+    writeAnswer(res, { status: 200, body: "", headers: { Vary: "Host" } }, { isHead: false, cors });
+    assert.deepEqual(calls, ["Access-Control-Allow-Origin: https://a.example", "Vary: Host, Origin"]);
   });
 
   it("to HEAD has the length of the body, without the body", () => {
