@@ -12,6 +12,14 @@ export interface ClientAddress {
   readonly viaProxy: boolean;
 }
 
+interface Network {
+  readonly address: string;
+  readonly bits: number;
+}
+
+/** Of the prefix `::ffff:`, within which IPv6 carries IPv4. */
+const WRAP_BITS = 96;
+
 /** Addresses and networks: `127.0.0.1, 10.0.0.0/8, fd00::/8`. */
 export class TrustedProxies {
   readonly isEmpty: boolean;
@@ -22,7 +30,7 @@ export class TrustedProxies {
     const entries = entriesOf(list);
     this.isEmpty = entries.length === 0;
     for (const entry of entries) {
-      const network = networkOf(entry);
+      const network = unwrapped(networkOf(entry));
       if (!network) throw new Error(`not an address or network: ${entry}`);
       this.#list.addSubnet(network.address, network.bits, isIPv4(network.address) ? "ipv4" : "ipv6");
     }
@@ -39,7 +47,15 @@ export const isProxyList = (list: string): boolean =>
 
 const entriesOf = (list: string): string[] => (list.trim() === "" ? [] : list.split(",").map((entry) => entry.trim()));
 
-function networkOf(entry: string): { address: string; bits: number } | undefined {
+/** `::ffff:10.0.0.0/104` is 10.0.0.0/8: addresses are compared in one form. */
+function unwrapped(network: Network | undefined): Network | undefined {
+  const address = network && canonicalAddress(network.address);
+  return network && address !== undefined && isIPv4(address) && !isIPv4(network.address) && network.bits >= WRAP_BITS
+    ? { address, bits: network.bits - WRAP_BITS }
+    : network;
+}
+
+function networkOf(entry: string): Network | undefined {
   const [address = "", mask, more] = entry.split("/");
   const max = { 4: 32, 6: 128 }[isIP(address)];
   if (max === undefined || more !== undefined) return undefined;
@@ -53,7 +69,8 @@ function networkOf(entry: string): { address: string; bits: number } | undefined
  * where the peer is trusted. The list is read from its end, where the nearest proxy wrote, as long as each writer is
  * trusted: the client may have sent all earlier entries itself.
  */
-export function clientAddress(peer: string, forwardedFor: () => string, proxies: TrustedProxies): ClientAddress {
+export function clientAddress(ofSocket: string, forwardedFor: () => string, proxies: TrustedProxies): ClientAddress {
+  const peer = canonicalAddress(ofSocket) ?? ofSocket;
   if (proxies.isEmpty || !proxies.trusts(peer)) return { address: peer, viaProxy: false };
   let address = peer;
   const hops = forwardedFor().split(",");
@@ -66,12 +83,22 @@ export function clientAddress(peer: string, forwardedFor: () => string, proxies:
   return { address, viaProxy: true };
 }
 
-/** One entry in canonical form: some proxies add a port, and IPv6 may wrap IPv4. */
+/** One entry in canonical form: some proxies add a port. */
 function addressOf(entry: string): string | undefined {
   const text = entry.trim();
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1] ?? text.replace(/^([\d.]+):\d+$/, "$1");
-  const wrapped = /^::ffff:([\d.]+)$/i.exec(bare)?.[1] ?? bare;
-  if (isIPv4(wrapped)) return wrapped;
-  if (isIP(wrapped) !== 6 || wrapped.includes("%")) return undefined;
-  return new URL(`http://[${wrapped}]`).hostname.slice(1, -1);
+  return canonicalAddress(bare);
+}
+
+/**
+ * One text for each address, undefined for what is none: uWebSockets writes IPv6 in full, people write it short, and a
+ * socket that takes both families knows an IPv4 client as `::ffff:192.0.2.1`.
+ */
+export function canonicalAddress(text: string): string | undefined {
+  if (isIPv4(text)) return text;
+  if (isIP(text) !== 6 || text.includes("%")) return undefined;
+  const address = new URL(`http://[${text}]`).hostname.slice(1, -1);
+  const [, high, low] = /^::ffff:([\da-f]{1,4}):([\da-f]{1,4})$/.exec(address) ?? [];
+  if (high === undefined || low === undefined) return address;
+  return [high, low].flatMap((word) => [Number.parseInt(word, 16) >> 8, Number.parseInt(word, 16) & 0xff]).join(".");
 }

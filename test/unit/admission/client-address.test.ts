@@ -32,6 +32,22 @@ describe("the address of a client", () => {
     ["127.0.0.1", "203.0.113.9:4711", "203.0.113.9 via proxy", "with a port"],
     ["127.0.0.1", "[2001:DB8:0::0:9]:4711", "2001:db8::9 via proxy", "IPv6 has one form"],
     ["127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9 via proxy", "IPv4 within IPv6"],
+    ["127.0.0.1", "::ffff:cb00:7109", "203.0.113.9 via proxy", "IPv4 within IPv6, in hexadecimal digits"],
+    ["127.0.0.1", "fe80::1%eth0", "127.0.0.1 via proxy", "an address that is valid on one interface only"],
+    [
+      "127.0.0.1",
+      Array.from({ length: 300 }, (_, n) => `10.0.${n >> 8}.${n & 255}`).join(),
+      "10.0.0.0 via proxy",
+      "300 hops",
+    ],
+    [
+      "0000:0000:0000:0000:0000:ffff:7f00:0001",
+      "203.0.113.9",
+      "203.0.113.9 via proxy",
+      "an IPv4 proxy at an IPv6 socket",
+    ],
+    ["0000:0000:0000:0000:0000:ffff:c000:0201", "203.0.113.9", "192.0.2.1", "an IPv4 client at an IPv6 socket"],
+    ["fd00:0000:0000:0000:0000:0000:0000:0007", "203.0.113.9", "203.0.113.9 via proxy", "a proxy's address in full"],
     ["127.0.0.1", "203.0.113.9, fd00::7", "203.0.113.9 via proxy", "a proxy with IPv6"],
     ["127.0.0.1", "203.0.113.999", "127.0.0.1 via proxy", "no address"],
   ] as const) {
@@ -74,6 +90,8 @@ it("--trusted-proxies takes addresses and networks, and nothing else", () => {
   ]) {
     assert.ok(!isProxyList(list), list);
   }
+  const wrapped = new TrustedProxies("::ffff:10.0.0.0/104");
+  assert.deepEqual([wrapped.trusts("10.200.0.1"), wrapped.trusts("11.0.0.1")], [true, false]);
   const wide = new TrustedProxies("10.1.2.3/8");
   assert.deepEqual([wide.trusts("10.200.0.1"), wide.trusts("11.0.0.1"), wide.trusts("nonsense")], [true, false, false]);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import fc from "fast-check";
-import { addressShare, ClientAddresses } from "../../../src/admission/addresses.js";
+import { addressKey, addressShare, ClientAddresses } from "../../../src/admission/addresses.js";
 import { capOfSlot, ceilingOf, memoryCeiling } from "../../../src/admission/ceiling.js";
 import { GatewayError } from "../../../src/errors.js";
 
@@ -73,6 +73,52 @@ it("an address has no more connections than its limit, and no entry without conn
   addresses.release(first);
   addresses.release(second);
   assert.equal(addresses.size, 1);
+});
+
+it("addresses of one IPv6 /64 are one, of different ones are not, and IPv4 within IPv6 is IPv4", () => {
+  for (const [address, key] of [
+    ["192.0.2.1", "192.0.2.1"],
+    ["::ffff:192.0.2.1", "192.0.2.1"],
+    ["::FFFF:c000:201", "192.0.2.1"],
+    ["0000:0000:0000:0000:0000:ffff:c000:0201", "192.0.2.1"],
+    ["2001:db8::1", "2001:db8:0:0::/64"],
+    ["2001:0db8:0000:0000:ffff:0000:0000:0001", "2001:db8:0:0::/64"],
+    ["2001:db8:0:1::", "2001:db8:0:1::/64"],
+    ["1::2:3:4:5:6", "1:0:0:2::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["1:2:3:4:5:6:7:8", "1:2:3:4::/64"],
+    ["nonsense:", "nonsense:"],
+    ["", ""],
+  ] as const) {
+    assert.equal(addressKey(address), key, address);
+  }
+  const oneNetwork = new ClientAddresses(3);
+  const admitted = Array.from({ length: 1000 }, (_, n) => oneNetwork.acquire(`2001:db8:1:2::${n.toString(16)}`));
+  assert.deepEqual([admitted.filter(Boolean).length, oneNetwork.size], [3, 1]);
+  const many = new ClientAddresses(1);
+  const entries = Array.from({ length: 1000 }, (_, n) => many.acquire(`2001:db8:1:${n.toString(16)}::1`));
+  assert.deepEqual([entries.filter(Boolean).length, many.size], [1000, 1000]);
+  for (const entry of entries) many.release(entry!);
+  assert.equal(many.size, 0);
+  const mixed = new ClientAddresses(1);
+  assert.ok(mixed.acquire("192.0.2.1"));
+  assert.equal(mixed.acquire("::ffff:192.0.2.1"), undefined);
+});
+
+it("addresses that come and go while there is no hub are not kept for it", () => {
+  const addresses = new ClientAddresses(9, true);
+  const known = addresses.acquire("192.0.2.1")!;
+  const stays = addresses.acquire("192.0.2.2")!;
+  assert.equal(addresses.report(100).length, 2);
+  for (let n = 0; n < 1000; n++) addresses.release(addresses.acquire(`2001:db8:1:${n.toString(16)}::1`)!);
+  assert.equal(addresses.unreported, 0);
+  addresses.release(known);
+  // Back before the hub was told that it had gone, and gone again: it still must be told.
+  addresses.release(addresses.acquire("192.0.2.1")!);
+  assert.deepEqual(addresses.report(100), [["192.0.2.1", 0]]);
+  addresses.relinked();
+  addresses.release(stays);
+  assert.deepEqual(addresses.report(100), [], "a new hub was never told of it");
 });
 
 it("the share of a worker in an address's limit is never less than the even share", () => {
