@@ -21,7 +21,7 @@ import { trackedFiles } from "../support/repository.js";
 const MAX_LINES: Readonly<Record<string, number>> = {
   "README.md": 180,
   "README.zh-CN.md": 180,
-  "dashboards/README.md": 160,
+  "dashboards/README.md": 170,
   "load/README.md": 130,
   "load/results/README.md": 60,
   "load/sizing/README.md": 150,
@@ -29,7 +29,7 @@ const MAX_LINES: Readonly<Record<string, number>> = {
   "src/admin/README.md": 60,
   "src/admission/README.md": 110,
   "src/client/README.md": 120,
-  "src/config/README.md": 100,
+  "src/config/README.md": 110,
   "src/protocol/README.md": 90,
   "src/publish/README.md": 60,
   "src/supervision/README.md": 110,

@@ -126,9 +126,9 @@ describe("the key file of a command", () => {
 
   it("is spoken of in words when the gateway does not take its key", () => {
     const [none, given] = ["", "/k"].map((adminKeyFile) => ({ adminUrl: "http://gate:1", adminKeyFile }));
-    assert.match(whyNotAdmitted({ status: 401, code: 4029, error: "" }, none!)!, /asks for a key.*--admin-key-file/);
-    assert.match(whyNotAdmitted({ status: 401, code: 4029, error: "" }, given!)!, /does not know the key in \/k/);
-    assert.match(whyNotAdmitted({ status: 403, code: 4030, error: "needs read" }, given!)!, /suffice.*: needs read/);
+    assert.match(whyNotAdmitted({ status: 401, code: 4031, error: "" }, none!)!, /asks for a key.*--admin-key-file/);
+    assert.match(whyNotAdmitted({ status: 401, code: 4031, error: "" }, given!)!, /does not know the key in \/k/);
+    assert.match(whyNotAdmitted({ status: 403, code: 4032, error: "needs read" }, given!)!, /suffice.*: needs read/);
     assert.equal(whyNotAdmitted({ status: 403, code: 4028, error: "foreign" }, given!), undefined);
     assert.equal(whyNotAdmitted({ status: 200, code: 0, error: undefined }, none!), undefined);
   });
