@@ -5,6 +5,7 @@
 import type { Registry } from "prom-client";
 import { returnRate } from "../admission/budget.js";
 import { GOODBYE_RATE } from "../config/capacity.js";
+import { urlHost } from "../config/host-address.js";
 import type { ServeConfig } from "../config/options.js";
 import type { DrainFacts } from "../drain/plan.js";
 import { GatewayError } from "../errors.js";
@@ -107,7 +108,7 @@ function inspectRoutes({ hub, acceptor, fleet, config, workerCap, flushed, accep
           ...fleet.members().map((member) => ({ role: "worker", ...member })),
         ],
         connections: connections(),
-        clients: `ws://${config.host}:${config.port}${WEBSOCKET_PATH}`,
+        clients: `ws://${urlHost(config.host)}:${config.port}${WEBSOCKET_PATH}`,
       },
     })),
   };

@@ -4,7 +4,8 @@
  * command (owner.ts).
  */
 import { closeSync, openSync } from "node:fs";
-import { isAuthenticated, isLoopback } from "../config/faults.js";
+import { isAuthenticated } from "../config/faults.js";
+import { isLoopback, urlHost } from "../config/host-address.js";
 import { type ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
@@ -72,13 +73,13 @@ function announce(
   workers: number,
   { port, adminPort }: { port: number; adminPort: number },
 ): void {
-  const clients = `ws://${config.host}:${port}${WEBSOCKET_PATH}`;
+  const clients = `ws://${urlHost(config.host)}:${port}${WEBSOCKET_PATH}`;
   const admin = `http://${config.adminHost}:${adminPort}`;
-  const page = config.dev ? `http://${config.host}:${port}/` : undefined;
+  const page = config.dev ? `http://${urlHost(config.host)}:${port}/` : undefined;
   const banner = [
     `megagate ${VERSION} is ready: ${workers} workers`,
     ...(page ? [`  page      ${page}   (the example: open it in a browser)`] : []),
-    `  clients   ${clients}   (address for browsers: http://${config.host}:${port}${ADDRESS_PATH})`,
+    `  clients   ${clients}   (address for browsers: http://${urlHost(config.host)}:${port}${ADDRESS_PATH})`,
     `  private   ${admin}   /publish /metrics /healthz /readyz /processes`,
   ];
   const line = JSON.stringify({ event: "ready", clients, admin, workers, page });

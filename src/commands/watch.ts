@@ -5,6 +5,7 @@
 import WebSocket from "ws";
 import { watchTopic } from "../client/watch.js";
 import type { AdminAccess } from "../config/admin-access.js";
+import { isEveryAddress } from "../config/host-address.js";
 import { GatewayError } from "../errors.js";
 import { isTopic, TOPIC_RULE } from "../topics/name.js";
 import { ask, inWords, noGateway } from "./admin-client.js";
@@ -22,7 +23,7 @@ export async function watchUrl(access: AdminAccess): Promise<string> {
   }
   const url = new URL(clients);
   // It listens on every interface: the one that it was asked at will do.
-  if (url.hostname === "0.0.0.0") url.hostname = new URL(adminUrl).hostname;
+  if (isEveryAddress(url.hostname.replace(/^\[|\]$/g, ""))) url.hostname = new URL(adminUrl).hostname;
   return url.href;
 }
 

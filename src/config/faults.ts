@@ -2,10 +2,9 @@
  * What no single option of serve shows: values that do not go together, and whether clients need a token. Pure; the supervisor
  * and the command line only.
  */
+import { isLoopback, overlap } from "./host-address.js";
 import type { ServeConfig } from "./options.js";
 import { flagName } from "./table.js";
-
-const EVERY_INTERFACE = "0.0.0.0";
 
 type Related = Pick<
   ServeConfig,
@@ -37,10 +36,9 @@ export function portFaults({
   adminPort,
   adminKeysFile,
 }: Pick<ServeConfig, "host" | "port" | "adminHost" | "adminPort" | "adminKeysFile">): string[] {
-  const isOpen = !adminHost.startsWith("127.") && adminKeysFile === "";
+  const isOpen = !isLoopback(adminHost) && adminKeysFile === "";
   const open = `--admin-host: ${adminHost} is not loopback, and whoever reaches it could publish, read everything and restart workers; name a file of keys with --admin-keys-file, or leave the port on 127.0.0.1`;
-  const isSameHost = host === adminHost || host === EVERY_INTERFACE || adminHost === EVERY_INTERFACE;
-  const isSamePort = port !== 0 && port === adminPort && isSameHost;
+  const isSamePort = port !== 0 && port === adminPort && overlap(host, adminHost);
   const same = `--admin-port: ${adminPort} is the public port (--port) too; give each its own`;
   return [...(isOpen ? [open] : []), ...(isSamePort ? [same] : [])];
 }
@@ -49,8 +47,6 @@ export function portFaults({
 export const isAuthenticated = (
   config: Pick<ServeConfig, "authSecretFile" | "authPublicKeyFile" | "authJwksFile">,
 ): boolean => config.authSecretFile !== "" || config.authPublicKeyFile !== "" || config.authJwksFile !== "";
-
-export const isLoopback = (host: string): boolean => host.startsWith("127.");
 
 const KEY_FILES = "--auth-secret-file, --auth-public-key-file or --auth-jwks-file";
 

@@ -5,6 +5,7 @@
  */
 import { readConfigFile } from "./config-file.js";
 import { type Environment, envName, given } from "./environment.js";
+import { canonicalHost, isHostAddress, reachableHost, urlHost } from "./host-address.js";
 import { type Derived, type Option, text, url } from "./table.js";
 
 /** One option, from its variables or its file. */
@@ -34,7 +35,8 @@ const derived =
     const port = spoken(env, portKey);
     // For port 0 the kernel chooses: the configuration does not know which.
     if ((host ?? port) === undefined || port?.value === "0") return undefined;
-    const name = host === undefined || host.value === "0.0.0.0" ? "127.0.0.1" : host.value;
+    const address = host && isHostAddress(host.value) ? canonicalHost(host.value) : host?.value;
+    const name = address === undefined ? "127.0.0.1" : urlHost(reachableHost(address));
     const value = `${scheme}//${name}:${port?.value ?? usual.port}${usual.path}`;
     return { value, where: (port ?? host)!.where };
   };

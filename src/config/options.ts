@@ -8,7 +8,8 @@ import { ALGORITHMS } from "../admission/keys.js";
 import { isOriginList } from "../admission/origins.js";
 import { RULES_PATTERN, SLOW_POLICIES } from "../topics/rules.js";
 import { MAX_WORKERS } from "./capacity.js";
-import { bytes, type ConfigOf, choice, flag, flagName, text, whole } from "./table.js";
+import { canonicalHost, isHostAddress } from "./host-address.js";
+import { bytes, type ConfigOf, choice, flag, text, whole } from "./table.js";
 
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 
@@ -17,11 +18,12 @@ const HOSTNAMES = /^[\w-]+(?:\.[\w-]+)*(?: *, *[\w-]+(?:\.[\w-]+)*)*$/;
 export const SERVE_OPTIONS = {
   host: text({
     default: "127.0.0.1",
-    unit: "IPv4",
-    range: "an IPv4 address; 0.0.0.0 for every interface",
-    pattern: IPV4,
+    unit: "address",
+    range: "an IPv4 or IPv6 address; 0.0.0.0 for every interface, :: for every interface with IPv6 too",
+    pattern: { test: isHostAddress },
+    canonical: canonicalHost,
     explanation:
-      "Address that clients connect to. Any other than this machine's own (127.…) needs keys to authenticate clients, or --allow-anonymous",
+      "Address that clients connect to. Any other than this machine's own (127.…, ::1) needs keys to authenticate clients, or --allow-anonymous",
   }),
   port: whole({
     default: 8080,
@@ -182,7 +184,7 @@ export const SERVE_OPTIONS = {
     max: 10_000_000,
     unit: "connections",
     explanation:
-      "Connections that one client address may hold, over all workers; a burst within a quarter of a second may get some more. " +
+      "Connections that one client address, or one /64 of IPv6, may hold, over all workers; a burst within a quarter of a second may get some more. " +
       "0 sets no limit. Behind a proxy give --trusted-proxies, or all are one address",
   }),
   memoryFloorBytes: bytes({

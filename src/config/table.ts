@@ -113,11 +113,14 @@ export function text(row: {
   range: string;
   /** A pattern, or a function that decides. */
   pattern?: Pick<RegExp, "test">;
+  /** The one form of a value that may be written in several; it gets what `pattern` accepts. */
+  canonical?: (text: string) => string;
   explanation: string;
 }): Option<string> {
   const schema = z
     .string({ error: `must be text (${row.range})` })
-    .refine((s) => s === row.default || !row.pattern || row.pattern.test(s), { error: `must be ${row.range}` });
+    .refine((s) => s === row.default || !row.pattern || row.pattern.test(s), { error: `must be ${row.range}` })
+    .transform((s) => row.canonical?.(s) ?? s);
   return { schema, default: row.default, unit: row.unit, range: row.range, explanation: row.explanation };
 }
 

@@ -46,7 +46,7 @@ function findListener(c: Libc, port: number, limit: number): number | undefined 
     length.writeUInt32LE(4);
     if (c.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, value, length) !== 0 || value.readInt32LE() === 0) continue;
     length.writeUInt32LE(SOCKADDR_BYTES);
-    // struct sockaddr_in: u16 family, u16 port in network order.
+    // sockaddr_in and sockaddr_in6 alike: u16 family, u16 port in network order.
     if (c.getsockname(fd, address, length) === 0 && address.readUInt16BE(2) === port) return fd;
   }
   return undefined;

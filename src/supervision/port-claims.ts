@@ -6,14 +6,14 @@
  */
 import { readFileSync } from "node:fs";
 import { createConnection, createServer, type Server } from "node:net";
+import { covers, overlap } from "../config/host-address.js";
 import { GatewayError } from "../errors.js";
 import { findPort } from "./ports.js";
 
 const PREFIX = "megagate:port:";
-const EVERY_ADDRESS = "0.0.0.0";
 /** For the holder's word who it is: it may be stopped or busy. */
 const ANSWER_MS = 500;
-/** Two that start at once on overlapping addresses see each other; the one of a single address yields, in this time. */
+/** Two that start at once on overlapping addresses see each other; the narrower one yields, in this time. */
 const YIELD_MS = 1000;
 /** Tries to find a free port that no other gateway takes in the same moment. */
 const FREE_PORT_TRIES = 8;
@@ -31,7 +31,7 @@ export class PortClaims {
   /** The port, claimed until `release`. Throws `config` with the holder and the remedy where it cannot be had. */
   async take({ what, host, port }: WantedPort): Promise<number> {
     if (port !== 0) {
-      if ([...this.#held.values()].some((held) => held.port === port && meet(held.host, host)))
+      if ([...this.#held.values()].some((held) => held.port === port && overlap(held.host, host)))
         throw new GatewayError("config", `--port and --admin-port are both ${port}: choose two`);
       await this.#claim({ what, host, port });
       return await findPort(what, host, port);
@@ -61,7 +61,7 @@ export class PortClaims {
     for (;;) {
       const other = overlapping(host, port);
       if (other === undefined) return;
-      if (host !== EVERY_ADDRESS || performance.now() >= endMs) {
+      if (covers(other, host) || performance.now() >= endMs) {
         this.#held.delete(server);
         server.close();
         throw await isHeld(wanted, other);
@@ -70,9 +70,6 @@ export class PortClaims {
     }
   }
 }
-
-/** Whether both take connections to the same address. */
-const meet = (a: string, b: string): boolean => a === b || a === EVERY_ADDRESS || b === EVERY_ADDRESS;
 
 const nameOf = (host: string, port: number): string => `\0${PREFIX}${port}:${host}`;
 
@@ -94,7 +91,7 @@ function listen(name: string): Promise<Server | undefined> {
   });
 }
 
-/** An address of another claim on this port that takes the same connections: one of the two is every address. */
+/** An address of another claim on this port that takes the same connections: one of the two covers the other. */
 function overlapping(host: string, port: number): string | undefined {
   const mine = `@${PREFIX}${port}:`;
   const listening = "00010000";
@@ -103,7 +100,7 @@ function overlapping(host: string, port: number): string | undefined {
     if (at < 0 || line.split(/\s+/)[3] !== listening) continue;
     // Node pads the name with zero bytes, which the kernel shows as @.
     const other = line.slice(at + mine.length).replace(/@+$/, "");
-    if (other !== host && meet(other, host)) return other;
+    if (other !== host && overlap(other, host)) return other;
   }
   return undefined;
 }

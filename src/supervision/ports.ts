@@ -36,6 +36,8 @@ export function whyNotListening(what: string, host: string, port: number, error:
       return `${where} needs a right that this user lacks: ports below 1024 are for root, or for a program with CAP_NET_BIND_SERVICE. Choose another port.`;
     case "EADDRNOTAVAIL":
       return `${where}: this machine has no such address. Choose one of its own, or 0.0.0.0 for all.`;
+    case "EAFNOSUPPORT":
+      return `${where}: this machine has no IPv6. Choose an IPv4 address, or 0.0.0.0 for all.`;
     default:
       return `${where}: ${error.message}`;
   }

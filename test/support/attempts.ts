@@ -17,15 +17,19 @@ const SILENCE_MS = 8000;
 
 export interface AttemptFrom {
   readonly localAddress?: string;
+  readonly host?: string;
   /** Further header lines. */
   readonly lines?: readonly string[];
   /** Called when the connection ends, after an upgrade. */
   readonly onEnd?: () => void;
 }
 
-export function attempt(port: number, { localAddress, lines = [], onEnd }: AttemptFrom = {}): Promise<Attempt> {
+export function attempt(
+  port: number,
+  { localAddress, host = "127.0.0.1", lines = [], onEnd }: AttemptFrom = {},
+): Promise<Attempt> {
   const beganMs = performance.now();
-  const socket = connect({ port, host: "127.0.0.1", ...(localAddress && { localAddress }) });
+  const socket = connect({ port, host, ...(localAddress && { localAddress }) });
   const handshake = HANDSHAKE.replace("\r\n\r\n", `\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`);
   let text = "";
   return new Promise((resolve) => {

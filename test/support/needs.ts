@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 
 /** Debian's package of a program, where it has another name. Each is in .ci/run too. */
 const PACKAGES: Readonly<Record<string, string>> = {
@@ -25,6 +26,11 @@ export function needsPrograms(...programs: readonly string[]): string | false {
 
 export function needsRoot(what: string): string | false {
   return process.geteuid?.() !== 0 && `needs root, ${what}: run the tests as root`;
+}
+
+export function needsIpv6(): string | false {
+  const own = Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+  return !own.includes("::1") && "needs IPv6 on the loopback interface: sysctl net.ipv6.conf.lo.disable_ipv6=0";
 }
 
 /** Memory that could be had: what the kernel only caches is given up when it is wanted. */

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { GatewayError } from "../../../src/errors.js";
 import { PortClaims } from "../../../src/supervision/port-claims.js";
+import { needsIpv6 } from "../../support/needs.js";
 
 const made: PortClaims[] = [];
 function claims(): PortClaims {
@@ -50,6 +51,18 @@ describe("port claims", () => {
     for (const one of made.splice(0)) one.release();
     await claims().take(at("0.0.0.0", port));
     await assert.rejects(claims().take(at("127.0.0.3", port)), refused(/held by another gateway on 0\.0\.0\.0/));
+  });
+
+  it("every interface with IPv6 takes what every IPv4 address and each address take", {
+    skip: needsIpv6(),
+  }, async () => {
+    const port = await claims().take(at("::", 0));
+    for (const host of ["0.0.0.0", "127.0.0.1", "::1"])
+      await assert.rejects(claims().take(at(host, port)), refused(/held by another gateway on :: \(/), host);
+    for (const one of made.splice(0)) one.release();
+    await claims().take(at("::1", port));
+    await assert.rejects(claims().take(at("::", port)), refused(/held by another gateway on ::1 \(/));
+    assert.equal(await claims().take(at("0.0.0.0", port)), port, "IPv4 alone is not ::1");
   });
 
   it("of every address and one address at once, one gets it", async () => {
