@@ -6,7 +6,7 @@
 import { closeSync, openSync } from "node:fs";
 import { isAuthenticated } from "../config/faults.js";
 import { isLoopback, urlHost } from "../config/host-address.js";
-import { type ServeConfig } from "../config/options.js";
+import type { ServeConfig } from "../config/options.js";
 import { type Log, stderrLog } from "../log.js";
 import { VERSION } from "../platform.js";
 import { whenOwnerIsGone } from "../process/owner.js";

@@ -77,7 +77,7 @@ export const SERVE_OPTIONS = {
       "origins without a path (https://example.com, https://*.example.com, http://localhost:3000), joined by commas",
     pattern: { test: isOriginList },
     explanation:
-      "Web pages that may connect, by the Origin that browsers send; * stands for one label. Others get 403 and cannot read plain answers. None lets every page in. Programs that send no Origin are not asked",
+      "Web pages that may connect, by the Origin that browsers send; * stands for one label. Others get 403 and cannot read plain answers. When not set, every page may connect. Programs that send no Origin are not asked",
   }),
   trustedProxies: text({
     default: "",
