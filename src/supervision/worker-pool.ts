@@ -26,6 +26,8 @@ export interface Worker {
 
 export interface WorkerPoolDeps {
   readonly log: Log;
+  /** Entry file of a worker, relative to child-process.ts; a test has one of its own. */
+  readonly entry?: string;
   startMessage(slot: number): StartWorker;
   /** Every message of a worker: log lines, readiness, what makes a start impossible. */
   onMessage(message: ChildReport): void;
@@ -73,7 +75,7 @@ export class WorkerPool {
       windowMs: 0,
       child: new Child({
         name,
-        entry: "../process/worker.js",
+        entry: this.#deps.entry ?? "../process/worker.js",
         log: this.#deps.log,
         startMessage: () => this.#deps.startMessage(slot),
         onMessage: (message) => this.#onMessage(worker, message),
