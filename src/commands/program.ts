@@ -5,7 +5,7 @@ import type { AdminAccess } from "../config/admin-access.js";
 import { withDevSize } from "../config/dev.js";
 import { noticesOf } from "../config/environment.js";
 import { faultsOf } from "../config/faults.js";
-import { ADMIN_KEY_FILE, ADMIN_URL, CLIENT_URL } from "../config/gateway-address.js";
+import { ADMIN_KEY_FILE, ADMIN_URL, CLIENT_URL, TOKEN_FILE } from "../config/gateway-address.js";
 import { addOptions, renderConfig, variablesOf } from "../config/help.js";
 import { withIdleTimeout } from "../config/idle.js";
 import { SERVE_OPTIONS } from "../config/options.js";
@@ -170,14 +170,14 @@ function addWatch(program: Command): void {
     .command("watch")
     .description("Show a topic as it changes, until Ctrl-C: its state, then each push, without a gap.")
     .argument("<topic>", "topic name");
-  const options = { url: CLIENT_URL, ...ADMIN_ACCESS };
+  const options = { url: CLIENT_URL, tokenFile: TOKEN_FILE, ...ADMIN_ACCESS };
   addOptions(watch, options).action(async (topic: string, flags: Record<string, unknown>) => {
     const { config, sources } = resolve(options, { command: "watch", flags, env: process.env });
     const { watchUrl, watchUntilEnd } = await import("./watch.js");
     // Who names the private address alone means the gateway that answers there.
     const isAdminAlone = sources.url === "default" && sources.adminUrl !== "default";
     const url = isAdminAlone ? await watchUrl(config) : config.url;
-    await watchUntilEnd(url, topic);
+    await watchUntilEnd({ url, topic, tokenFile: config.tokenFile });
   });
 }
 

@@ -2,6 +2,7 @@
  * `megagate watch TOPIC`: the terminal's end of client/watch.ts. It finds the gateway, and gives up where there is none: an
  * address that nobody ever answered at is a wrong one, while a gateway that was there comes back.
  */
+import { readFileSync } from "node:fs";
 import WebSocket from "ws";
 import { watchTopic } from "../client/watch.js";
 import type { AdminAccess } from "../config/admin-access.js";
@@ -13,6 +14,7 @@ import { ask, inWords, noGateway } from "./admin-client.js";
 const CONNECT_MS = 10_000;
 /** Handshakes that a gateway refuses for the moment: it is the right address. */
 const COME_AGAIN = /\b(?:429|503)$/;
+const UNAUTHORIZED = /\b401$/;
 
 /** The address for clients, asked from the gateway with this private address. */
 export async function watchUrl(access: AdminAccess): Promise<string> {
@@ -27,9 +29,35 @@ export async function watchUrl(access: AdminAccess): Promise<string> {
   return url.href;
 }
 
-/** Until Ctrl-C, or until nobody reads any more. Throws when the gateway ends it, or was never there. */
-export async function watchUntilEnd(url: string, topic: string): Promise<void> {
+export interface Watched {
+  readonly url: string;
+  readonly topic: string;
+  /** "" where no token is shown. */
+  readonly tokenFile: string;
+}
+
+function tokenIn(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new GatewayError("config", `--token-file: ${path} cannot be read: ${inWords(error)}`);
+  }
+}
+
+/** Why a gateway that answered did not let the client in; undefined where it is none. */
+function whyNotLetIn(url: string, tokenFile: string, refusal: string | undefined): GatewayError | undefined {
+  if (refusal === undefined || !UNAUTHORIZED.test(refusal)) return undefined;
+  const why =
+    tokenFile === ""
+      ? "asks for a token: name a file that holds one with --token-file or MEGAGATE_TOKEN_FILE"
+      : `does not accept the token in ${tokenFile}: it may have expired, or be for another gateway`;
+  return new GatewayError("failed", `the gateway at ${url} ${why}`);
+}
+
+/** Until Ctrl-C, or until nobody reads any more. Throws when the gateway ends it, does not let it in, or was never there. */
+export async function watchUntilEnd({ url, topic, tokenFile }: Watched): Promise<void> {
   if (!isTopic(topic)) throw new GatewayError("usage", `${JSON.stringify(topic)} is no topic name: ${TOPIC_RULE}`);
+  if (tokenFile !== "") tokenIn(tokenFile);
   const stop = new AbortController();
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
@@ -46,6 +74,7 @@ export async function watchUntilEnd(url: string, topic: string): Promise<void> {
   const why = await watchTopic({
     url,
     topic,
+    ...(tokenFile !== "" && { token: () => tokenIn(tokenFile) }),
     WebSocket: Socket,
     connectTimeoutMs: CONNECT_MS,
     write: (line) => void process.stdout.write(line),
@@ -54,5 +83,5 @@ export async function watchUntilEnd(url: string, topic: string): Promise<void> {
   });
   if (why === undefined) return;
   if (why.type === "ended") throw new GatewayError("failed", why.text);
-  throw noGateway(url, refusal ?? why.text);
+  throw whyNotLetIn(url, tokenFile, refusal) ?? noGateway(url, refusal ?? why.text);
 }

@@ -54,6 +54,18 @@ export const ADMIN_URL: Option<string> = {
   derive: derived({ scheme: "http:", hostKey: "adminHost", portKey: "adminPort", port: "8081", path: "" }),
 };
 
+/** What lets a client of the gateway in. */
+export const TOKEN_FILE: Option<string> = {
+  ...text({
+    default: "",
+    unit: "path",
+    range: "a file",
+    explanation:
+      "File with the token that the gateway asks its clients for, read before each connection; when not set, none is shown",
+  }),
+  env: "MEGAGATE_TOKEN_FILE",
+};
+
 /** What lets a command into it. */
 export const ADMIN_KEY_FILE: Option<string> = {
   ...text({

@@ -42,6 +42,36 @@ async function answer(port: number, lines: readonly string[], query = ""): Promi
 }
 
 describe("a gateway with a secret", () => {
+  it("is watched with the token of a file, and says what is missing without one", async () => {
+    await using gateway = await Gateway.start("--workers", "1", "--auth-secret-file", SECRET_FILE);
+    const watched = (...more: string[]): ReturnType<typeof cli> =>
+      cli(["watch", "news", "--url", gateway.url, ...more]);
+    const good = watched("--token-file", file("token", `${tokenOf("7")}\n`));
+    try {
+      const shows = (text: string): Promise<string> =>
+        until(
+          text,
+          () => good.stdout + good.stderr,
+          (out) => out.includes(text),
+        );
+      await shows("news stands at");
+      await gateway.publish("news", "of today");
+      await shows("of today");
+    } finally {
+      good.process.kill("SIGINT");
+    }
+    assert.equal((await good.ended).code, 0);
+    for (const [more, says] of [
+      [[], /asks for a token: name a file.*--token-file/],
+      [["--token-file", file("old", tokenOf("7", { exp: inSeconds(-60) }))], /does not accept the token in .*old/],
+      [["--token-file", join(folder, "none")], /--token-file: .*none cannot be read: ENOENT/],
+    ] as const) {
+      const { code, stderr } = await watched(...more).ended;
+      assert.notEqual(code, 0);
+      assert.match(stderr, says);
+    }
+  });
+
   it("lets in by Authorization and by sub-protocol, refuses others by their reason, and never shows a token", async () => {
     await using gateway = await Gateway.start("--workers", "1", "--auth-secret-file", SECRET_FILE);
     const { port } = gateway;
