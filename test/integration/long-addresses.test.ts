@@ -12,6 +12,8 @@ import { until } from "../support/wait.js";
 
 const TOPICS = 16;
 
+const REFUSED = "Unexpected server response: 505";
+
 describe("over a real link", { skip: noLink() }, () => {
   let gateway: FarGateway;
   before(async () => {
@@ -69,8 +71,11 @@ describe("over a real link", { skip: noLink() }, () => {
   it("an address of 1,100 or 1,200 bytes is upgraded; one of 1,500 is answered 505 by the engine of Node 20", async () => {
     assert.equal(await dial(1100), "open");
     assert.equal(await dial(1200), "open");
-    const answer = ANSWER_TO_CUT_LINE === 505 ? "Unexpected server response: 505" : "open";
-    assert.equal(await dial(1500), answer);
+    // A gateway that is busy finds both segments at once, and sees no cut.
+    const answers = new Set<string>();
+    for (let tries = 0; tries < 20 && !answers.has(REFUSED); tries++) answers.add(await dial(1500));
+    if (ANSWER_TO_CUT_LINE === 505) assert.ok(answers.has(REFUSED), [...answers].join());
+    else assert.deepEqual([...answers], ["open"]);
   });
 
   for (const bytes of [100, 1100]) {

@@ -66,7 +66,10 @@ const TABLE: readonly Wrong[] = [
   wrong("serve --connections 10,00", /--connections: must be a whole number .*, got "10,00"/),
   wrong("serve --connections 1e6", /--connections: must be a whole number .*, got "1e6"/),
   wrong("serve --port 65536", /--port: must be a whole number in 0–65,535 \(port\), got "65536"/),
-  wrong("serve --host localhost", /--host: must be an IPv4 address; 0\.0\.0\.0 for every interface, got "localhost"/),
+  wrong(
+    "serve --host localhost",
+    /--host: must be an IPv4 or IPv6 address; 0\.0\.0\.0 for every interface.*, got "localhost"/,
+  ),
   wrong("serve --topic-memory-bytes 1,5GB", /--topic-memory-bytes: must be a size in bytes .*, got "1,5GB"/),
   wrong("serve --topic-memory-bytes 0.5", /--topic-memory-bytes: must be a size in bytes/),
   wrong("serve --log-level inof", /must be one of debug \| info .*\(did you mean "info"\?\), got "inof"/),
