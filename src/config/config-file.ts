@@ -3,9 +3,9 @@
  * can hold (lists, maps, names for other parts, tags) is refused by line and column, and nothing in it can make reading
  * it slow or large. Runs in the command line only.
  */
-import { closeSync, openSync, readSync } from "node:fs";
 import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, type Pair, parseDocument } from "yaml";
 import { GatewayError } from "../errors.js";
+import { readBounded } from "./bounded-file.js";
 
 export interface ConfigFile {
   readonly path: string;
@@ -56,27 +56,18 @@ function inWords(error: unknown): string {
   return words.includes("call stack") ? "its lists or maps lie too deep in each other" : words;
 }
 
-/** Bounded, whatever stands at the path: /dev/zero has no end. */
 function readText(path: string): string {
   const cannot = (why: string): GatewayError =>
     new GatewayError("config", `cannot read the configuration file ${path}: ${why}`);
-  const bytes = Buffer.alloc(MAX_BYTES + 1);
-  let length = 0;
+  let bytes: Buffer | undefined;
   try {
-    const file = openSync(path, "r");
-    try {
-      for (let read = -1; read !== 0 && length <= MAX_BYTES; length += read) {
-        read = readSync(file, bytes, length, bytes.length - length, null);
-      }
-    } finally {
-      closeSync(file);
-    }
+    bytes = readBounded(path, MAX_BYTES);
   } catch (error) {
     throw cannot((error as Error).message);
   }
-  if (length > MAX_BYTES) throw cannot(`it has more than ${MAX_BYTES} bytes`);
+  if (!bytes) throw cannot(`it has more than ${MAX_BYTES} bytes`);
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw cannot("it is not UTF-8 text");
   }

@@ -3,9 +3,9 @@
  * workers, which get the keys over their control channel. A file that cannot be used stops a start; later it is told in the log,
  * and the keys that were read last go on. No key is ever in an argument, the environment, a log line or an error.
  */
-import { closeSync, openSync, readSync } from "node:fs";
 import { listOf } from "../admission/authentication.js";
 import { type Algorithm, checkKeys, keyOfSecret, keysOfJwks, keysOfPem, type PlainKey } from "../admission/keys.js";
+import { readBounded } from "../config/bounded-file.js";
 import type { ServeConfig } from "../config/options.js";
 import { GatewayError } from "../errors.js";
 import type { Log } from "../log.js";
@@ -64,22 +64,13 @@ export class AuthFiles {
   }
 }
 
-/** Bounded, whatever stands at the path: /dev/zero has no end. */
 function readFile(path: string): Buffer {
-  const bytes = Buffer.alloc(MAX_BYTES + 1);
-  let length = 0;
+  let bytes: Buffer | undefined;
   try {
-    const file = openSync(path, "r");
-    try {
-      for (let read = -1; read !== 0 && length <= MAX_BYTES; length += read) {
-        read = readSync(file, bytes, length, bytes.length - length, null);
-      }
-    } finally {
-      closeSync(file);
-    }
+    bytes = readBounded(path, MAX_BYTES);
   } catch (error) {
     throw new GatewayError("config", `cannot read the keys in ${path}: ${(error as Error).message}`);
   }
-  if (length > MAX_BYTES) throw new GatewayError("config", `${path}: has more than ${MAX_BYTES} bytes`);
-  return bytes.subarray(0, length);
+  if (!bytes) throw new GatewayError("config", `${path}: has more than ${MAX_BYTES} bytes`);
+  return bytes;
 }

@@ -185,7 +185,7 @@ describe("processes survive", () => {
     const data = "x".repeat(12_000);
     let last = 0;
     let sent = 0;
-    // The kernel takes megabytes for a stalled reader before uWebSockets notices (KERNEL.md fact 7).
+    // The kernel takes megabytes for a stalled reader before uWebSockets notices (src/README.md fact 7).
     while (sent < 3000 && (sent % 100 !== 0 || (await gateway.metric('megagate_closed_total{reason="slow"}')) === 0)) {
       last = (await gateway.publish("t", data)).offset;
       sent += 1;

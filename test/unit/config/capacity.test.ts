@@ -3,7 +3,7 @@ import { it } from "node:test";
 import fc from "fast-check";
 import { fullestWorker, spread, tightestCap, workerCap, workersFor } from "../../../src/config/capacity.js";
 
-it("a million connections under 20,000 descriptors need 53 workers, as KERNEL.md fact 1 has it", () => {
+it("a million connections under 20,000 descriptors need 53 workers, as fact 1 of src/README.md has it", () => {
   assert.equal(workersFor(1_000_000, 2, 20_000), 53);
 });
 
