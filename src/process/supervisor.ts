@@ -144,7 +144,7 @@ export class Supervisor {
   #createKeyFile(): KeyFile | undefined {
     const path = this.#config.adminKeysFile;
     if (path === "") return undefined;
-    return new KeyFile(path, this.#log, (keys) => this.#hub.send({ type: "adminKeys", keys }));
+    return new KeyFile({ path, log: this.#log, onKeys: (keys) => this.#hub.send({ type: "adminKeys", keys }) });
   }
 
   #until(done: () => boolean): Promise<void> {

@@ -11,20 +11,30 @@ import type { Log } from "../log.js";
 /** By polling, because a Kubernetes Secret changes by a symbolic link two folders above. */
 const POLL_MS = 1000;
 
+export interface KeyFileOptions {
+  readonly path: string;
+  readonly log: Log;
+  readonly onKeys: (keys: readonly AdminKey[]) => void;
+  /** Between two looks at the file, milliseconds; a test does not wait a second for each. */
+  readonly pollMs?: number;
+}
+
 export class KeyFile {
   readonly #path: string;
   readonly #log: Log;
   readonly #onKeys: (keys: readonly AdminKey[]) => void;
+  readonly #pollMs: number;
   #keys: readonly AdminKey[] = [];
   #timer: NodeJS.Timeout | undefined;
   /** The file as it was last read, and as it was last seen. */
   #read = "";
   #seen = "";
 
-  constructor(path: string, log: Log, onKeys: (keys: readonly AdminKey[]) => void) {
+  constructor({ path, log, onKeys, pollMs = POLL_MS }: KeyFileOptions) {
     this.#path = path;
     this.#log = log;
     this.#onKeys = onKeys;
+    this.#pollMs = pollMs;
   }
 
   get keys(): readonly AdminKey[] {
@@ -69,7 +79,7 @@ export class KeyFile {
   }
 
   #schedule(): void {
-    this.#timer = setTimeout(() => void this.#sample(), POLL_MS);
+    this.#timer = setTimeout(() => void this.#sample(), this.#pollMs);
   }
 
   /** Reads a changed file once it has stood still for a sample: an editor may write it in pieces. */

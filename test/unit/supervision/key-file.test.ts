@@ -20,11 +20,12 @@ describe("the file of admin keys", () => {
     folder = mkdtempSync(join(tmpdir(), "megagate-key-file-"));
     path = join(folder, "keys");
     [told, logged] = [[], []];
-    file = new KeyFile(
+    file = new KeyFile({
       path,
-      (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
-      (keys) => void told.push(keys.map(({ name }) => name).join()),
-    );
+      log: (level, message, fields) => void logged.push(`${level} ${message} ${JSON.stringify(fields)}`),
+      onKeys: (keys) => void told.push(keys.map(({ name }) => name).join()),
+      pollMs: 50,
+    });
   });
   afterEach(() => {
     file.stop();
